@@ -1,0 +1,89 @@
+"""What the transcriber's parent and its engine child say to each other: one JSON object a line.
+
+Requests go down the child's stdin, events come up its stdout. Audio and transcripts travel as files, never through the pipe. The child
+works on requests in the order in which they came; end of stdin means that the parent is gone, and the child exits at once.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "store"]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How to transcribe: the engine's part of a job's options, frozen at submission."""
+
+    language: str | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    prompt: str | None = None
+    hotwords: str | None = None
+    temperature: float = 0.0
+    beam_size: int = 5
+    align: bool = True
+    vad: bool = True
+
+
+class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"):
+    """Transcribe the media file at `source`; write the transcript JSON to `output`."""
+
+    id: str
+    source: str
+    output: str
+    options: Options
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready", tag_field="type"):
+    """Models are loaded; `seconds` since the child started."""
+
+    device: str
+    models: dict[str, str]
+    seconds: float
+
+
+class Started(msgspec.Struct, frozen=True, tag="started", tag_field="type"):
+    """The engine took this request up; its time limit counts from here."""
+
+    id: str
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
+    """`percent` of the whole request, 0-100, never falling."""
+
+    id: str
+    stage: Stage
+    percent: float
+
+
+class StageDone(msgspec.Struct, frozen=True, tag="stage", tag_field="type"):
+    """One stage's wall-clock span, in Unix nanoseconds (becomes a span of the job's trace)."""
+
+    id: str
+    stage: Stage
+    start_ns: int
+    end_ns: int
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", tag_field="type"):
+    """The transcript is complete at the request's `output`."""
+
+    id: str
+    language: str
+    duration: float
+    speakers: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed", tag_field="type"):
+    """This request failed; the child lives on and takes the next one."""
+
+    id: str
+    code: str
+    message: str
+    transient: bool
+
+
+Event = Ready | Started | Progress | StageDone | Done | Failed
+
+encode = msgspec.json.Encoder().encode
+decode_request = msgspec.json.Decoder(Transcribe).decode
+decode_event = msgspec.json.Decoder(Event).decode
