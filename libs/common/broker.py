@@ -1,0 +1,101 @@
+"""One connection to RabbitMQ per process, opened again whenever it is lost, with the topology declared each time.
+
+Consumers use an iterator, never a callback: a connection drop cancels callbacks in the middle of their work, while an iterator merely ends
+and the work goes on. What was delivered and not acked comes back, and finds that the guarded write has already been made.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueueIterator
+from aio_pika.exceptions import AMQPError
+
+from common import topology
+
+log = structlog.get_logger(__name__)
+
+LOST = (AMQPError, ConnectionError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+"""What aio-pika raises when the connection or the channel is gone."""
+
+_RETRY_SECONDS = 1.0
+
+
+class Broker:
+    """Use as an async context manager; `url` is an AMQP URL, `name` shows in the broker's connection list."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> "Broker":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open right now."""
+        return self._connection is not None and not self._connection.is_closed
+
+    async def channel(self) -> AbstractChannel:
+        """A new channel with confirms, on which an unroutable mandatory publish raises. Raises one of `LOST` when the broker is away."""
+        async with self._lock:
+            if not self.connected:
+                self._connection = await aio_pika.connect(
+                    self._url, timeout=10, client_properties={"connection_name": f"verbatim-{self._name}"}
+                )
+                async with self._connection.channel() as channel:
+                    await topology.declare(channel)
+                log.info("broker connected")
+        assert self._connection is not None
+        return await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+
+    async def deliveries(
+        self, queue: topology.Queue, *, stopping: asyncio.Event, prefetch: int = 1, priority: int = 0
+    ) -> AsyncIterator[AbstractIncomingMessage]:
+        """Messages of `queue` until `stopping` is set, across reconnections. Each must be acked or rejected by the caller.
+
+        A consumer of higher `priority` is served first as long as it has room.
+        """
+        while not stopping.is_set():
+            try:
+                channel = await self.channel()
+                async with channel:
+                    await channel.set_qos(prefetch_count=prefetch)
+                    declared = await channel.get_queue(queue.name, ensure=False)
+                    async with declared.iterator(arguments={"x-priority": priority}) as messages:
+                        closer = asyncio.create_task(_close_when(stopping, messages), name=f"close-{queue.name}")
+                        try:
+                            async for message in messages:
+                                yield message
+                        finally:
+                            closer.cancel()
+            except LOST as error:
+                log.warning("broker lost", queue=queue.name, error=repr(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+
+    async def ping(self) -> None:
+        """Raises one of `LOST` when the broker cannot be reached."""
+        async with await self.channel():
+            pass
+
+
+async def _close_when(stopping: asyncio.Event, messages: AbstractQueueIterator) -> None:
+    await stopping.wait()
+    await messages.close()
+
+
+async def settle(message: AbstractIncomingMessage, *, poison: bool = False) -> None:
+    """Ack a message that was dealt with, or reject one that is poison. A lost channel is no error: the broker delivers it again."""
+    try:
+        await (message.reject(requeue=False) if poison else message.ack())
+    except LOST as error:
+        log.info("ack lost", error=repr(error))

@@ -1,0 +1,55 @@
+"""Postgres, reached through one pool per process, with SQL kept in `.sql` files.
+
+jsonb columns travel as Python values. `Queries` reads a file whose queries are each headed by `-- name: claim_job`, so that a query has
+the same name in SQL, in Python and in `pg_stat_activity`.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Pool = asyncpg.Pool
+
+_HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+class Queries:
+    """`queries["claim_job"]` is that query's SQL, its leading comment included."""
+
+    def __init__(self, path: Path) -> None:
+        _, *parts = _HEADER.split(path.read_text())
+        self._sql = {
+            name: f"-- {name}\n{body.strip()}" for name, body in zip(parts[::2], parts[1::2], strict=True)
+        }
+
+    def __getitem__(self, name: str) -> str:
+        return self._sql[name]
+
+
+@asynccontextmanager
+async def connect(url: str, *, name: str, max_size: int = 10) -> AsyncIterator[Pool]:
+    """A pool whose connections carry `name` in `pg_stat_activity`. Waits for nothing: raises when Postgres is away."""
+    async with asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=max_size,
+        init=_prepare,
+        command_timeout=30,
+        server_settings={"application_name": f"verbatim-{name}", "timezone": "UTC"},
+    ) as pool:
+        yield pool
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+    )

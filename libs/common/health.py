@@ -1,0 +1,71 @@
+"""Liveness and readiness that are real: alive means that no watched task has died, ready that every dependency answered just now."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from aiohttp import web
+
+from common.lifecycle import Lifecycle
+
+Check = Callable[[], Awaitable[None]]
+_CHECK_SECONDS = 5.0
+
+
+class Health:
+    """`checks` name each dependency; a check returns when it is fine and raises when it is not."""
+
+    def __init__(self, life: Lifecycle, checks: Mapping[str, Check]) -> None:
+        self._life = life
+        self._checks = checks
+
+    @property
+    def alive(self) -> bool:
+        return self._life.alive
+
+    async def ready(self) -> dict[str, str]:
+        """The state of each dependency: `ok`, or what is wrong, in words without hosts or secrets."""
+        states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
+        found = dict(zip(self._checks, states, strict=True))
+        return {**found, "service": "stopping"} if self._life.stopping.is_set() else found
+
+
+async def _state(check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), _CHECK_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a dependency makes it not ready
+        return f"unavailable ({type(error).__name__})"
+    return "ok"
+
+
+async def serve(health: Health, *, host: str, port: int) -> None:
+    """Answer `/health/live` and `/health/ready` until cancelled, for services that have no HTTP surface of their own."""
+    app = web.Application()
+    app.router.add_get("/health/live", _live(health))
+    app.router.add_get("/health/ready", _ready(health))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+def _live(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def live(_request: web.Request) -> web.Response:
+        return _answer({"service": "alive" if health.alive else "dead"}, healthy=health.alive)
+
+    return live
+
+
+def _ready(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def ready(_request: web.Request) -> web.Response:
+        states = await health.ready()
+        return _answer(states, healthy=all(state == "ok" for state in states.values()))
+
+    return ready
+
+
+def _answer(body: dict[str, str], *, healthy: bool) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), status=200 if healthy else 503, content_type="application/json")

@@ -1,0 +1,75 @@
+"""What a submitter may ask for. Frozen at submission: a retry runs with exactly these, whatever the defaults have become since."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from common.jobs.languages import LANGUAGES
+
+Priority = Literal["high", "normal", "low"]
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+_Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s/]+")]
+_MAX_METADATA = 50
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default."""
+
+    language: str | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    prompt: _Text | None = None
+    hotwords: _Text | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    beam_size: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
+    align: bool = True
+    vad: bool = True
+    priority: Priority = "normal"
+    webhook_url: _Url | None = None
+    expires_in: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] | None = None
+    metadata: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if self.language is not None and self.language not in LANGUAGES:
+            raise ValueError(f"language {self.language!r} is not one of Whisper's ISO 639-1 codes, such as 'en' or 'de'")
+        if len(self.metadata) > _MAX_METADATA:
+            raise ValueError(f"metadata has more than {_MAX_METADATA} keys")
+
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(Options))
+
+
+class OptionError(ValueError):
+    """One option that cannot be accepted: its `field` and why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+def parse(values: dict[str, Any]) -> Options:
+    """Options from form fields (strings) or JSON values; raises `OptionError` naming the first one that is wrong."""
+    converted: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in NAMES:
+            raise OptionError(name, f"there is no such option; known are {', '.join(NAMES)}")
+        converted[name] = _parse_field(name, value)
+    try:
+        return Options(**converted)
+    except ValueError as error:
+        raise OptionError(str(error).split()[0], str(error)) from None
+
+
+def _parse_field(name: str, value: Any) -> Any:
+    kind = _TYPES[name]
+    try:
+        if name == "metadata" and isinstance(value, str):
+            return msgspec.json.decode(value, type=dict[str, str])
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.DecodeError as error:
+        raise OptionError(name, str(error)) from None
+
+
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Options)}

@@ -1,0 +1,160 @@
+"""How a job changes. Every function is one guarded statement plus its event, in one transaction.
+
+A write that finds the job no longer in the expected status, or leased to someone else, changes nothing and returns None: duplicates,
+redeliveries and workers that wake from the dead all end there (design section 2, invariants 2 and 4).
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from common import outbox
+from common.database import Connection, Queries
+from common.ids import JobId, LeaseToken
+from common.jobs.job import Failure, Job, Result, Source, Status, from_row
+from common.jobs.options import PRIORITIES, Options
+
+SQL = Queries(Path(__file__).with_name("jobs.sql"))
+
+
+async def create(
+    connection: Connection,
+    *,
+    job_id: JobId,
+    tenant: str,
+    options: Options,
+    source: Source,
+    retention: timedelta,
+    max_attempts: int,
+    trace: str | None,
+) -> Job:
+    """(new) -> queued. Call only when the recording is in the bucket."""
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            SQL["create_job"],
+            job_id,
+            tenant,
+            PRIORITIES.index(options.priority),
+            options,
+            source,
+            retention,
+            max_attempts,
+            trace,
+        )
+        job = from_row(row)
+        await outbox.announce(connection, "job.created", job)
+    return job
+
+
+async def get(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
+    """The job, if it is this tenant's."""
+    row = await connection.fetchrow(SQL["get_job"], job_id, tenant)
+    return None if row is None else from_row(row)
+
+
+async def list_page(
+    connection: Connection, tenant: str, *, status: Status | None, before: JobId | None, limit: int
+) -> list[Job]:
+    """Newest first, those older than `before`."""
+    return [from_row(row) for row in await connection.fetch(SQL["list_jobs"], tenant, status, before, limit)]
+
+
+async def claim(connection: Connection, token: LeaseToken, *, lease: timedelta, worker: str) -> Job | None:
+    """queued -> processing: the best job there is, leased to `token`; None when nothing may be claimed now."""
+    async with connection.transaction():
+        return await _change(connection, "job.started", "claim_job", token, lease, worker)
+
+
+async def renew(connection: Connection, job: Job, *, lease: timedelta, stage: str, progress: float) -> Job | None:
+    """Extend the lease and record progress (0-100); None when the job is no longer ours (cancelled, rescued, deleted)."""
+    row = await connection.fetchrow(SQL["renew_lease"], job.id, job.lease_token, lease, stage, progress)
+    return None if row is None else from_row(row)
+
+
+async def finish(connection: Connection, job: Job, result: Result) -> Job | None:
+    """processing -> completed."""
+    async with connection.transaction():
+        return await _change(connection, "job.completed", "finish_job", job.id, job.lease_token, result)
+
+
+async def fail(connection: Connection, job: Job, failure: Failure) -> Job | None:
+    """processing -> failed."""
+    async with connection.transaction():
+        return await _change(connection, "job.failed", "fail_job", job.id, job.lease_token, failure)
+
+
+async def retry(connection: Connection, job: Job, failure: Failure, delay: timedelta) -> Job | None:
+    """processing -> queued after a transient failure; None also when no attempts are left (then `fail`)."""
+    async with connection.transaction():
+        return await _change(
+            connection, "job.requeued", "retry_job", job.id, job.lease_token, failure, delay, delay=delay
+        )
+
+
+async def release(connection: Connection, job: Job) -> Job | None:
+    """processing -> queued on our own shutdown: no attempt is spent."""
+    async with connection.transaction():
+        return await _change(connection, "job.requeued", "release_job", job.id, job.lease_token)
+
+
+async def rescue(connection: Connection, *, limit: int) -> list[Job]:
+    """processing -> queued (or failed, when attempts are used up) for jobs whose lease ran out."""
+    lost = Failure("worker_lost", "The worker stopped responding while it had this job.", retryable=True)
+    async with connection.transaction():
+        jobs = [from_row(row) for row in await connection.fetch(SQL["rescue_jobs"], limit, lost)]
+        for job in jobs:
+            await outbox.announce(connection, "job.failed" if job.status is Status.FAILED else "job.requeued", job)
+    return jobs
+
+
+async def reissue(connection: Connection, *, older_than: timedelta, limit: int) -> list[Job]:
+    """A new token for up to `limit` queued jobs that have waited for longer than `older_than`."""
+    async with connection.transaction():
+        jobs = [from_row(row) for row in await connection.fetch(SQL["tokenless_jobs"], older_than, limit)]
+        for job in jobs:
+            await outbox.announce(connection, "job.requeued", job)
+    return jobs
+
+
+async def due_to_expire(connection: Connection, *, limit: int) -> list[Job]:
+    """Finished jobs past their time, whose bytes must go before `expire`."""
+    return [from_row(row) for row in await connection.fetch(SQL["expired_jobs"], limit)]
+
+
+async def expire(connection: Connection, job_id: JobId) -> Job | None:
+    """completed | failed | cancelled -> expired. Call only when the bytes are gone."""
+    async with connection.transaction():
+        return await _change(connection, "job.expired", "expire_job", job_id)
+
+
+async def claimable(connection: Connection) -> int:
+    """How many jobs could be claimed right now."""
+    return int(await connection.fetchval(SQL["claimable_count"]))
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    """Jobs per status."""
+    return {row["status"]: row["jobs"] for row in await connection.fetch(SQL["count_jobs"])}
+
+
+async def owned(connection: Connection, ids: list[UUID]) -> dict[UUID, set[str]]:
+    """For each of `ids` that is a job: the lease tokens under which its results may lie (running attempt and winner)."""
+    found: dict[UUID, set[str]] = {}
+    for row in await connection.fetch(SQL["owned_keys"], ids):
+        tokens = {str(row["lease_token"])} if row["lease_token"] else set()
+        tokens |= {key.split("/")[2] for key in (row["result"] or {}).get("keys", {}).values()}
+        found[row["id"]] = tokens
+    return found
+
+
+async def _change(
+    connection: Connection, event: str, query: str, *arguments: object, delay: timedelta = timedelta(0)
+) -> Job | None:
+    """Run a guarded statement inside the caller's transaction and announce what it changed."""
+    row = await connection.fetchrow(SQL[query], *arguments)
+    if row is None:
+        return None
+    job = from_row(row)
+    await outbox.announce(connection, event, job, delay=delay)
+    return job
+

@@ -1,0 +1,74 @@
+"""The outbox: events wait here, inserted in the same transaction as the change they announce, until a relay has published them.
+
+So there is no change without its event and no event without its change, whatever dies in between. `available_at` in the future makes the
+outbox the scheduler as well: a retry, a webhook's next attempt and a delayed sweep are rows that are not due yet, which no restart forgets.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from common import ids, tracing
+from common.database import Connection, Queries
+from common.envelope import Event
+from common.ids import EventId
+
+if TYPE_CHECKING:
+    from common.jobs.job import Job
+
+SQL = Queries(Path(__file__).with_name("outbox.sql"))
+SOURCE = "/verbatim"
+
+
+async def announce(connection: Connection, event_type: str, job: "Job", *, delay: timedelta = timedelta(0)) -> EventId:
+    """Add a job event, whose data is the public job."""
+    from common.jobs.job import public
+
+    return await add(connection, event_type, subject=str(job.id), data=msgspec.json.encode(public(job)), delay=delay)
+
+
+async def add(
+    connection: Connection, event_type: str, *, subject: str, data: bytes, delay: timedelta = timedelta(0)
+) -> EventId:
+    """Add an event to be published once `delay` has passed, with the current trace as its parent."""
+    event_id = EventId(ids.new())
+    await connection.execute(
+        SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_traceparent(), delay
+    )
+    return event_id
+
+
+async def take(connection: Connection, limit: int) -> list[tuple[int, Event]]:
+    """Lock up to `limit` due events, oldest first, leaving out those that another relay has locked."""
+    return [
+        (
+            row["id"],
+            Event(
+                id=EventId(row["event_id"]),
+                type=row["type"],
+                source=row["source"],
+                subject=row["subject"],
+                time=row["created_at"],
+                data=row["body"],
+                trace=row["trace"],
+            ),
+        )
+        for row in await connection.fetch(SQL["take_events"], limit)
+    ]
+
+
+async def delete(connection: Connection, rows: list[int]) -> None:
+    """Forget events that the broker has confirmed."""
+    await connection.execute(SQL["delete_events"], rows)
+
+
+async def postpone(connection: Connection, rows: list[int]) -> None:
+    """Put off events that the broker refused, each refusal twice as long, up to a minute."""
+    await connection.execute(SQL["postpone_events"], rows)
+
+
+async def next_due(connection: Connection) -> timedelta | None:
+    """How long until an event falls due (zero or less: one is due now); None when there is none."""
+    return await connection.fetchval(SQL["next_due"])

@@ -1,0 +1,23 @@
+-- name: add_event
+insert into outbox (event_id, type, source, subject, body, trace, available_at)
+values ($1, $2, $3, $4, $5, $6, now() + $7::interval);
+
+-- name: take_events
+-- Locks what it returns until the relay's transaction ends; a relay that dies unlocks them by dying.
+select id, event_id, type, source, subject, body, trace, created_at
+from outbox
+where available_at <= now()
+order by available_at, id
+limit $1
+for update skip locked;
+
+-- name: delete_events
+delete from outbox where id = any($1::bigint[]);
+
+-- name: postpone_events
+update outbox
+set attempt = least(attempt + 1, 100), available_at = now() + least(interval '1 second' * power(2, least(attempt, 6)), interval '1 minute')
+where id = any($1::bigint[]);
+
+-- name: next_due
+select min(available_at) - now() from outbox;

@@ -1,0 +1,96 @@
+"""The relay publishes what the outbox holds: take due rows, publish each with a confirm, delete what was confirmed, commit.
+
+Any number may run at once (every service runs one), as each locks the rows it takes. Dying before the commit means that the rows are
+published again by another: at least once. NOTIFY wakes it within milliseconds; the poll is what it relies on.
+"""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import asyncpg
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from common import outbox, topology, tracing
+from common.broker import LOST, Broker
+from common.database import Pool
+from common.envelope import Event, to_message
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 100
+_POLL = timedelta(seconds=1)
+_BREATH = timedelta(milliseconds=20)  # between looks at due rows that another relay has locked
+_CONFIRM_SECONDS = 10
+
+
+class Relay:
+    """`wake` is set by a listener on the `outbox` channel (or by anyone who knows that there is something to publish)."""
+
+    def __init__(self, pool: Pool, broker: Broker) -> None:
+        self._pool = pool
+        self._broker = broker
+        self._channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
+        self.wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        while True:
+            self.wake.clear()
+            try:
+                pause = timedelta(0) if await self.publish_due() == _BATCH else await self._pause()
+            except (*LOST, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("relay interrupted", error=repr(error))
+                self._exchange = None
+                pause = _POLL
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), pause.total_seconds())
+
+    async def publish_due(self) -> int:
+        """Publish one batch of due events; returns how many were taken."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            taken = await outbox.take(connection, _BATCH)
+            if not taken:
+                return 0
+            exchange = await self._open()
+            results = await asyncio.gather(*(self._publish(exchange, event) for _, event in taken))
+            confirmed = [row for (row, _), done in zip(taken, results, strict=True) if done]
+            refused = [row for (row, _), done in zip(taken, results, strict=True) if not done]
+            await outbox.delete(connection, confirmed)
+            if refused:
+                await outbox.postpone(connection, refused)
+        return len(taken)
+
+    async def _publish(self, exchange: AbstractExchange, event: Event) -> bool:
+        """Whether the broker has it. A lost connection raises instead, which leaves the whole batch for the next round."""
+        with tracing.span(f"publish {event.type}", kind="producer", parent=event.trace) as span:
+            tracing.describe_message(span, event)
+            try:
+                await exchange.publish(
+                    to_message(event, trace=tracing.current_traceparent()),
+                    routing_key=event.type,
+                    mandatory=event.type in topology.ROUTED,
+                    timeout=_CONFIRM_SECONDS,
+                )
+            except (DeliveryError, PublishError) as error:
+                log.error("event refused by the broker", event_type=event.type, event_id=str(event.id), error=repr(error))
+                return False
+        return True
+
+    async def _open(self) -> AbstractExchange:
+        if self._exchange is None or self._channel is None or self._channel.is_closed:
+            self._channel = await self._broker.channel()
+            self._exchange = await self._channel.get_exchange(topology.EXCHANGE, ensure=False)
+        return self._exchange
+
+    async def _pause(self) -> timedelta:
+        """Until the next event falls due, but never longer than the poll."""
+        async with self._pool.acquire() as connection:
+            return _pause_for(await outbox.next_due(connection))
+
+
+def _pause_for(due: timedelta | None) -> timedelta:
+    return _POLL if due is None else min(max(due, _BREATH), _POLL)

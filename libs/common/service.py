@@ -1,0 +1,63 @@
+"""What every composition root opens first: logging, tracing, schema, pool, broker, storage, lifecycle, and the relay that all of them run."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from common import database, listener, logging, storage, tracing
+from common.broker import Broker
+from common.database import Pool
+from common.health import Check, Health
+from common.lifecycle import Lifecycle, lifecycle
+from common.migrations import is_current, migrate
+from common.relay import Relay
+from common.settings import Common
+from common.storage import Storage
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """The shared resources of one running service."""
+
+    life: Lifecycle
+    pool: Pool
+    broker: Broker
+    storage: Storage
+    relay: Relay
+    health: Health
+
+
+@asynccontextmanager
+async def resources(name: str, settings: Common, **checks: Check) -> AsyncIterator[Resources]:
+    """Open everything in order, start the relay and its listener, and close in reverse; `checks` add to readiness."""
+    logging.configure(name, level=settings.log_level, format=settings.log_format)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(tracing.provider(name, settings.otel_exporter_otlp_endpoint))
+        await migrate(settings.database_url)
+        pool = await stack.enter_async_context(database.connect(settings.database_url, name=name))
+        broker = await stack.enter_async_context(Broker(settings.amqp_url, name=name))
+        store = await stack.enter_async_context(
+            storage.connect(
+                endpoint_url=settings.s3_endpoint_url,
+                bucket=settings.s3_bucket,
+                access_key=settings.aws_access_key_id,
+                secret_key=settings.aws_secret_access_key,
+                region=settings.aws_region,
+            )
+        )
+        await store.ensure_bucket()
+        life = await stack.enter_async_context(lifecycle(settings.drain_seconds))
+        relay = Relay(pool, broker)
+        life.side("relay", relay.run())
+        life.side("listener", listener.listen(settings.database_url, {"outbox": lambda _payload: relay.wake.set()}))
+        health = Health(life, {"database": _database_check(pool), "broker": broker.ping, "storage": store.ping, **checks})
+        yield Resources(life=life, pool=pool, broker=broker, storage=store, relay=relay, health=health)
+
+
+def _database_check(pool: Pool) -> Check:
+    async def check() -> None:
+        async with pool.acquire() as connection:
+            if not await is_current(connection):
+                raise RuntimeError("the schema is not current")
+
+    return check

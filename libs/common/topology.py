@@ -1,0 +1,62 @@
+"""The broker's exchanges and queues, declared by every service at every connection; declaring what exists changes nothing.
+
+Dead-lettering means one thing here: poison. A message that was delivered `DELIVERY_LIMIT` times without an ack, or that is no event at
+all, goes to the queue's `.dead` twin; a retry is never a nack but a row in the outbox. Works on RabbitMQ 3.10 through 4.x.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel
+
+EXCHANGE = "verbatim.events"
+DEAD_EXCHANGE = "verbatim.dead"
+DELIVERY_LIMIT = 10
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """A quorum queue and the event types that are routed to it."""
+
+    name: str
+    bindings: tuple[str, ...]
+
+    @property
+    def dead(self) -> str:
+        """Where its poison goes."""
+        return f"{self.name.split('.')[0]}.dead"
+
+    @property
+    def arguments(self) -> Mapping[str, str | int]:
+        """At-least-once dead-lettering needs `reject-publish`: the broker keeps a message rather than lose it."""
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-dead-letter-routing-key": self.dead,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
+
+
+TRANSCRIBER_JOBS = Queue("transcriber.jobs", ("job.created", "job.requeued"))
+NOTIFIER_EVENTS = Queue("notifier.events", ("job.completed", "job.failed", "job.cancelled"))
+NOTIFIER_DELIVERIES = Queue("notifier.deliveries", ("delivery.due",))
+JANITOR_COMMANDS = Queue("janitor.commands", ("cleanup.requested",))
+QUEUES = (TRANSCRIBER_JOBS, NOTIFIER_EVENTS, NOTIFIER_DELIVERIES, JANITOR_COMMANDS)
+
+ROUTED = frozenset(binding for queue in QUEUES for binding in queue.bindings)
+"""Event types that one of our own queues must receive; the others go to whoever listens, which may be no one."""
+
+
+async def declare(channel: AbstractChannel) -> None:
+    """Declare everything, durable and idempotent."""
+    exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
+    dead_exchange = await channel.declare_exchange(DEAD_EXCHANGE, ExchangeType.DIRECT, durable=True)
+    for name in sorted({queue.dead for queue in QUEUES}):
+        dead = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+        await dead.bind(dead_exchange, name)
+    for queue in QUEUES:
+        declared = await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+        for binding in queue.bindings:
+            await declared.bind(exchange, binding)

@@ -1,0 +1,103 @@
+"""One trace per job, from the POST through queue and engine to the webhook.
+
+The W3C context is stored with the outbox row at its insert and carried in AMQP headers, by hand: OpenTelemetry's aio-pika instrumentation
+knows only callbacks and would overwrite the stored context. Spans are made whether or not an exporter is configured, so that every job,
+log line and event has a trace id.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+
+from common.envelope import Event
+
+Kind = Literal["server", "client", "producer", "consumer", "internal"]
+
+_KINDS: dict[Kind, SpanKind] = {
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "producer": SpanKind.PRODUCER,
+    "consumer": SpanKind.CONSUMER,
+    "internal": SpanKind.INTERNAL,
+}
+
+
+@contextmanager
+def provider(service: str, otlp_endpoint: str | None) -> Iterator[None]:
+    """Install the process's tracer for the time of the block; what is still buffered is exported at its end."""
+    tracer_provider = TracerProvider(resource=Resource.create({"service.name": f"verbatim-{service}"}))
+    if otlp_endpoint:
+        exporter = OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces")
+        tracer_provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
+    trace.set_tracer_provider(tracer_provider)
+    try:
+        yield
+    finally:
+        tracer_provider.shutdown()
+
+
+@contextmanager
+def span(
+    name: str, *, kind: Kind = "internal", parent: str | None = None, link: str | None = None, **attributes: Any
+) -> Iterator[Span]:
+    """A current span. `parent` and `link` are traceparents; without a parent it continues the current span, if any."""
+    with _tracer().start_as_current_span(
+        name,
+        context=None if parent is None else _context(parent),
+        kind=_KINDS[kind],
+        links=[] if link is None else [Link(trace.get_current_span(_context(link)).get_span_context())],
+        attributes=attributes,
+    ) as current:
+        yield current
+
+
+def record(name: str, *, start_ns: int, end_ns: int, **attributes: Any) -> None:
+    """A finished span under the current one, for work that was timed elsewhere (Unix nanoseconds)."""
+    _tracer().start_span(name, start_time=start_ns, attributes=attributes).end(end_time=end_ns)
+
+
+def failed(current: Span, code: str, message: str) -> None:
+    """Mark a span as failed without an exception."""
+    current.set_attribute("error.type", code)
+    current.set_status(Status(StatusCode.ERROR, message))
+
+
+def current_traceparent() -> str | None:
+    """The current span as a W3C traceparent, to be stored or sent along."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def current_trace_id() -> str | None:
+    """The current trace's id in hex, for logs and answers."""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else None
+
+
+def describe_message(current: Span, event: Event) -> None:
+    """Attributes of OpenTelemetry's messaging conventions."""
+    current.set_attributes(
+        {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": event.type,
+            "messaging.message.id": str(event.id),
+            "verbatim.job_id": event.subject,
+        }
+    )
+
+
+def _tracer() -> trace.Tracer:
+    return trace.get_tracer("verbatim")
+
+
+def _context(traceparent: str) -> Context:
+    return propagate.extract({"traceparent": traceparent})
