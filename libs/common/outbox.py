@@ -6,27 +6,13 @@ outbox the scheduler as well: a retry, a webhook's next attempt and a delayed sw
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
-
 from common import ids, tracing
 from common.database import Connection, Queries
 from common.envelope import Event
 from common.ids import EventId
 
-if TYPE_CHECKING:
-    from common.jobs.job import Job
-
 SQL = Queries(Path(__file__).with_name("outbox.sql"))
 SOURCE = "/verbatim"
-
-
-async def announce(connection: Connection, event_type: str, job: "Job", *, delay: timedelta = timedelta(0)) -> EventId:
-    """Add a job event, whose data is the public job."""
-    from common.jobs.job import public
-
-    return await add(connection, event_type, subject=str(job.id), data=msgspec.json.encode(public(job)), delay=delay)
 
 
 async def add(

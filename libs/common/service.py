@@ -1,6 +1,6 @@
 """What every composition root opens first: logging, tracing, schema, pool, broker, storage, lifecycle, and the relay that all of them run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -15,6 +15,8 @@ from common.relay import Relay
 from common.settings import Common
 from common.storage import Storage
 
+Handler = Callable[[str], None]
+
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """The shared resources of one running service."""
@@ -28,8 +30,13 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def resources(name: str, settings: Common, **checks: Check) -> AsyncIterator[Resources]:
-    """Open everything in order, start the relay and its listener, and close in reverse; `checks` add to readiness."""
+async def resources(
+    name: str, settings: Common, *, checks: Mapping[str, Check] | None = None, notified: Mapping[str, Handler] | None = None
+) -> AsyncIterator[Resources]:
+    """Open everything in order, start the relay and its listener, and close in reverse.
+
+    `checks` add to readiness; `notified` maps further Postgres channels to what their notifications call.
+    """
     logging.configure(name, level=settings.log_level, format=settings.log_format)
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing.provider(name, settings.otel_exporter_otlp_endpoint))
@@ -49,8 +56,11 @@ async def resources(name: str, settings: Common, **checks: Check) -> AsyncIterat
         life = await stack.enter_async_context(lifecycle(settings.drain_seconds))
         relay = Relay(pool, broker)
         life.side("relay", relay.run())
-        life.side("listener", listener.listen(settings.database_url, {"outbox": lambda _payload: relay.wake.set()}))
-        health = Health(life, {"database": _database_check(pool), "broker": broker.ping, "storage": store.ping, **checks})
+        handlers = {"outbox": lambda _payload: relay.wake.set(), **(notified or {})}
+        life.side("listener", listener.listen(settings.database_url, handlers))
+        health = Health(
+            life, {"database": _database_check(pool), "broker": broker.ping, "storage": store.ping, **(checks or {})}
+        )
         yield Resources(life=life, pool=pool, broker=broker, storage=store, relay=relay, health=health)
 
 

@@ -1,8 +1,4 @@
-"""What a job is: the row as Postgres holds it, and the public document that the API and the events show of it.
-
-The public document is made in one place so that a client sees the same words by polling, in a webhook and on the broker. It holds no
-secret, internal host or path: storage is named by bucket and key only.
-"""
+"""What a job is: the row as Postgres holds it, and the words for where it stands."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -12,7 +8,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from common.ids import JobId, LeaseToken
-from common.jobs.options import PRIORITIES, Options
+from common.jobs.options import Options
 from common.storage_keys import source_key
 
 
@@ -101,39 +97,3 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 def from_row(row: Mapping[str, Any]) -> Job:
     """A `jobs` row as a struct."""
     return msgspec.convert(dict(row), Job)
-
-
-def public(job: Job) -> dict[str, Any]:
-    """The document that clients see, in the API and in events alike."""
-    options = msgspec.to_builtins(job.options)
-    options.pop("webhook_url", None)
-    return {
-        "id": str(job.id),
-        "status": job.status.value,
-        "stage": job.stage,
-        "progress": round(job.progress, 1),
-        "attempt": job.attempt,
-        "priority": PRIORITIES[job.priority],
-        "source": msgspec.to_builtins(job.source),
-        "options": options,
-        "error": None if job.error is None else msgspec.to_builtins(job.error),
-        "result": None
-        if job.result is None
-        else {"available": job.status is Status.COMPLETED, "expires_at": _time(job.expires_at), **msgspec.to_builtins(job.result)},
-        "trace_id": None if job.trace is None else job.trace.split("-")[1],
-        "created_at": _time(job.created_at),
-        "queued_at": _time(job.queued_at),
-        "started_at": _time(job.started_at),
-        "finished_at": _time(job.finished_at),
-        "links": _links(job),
-    }
-
-
-def _links(job: Job) -> dict[str, str]:
-    own = f"/api/v1/jobs/{job.id}"
-    return {"self": own, "transcript": f"{own}/transcript"}
-
-
-def _time(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC with microseconds."""
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -8,9 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
+
 from common import outbox
 from common.database import Connection, Queries
 from common.ids import JobId, LeaseToken
+from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result, Source, Status, from_row
 from common.jobs.options import PRIORITIES, Options
 
@@ -42,7 +45,7 @@ async def create(
             trace,
         )
         job = from_row(row)
-        await outbox.announce(connection, "job.created", job)
+        await _announce(connection, "job.created", job)
     return job
 
 
@@ -103,7 +106,7 @@ async def rescue(connection: Connection, *, limit: int) -> list[Job]:
     async with connection.transaction():
         jobs = [from_row(row) for row in await connection.fetch(SQL["rescue_jobs"], limit, lost)]
         for job in jobs:
-            await outbox.announce(connection, "job.failed" if job.status is Status.FAILED else "job.requeued", job)
+            await _announce(connection, "job.failed" if job.status is Status.FAILED else "job.requeued", job)
     return jobs
 
 
@@ -112,7 +115,7 @@ async def reissue(connection: Connection, *, older_than: timedelta, limit: int) 
     async with connection.transaction():
         jobs = [from_row(row) for row in await connection.fetch(SQL["tokenless_jobs"], older_than, limit)]
         for job in jobs:
-            await outbox.announce(connection, "job.requeued", job)
+            await _announce(connection, "job.requeued", job)
     return jobs
 
 
@@ -155,6 +158,10 @@ async def _change(
     if row is None:
         return None
     job = from_row(row)
-    await outbox.announce(connection, event, job, delay=delay)
+    await _announce(connection, event, job, delay=delay)
     return job
 
+
+async def _announce(connection: Connection, event: str, job: Job, *, delay: timedelta = timedelta(0)) -> None:
+    """Put the event into the outbox, within the caller's transaction."""
+    await outbox.add(connection, event, subject=str(job.id), data=msgspec.json.encode(public(job)), delay=delay)

@@ -1,0 +1,82 @@
+"""The public document of a job: the one that polling, webhooks and the broker's events show alike.
+
+It holds no secret, internal host or path: storage is named by bucket and key only, and URLs that the submitter gave stay out of it.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from common.jobs.job import Failure, Job, Source, Status
+from common.jobs.options import PRIORITIES, Options, Priority
+
+
+class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the documents of a completed job are; `duration` in seconds."""
+
+    available: bool
+    expires_at: datetime | None
+    bucket: str
+    keys: dict[str, str]
+    language: str
+    duration: float
+    speakers: int
+
+
+class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as clients see it; `progress` in percent, times in RFC 3339 UTC."""
+
+    id: str
+    status: Status
+    stage: str | None
+    progress: float
+    attempt: int
+    priority: Priority
+    source: Source
+    options: Options
+    error: Failure | None
+    result: ResultDocument | None
+    trace_id: str | None
+    created_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    links: dict[str, str]
+
+
+def public(job: Job) -> JobDocument:
+    """What may be shown of `job`."""
+    own = f"/api/v1/jobs/{job.id}"
+    return JobDocument(
+        id=str(job.id),
+        status=job.status,
+        stage=job.stage,
+        progress=round(job.progress, 1),
+        attempt=job.attempt,
+        priority=PRIORITIES[job.priority],
+        source=job.source,
+        options=msgspec.structs.replace(job.options, webhook_url=None),
+        error=job.error,
+        result=_result(job),
+        trace_id=None if job.trace is None else job.trace.split("-")[1],
+        created_at=job.created_at,
+        queued_at=job.queued_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        links={"self": own, "transcript": f"{own}/transcript"},
+    )
+
+
+def _result(job: Job) -> ResultDocument | None:
+    if job.result is None:
+        return None
+    found = job.result
+    return ResultDocument(
+        available=job.status is Status.COMPLETED,
+        expires_at=job.expires_at,
+        bucket=found.bucket,
+        keys=found.keys,
+        language=found.language,
+        duration=found.duration,
+        speakers=found.speakers,
+    )

@@ -1,0 +1,67 @@
+"""`python -m services.ingest`: the HTTP API. `python -m services.ingest keys …`: its API keys."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+
+from common.lifecycle import Lifecycle
+from common.service import resources
+from common.settings import SettingsError, load
+from services.ingest import app, keys
+from services.ingest.settings import Settings
+from services.ingest.waiting import Waiters
+
+
+class _Server(uvicorn.Server):
+    """Signals are the lifecycle's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Run until told to stop."""
+    waiters = Waiters()
+    async with resources("ingest", settings, notified={"job": waiters.notify}) as shared:
+        application = app.create(settings, pool=shared.pool, storage=shared.storage, health=shared.health, waiters=waiters)
+        config = uvicorn.Config(
+            application,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.drain_seconds),
+            lifespan="off",
+        )
+        shared.life.work("http", _http(_Server(config), shared.life))
+        await shared.life.run()
+
+
+async def _http(server: uvicorn.Server, life: Lifecycle) -> None:
+    serving = asyncio.create_task(server.serve(), name="uvicorn")
+    stopping = asyncio.create_task(life.stopping.wait(), name="http-stopping")
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
+
+
+def main() -> None:
+    try:
+        settings = load(Settings, os.environ)
+    except SettingsError as error:
+        sys.exit(f"ingest cannot start:\n{error}")
+    if sys.argv[1:2] == ["keys"]:
+        asyncio.run(keys.run(settings.database_url, sys.argv[2:]))
+    else:
+        asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

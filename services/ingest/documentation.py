@@ -1,0 +1,54 @@
+"""The OpenAPI document: what the framework cannot see by itself."""
+
+from dataclasses import dataclass, field
+
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin
+from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, RequestBody, Schema, SecurityScheme
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+
+from common.jobs.options import PRIORITIES
+
+_FORM = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["file"],
+    properties={
+        "file": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="The recording: any audio or video"),
+        "language": Schema(type=OpenAPIType.STRING, description="ISO 639-1 code; detected when left out", examples=["en"]),
+        "task": Schema(type=OpenAPIType.STRING, enum=["transcribe", "translate"], default="transcribe"),
+        "prompt": Schema(type=OpenAPIType.STRING, description="Text that shows style and spelling"),
+        "hotwords": Schema(type=OpenAPIType.STRING, description="Words that are likely to occur"),
+        "temperature": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=1, default=0),
+        "beam_size": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=10, default=5),
+        "align": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Time every word by alignment"),
+        "vad": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Leave out what is not speech"),
+        "priority": Schema(type=OpenAPIType.STRING, enum=list(PRIORITIES), default="normal"),
+        "webhook_url": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.URI, description="Told of the end of the job"),
+        "expires_in": Schema(type=OpenAPIType.INTEGER, minimum=60, description="Seconds from the job's end to its expiry"),
+        "metadata": Schema(type=OpenAPIType.STRING, description="A JSON object of up to 50 strings, echoed"),
+    },
+    additional_properties=False,
+)
+
+
+@dataclass
+class SubmitOperation(Operation):
+    """The handler reads the socket itself, so that nothing is spooled; this says what it expects there."""
+
+    request_body: RequestBody | None = field(
+        default_factory=lambda: RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=_FORM)}, required=True)
+    )
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=_FORM)}, required=True)
+
+
+CONFIG = OpenAPIConfig(
+    title="Verbatim",
+    version="1",
+    description="Self-hosted speech-to-text. Submit a recording, follow the job, read the transcript.",
+    path="/schema",
+    render_plugins=[ScalarRenderPlugin()],
+    components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+    security=[{"key": []}],
+)

@@ -1,0 +1,58 @@
+"""What happens to every request before and after the framework: its span, its count, its safety headers.
+
+It wraps the framework from outside so that even a refusal made by a middleware has the trace id that its body shows.
+"""
+
+from typing import Any
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter
+
+from common import tracing
+
+_REQUESTS = Counter("verbatim_http_requests_total", "HTTP requests answered", ["method", "status"])
+_SAFETY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+_QUIET = ("/health", "/metrics")
+
+
+def edge(app: ASGIApp) -> ASGIApp:
+    """`app` with a server span around each request; health checks and scrapes are not traced."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_QUIET):
+            await app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        method, path = scope["method"], scope["path"]
+        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent) as span:
+            span.set_attributes({"http.request.method": method, "url.path": path})
+
+            async def answer(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    span.set_attribute("http.response.status_code", status)
+                    if status >= 500:
+                        tracing.failed(span, str(status), "server error")
+                    _REQUESTS.labels(method, status).inc()
+                    message["headers"] = [*message["headers"], *_missing(message["headers"])]
+                await send(message)
+
+            await app(scope, receive, answer)
+
+    return wrapped
+
+
+def _missing(present: Any) -> list[tuple[bytes, bytes]]:
+    names = {name.lower() for name, _ in present}
+    return [(name, value) for name, value in _SAFETY if name not in names]
+
+
+def _template(path: str) -> str:
+    """The path with ids taken out, so that spans of one operation share a name."""
+    return "/".join("{id}" if len(part) == 36 and part.count("-") == 4 else part for part in path.split("/"))

@@ -1,0 +1,45 @@
+"""`python -m services.ingest keys create|list|revoke`: who may call the API."""
+
+import argparse
+from uuid import UUID
+
+import asyncpg
+
+from common.migrations import migrate
+from services.ingest import auth
+
+
+async def run(database_url: str, arguments: list[str]) -> None:
+    """Carry out one command; a created key is printed this once and cannot be read again."""
+    options = _parser().parse_args(arguments)
+    await migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    try:
+        match options.command:
+            case "create":
+                scopes = tuple(options.scopes.split(","))
+                print(await auth.create_key(connection, tenant=options.tenant, name=options.name, scopes=scopes))
+            case "list":
+                for row in await connection.fetch("select * from api_keys order by id"):
+                    state = "revoked" if row["revoked_at"] else "live"
+                    print(f"{row['id']}  {row['tenant']}  {row['name']}  {','.join(row['scopes'])}  {state}")
+            case "revoke":
+                done = await connection.execute(
+                    "update api_keys set revoked_at = now() where id = $1 and revoked_at is null", options.id
+                )
+                print("revoked" if done == "UPDATE 1" else "there is no such live key")
+    finally:
+        await connection.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.ingest keys")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key and print it")
+    create.add_argument("--tenant", default=auth.DEFAULT_TENANT)
+    create.add_argument("--name", default="")
+    create.add_argument("--scopes", default="read,write", help=f"comma-separated, of {', '.join(auth.SCOPES)}")
+    commands.add_parser("list", help="show all keys (not the secrets)")
+    revoke = commands.add_parser("revoke", help="end a key")
+    revoke.add_argument("id", type=UUID)
+    return parser

@@ -1,0 +1,112 @@
+"""Every refusal as RFC 9457 `application/problem+json`: a stable code, a sentence that says what to do, and what helps to act.
+
+All exceptions are mapped here and nowhere else. What is not foreseen becomes a 500 whose body says nothing of the inside; its log line
+has the trace id that the body shows.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from common import tracing
+from common.errors import TransientError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_SECONDS = 5
+
+
+class Problem(Exception):
+    """A refusal; `extra` members go into the body, `headers` into the answer."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.extra = extra
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The members that every problem has (others may follow); for the OpenAPI document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    trace_id: str | None = None
+    field: str | None = None
+    limit: int | None = None
+    allowed: list[str] | None = None
+
+
+def unavailable(what: str) -> Problem:
+    """503: a dependency is away."""
+    return Problem(
+        503,
+        f"{what}_unavailable",
+        f"The {what} is not reachable at the moment; nothing was lost, try again in a few seconds.",
+        headers={"Retry-After": str(_RETRY_SECONDS)},
+    )
+
+
+def respond(problem: Problem) -> Response[dict[str, Any]]:
+    """The answer to a problem."""
+    body = {
+        "type": f"urn:verbatim:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "trace_id": tracing.current_trace_id(),
+        **problem.extra,
+    }
+    return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def on_problem(_request: Request[Any, Any, Any], error: Problem) -> Response[dict[str, Any]]:
+    """Ours."""
+    return respond(error)
+
+
+def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """The framework's own: no such route, wrong method, a malformed parameter."""
+    status = error.status_code
+    codes = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+    details = {404: "There is nothing at this address; /schema lists what there is."}
+    extra = {"errors": error.extra} if isinstance(error.extra, list) else {}
+    detail = details.get(status, "The server failed." if status >= 500 else error.detail)
+    return respond(Problem(status, codes.get(status, "server_error" if status >= 500 else "refused"), detail, headers=dict(error.headers or {}), **extra))
+
+
+def on_transient(_request: Request[Any, Any, Any], error: TransientError) -> Response[dict[str, Any]]:
+    """Storage is away."""
+    log.warning("dependency away", code=error.code, error=error.message)
+    return respond(unavailable("storage"))
+
+
+def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Anything else. Postgres being away is told apart from our own mistakes."""
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)):
+        log.warning("database away", error=repr(error))
+        return respond(unavailable("database"))
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return respond(Problem(500, "server_error", "The server made a mistake; it has been logged under this trace id."))
+
+
+HANDLERS: dict[Any, Any] = {
+    Problem: on_problem,
+    HTTPException: on_http_exception,
+    TransientError: on_transient,
+    Exception: on_error,
+}
