@@ -1,0 +1,184 @@
+"""A private RabbitMQ node: the machine's own rabbitmq-server program with a name, ports, cookie and directories of ours.
+
+It never meets a broker that already runs. Erlang nodes find each other through epmd, so this one gets its own epmd on its own
+port too; cookie, configuration and plugins are read from the private directory only.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from deploy.local.errors import StackError
+from deploy.local.process import Process
+from deploy.local.server import Server, plain_environment
+
+USER = "verbatim"
+VHOST = "verbatim"
+# Above any job's time limit: by default the broker closes a channel whose message waits 30 minutes for its ack.
+CONSUMER_TIMEOUT_SECONDS = 14400
+
+CONFIGURATION = """\
+listeners.tcp.1 = 127.0.0.1:{port}
+default_user = {user}
+default_pass = {password}
+default_vhost = {vhost}
+consumer_timeout = {consumer_timeout}
+vm_memory_high_watermark.absolute = 512MB
+log.file = false
+log.console = true
+log.connection.level = warning
+"""
+
+
+class RabbitMQ(Server):
+    name = "rabbitmq"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._epmd = Process(self.directory / "epmd.json", root / "log" / "epmd.log")
+
+    @property
+    def url(self) -> str:
+        return self.vhost_url(VHOST)
+
+    def vhost_url(self, vhost: str) -> str:
+        return f"amqp://{USER}:{self._password}@127.0.0.1:{self.private.port('amqp')}/{vhost}"
+
+    def launch(self) -> None:
+        if self._epmd.pid is not None:
+            self._epmd.stop(signal.SIGTERM, self.stop_seconds)
+        ports = self.private.claim_ports(dict.fromkeys(("amqp", "distribution", "epmd")))
+        self._write_configuration(ports["amqp"])
+        epmd = shutil.which("epmd", path=self._environment["PATH"])
+        if epmd is None:
+            raise StackError("rabbitmq-server is installed but Erlang's epmd is not on the PATH beside erl.")
+        command = [epmd, "-port", str(ports["epmd"]), "-address", "127.0.0.1"]
+        self._epmd.spawn(command, env=self._environment, cwd=self.directory)
+        self.process.spawn([self._program("rabbitmq-server")], env=self._environment, cwd=self.directory)
+
+    def stop(self) -> None:
+        super().stop()
+        self._epmd.stop(signal.SIGTERM, self.stop_seconds)
+
+    def kill(self) -> None:
+        super().kill()
+        self._epmd.kill()
+
+    def probe(self) -> bool:
+        """The listener opens last of all, so a broker that greets back is a broker that is up."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.private.port("amqp")), timeout=2) as connection:
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return connection.recv(1) == b"\x01"
+        except OSError:
+            return False
+
+    def version(self) -> str:
+        return self._control("eval", 'io:format("~s~n", [rabbit_misc:version()]).').split()[0]
+
+    def add_vhosts(self, names: Iterable[str]) -> None:
+        """Empty virtual hosts that our user may use. One call for many: starting the control program is what takes the time."""
+        self._for_each_vhost(names, "ok = rabbit_vhost:add(V, U), ok = rabbit_auth_backend_internal:set_permissions(U, V, P, P, P, U)")
+
+    def delete_vhosts(self, names: Iterable[str]) -> None:
+        """Virtual hosts with all that is in them; open connections are closed. Those that do not exist are passed over."""
+        self._for_each_vhost(names, "rabbit_vhost:exists(V) andalso rabbit_vhost:delete(V, U)")
+
+    def vhosts(self) -> list[str]:
+        listed = self._control("--quiet", "--formatter=json", "list_vhosts", "name")
+        return [row["name"] for row in json.loads(listed)]
+
+    @property
+    def _password(self) -> str:
+        return self.private.secret("password")
+
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        directory = self.directory
+        scripts = self._program("rabbitmq-server").parent
+        # Homebrew keeps erl out of the default PATH of some shells; it lies beside the scripts.
+        path = os.pathsep.join([str(scripts.parent / "bin"), str(scripts), os.environ.get("PATH", os.defpath)])
+        epmd_port = str(self.private.port("epmd"))
+        schedulers = min(4, os.cpu_count() or 1)
+        return plain_environment(
+            PATH=path,
+            HOME=str(directory),  # where Erlang looks for its cookie
+            ERL_EPMD_PORT=epmd_port,
+            ERL_EPMD_ADDRESS="127.0.0.1",
+            RABBITMQ_NODENAME=f"{self.private.secret('node', lambda: 'verbatim-' + os.urandom(4).hex())}@localhost",
+            RABBITMQ_DIST_PORT=str(self.private.port("distribution")),
+            RABBITMQ_CONF_ENV_FILE=str(directory / "rabbitmq-env.conf"),
+            RABBITMQ_CONFIG_FILE=str(directory / "rabbitmq.conf"),
+            RABBITMQ_ADVANCED_CONFIG_FILE=str(directory / "advanced.config"),
+            RABBITMQ_ENABLED_PLUGINS_FILE=str(directory / "enabled_plugins"),
+            RABBITMQ_MNESIA_BASE=str(directory / "data"),
+            RABBITMQ_LOG_BASE=str(directory),
+            RABBITMQ_LOGS="-",
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=(
+                f"-kernel inet_dist_use_interface {{127,0,0,1}} +S {schedulers}:{schedulers} +SDio 4"
+            ),
+        )
+
+    def _write_configuration(self, port: int) -> None:
+        content = {
+            "rabbitmq.conf": CONFIGURATION.format(
+                port=port,
+                user=USER,
+                password=self._password,
+                vhost=VHOST,
+                consumer_timeout=CONSUMER_TIMEOUT_SECONDS * 1000,
+            ),
+            "rabbitmq-env.conf": "",
+            "advanced.config": "[].\n",
+            "enabled_plugins": "[].\n",
+            ".erlang.cookie": self.private.secret("cookie"),
+        }
+        for name, text in content.items():
+            path = self.directory / name
+            path.touch(mode=0o600)
+            path.write_text(text)
+            path.chmod(0o600)
+        self.__dict__.pop("_environment", None)  # it names the ports, which may just have changed
+
+    def _for_each_vhost(self, names: Iterable[str], expression: str) -> None:
+        listed = ",".join(f'<<"{name}">>' for name in names)
+        if listed:
+            self._control("eval", f'U = <<"{USER}">>, P = <<".*">>, [begin {expression} end || V <- [{listed}]], ok.')
+
+    def _control(self, *arguments: str) -> str:
+        node = self._environment["RABBITMQ_NODENAME"]
+        command = [self._program("rabbitmqctl"), "--node", node, *arguments]
+        done = subprocess.run(command, env=self._environment, cwd=self.directory, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed.\n{done.stdout}{done.stderr}".rstrip())
+        return done.stdout
+
+    def _program(self, name: str) -> Path:
+        scripts = server_scripts()
+        if scripts is None:
+            raise StackError("rabbitmq-server is not installed. ./run up installs it, or set AMQP_URL to a broker of your own.")
+        return scripts / name
+
+
+def server_scripts() -> Path | None:
+    """The directory of RabbitMQ's own scripts, or None when it is not installed.
+
+    What packages put on the PATH is often a wrapper that insists on the system's broker user, so the scripts it wraps are
+    looked for first, beside the server's code.
+    """
+    packaged = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
+    on_path = shutil.which("rabbitmq-server", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_OTHER_DIRECTORIES]))
+    beside = [Path(on_path).resolve().parent] if on_path else []
+    for directory in (*reversed(packaged), *beside):
+        if (directory / "rabbitmq-server").exists() and (directory / "rabbitmq-defaults").exists():
+            return directory
+    return None
+
+
+_OTHER_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/home/linuxbrew/.linuxbrew/sbin")

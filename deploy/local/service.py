@@ -1,0 +1,123 @@
+"""One of the four services as a process of its own: configured, started, asked whether it is ready, stopped or killed."""
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.local.private import Private
+from deploy.local.process import Process
+from deploy.local.rabbitmq import CONSUMER_TIMEOUT_SECONDS
+from deploy.local.stack import Stack
+
+SERVICES = ("ingest", "transcriber", "notifier", "janitor")
+REPOSITORY = Path(__file__).parents[2]
+LOOPBACK = "127.0.0.0/8,::1/128"
+STOP_SECONDS = 45  # longer than a service drains
+
+
+class Service:
+    """A process with a directory, a log and one HTTP port: its API for ingest, its health for the others."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.process = Process(root / "services" / f"{name}.json", root / "log" / f"{name}.log")
+        self._private = Private(root / "services" / f"{name}.private.json")
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._private.port('http')}"
+
+    def launch(self, environment: Mapping[str, str], *, preferred_port: int | None = None) -> None:
+        """Start it with exactly this environment; call only while it does not run. See `readiness` for when it is up."""
+        port = self._private.claim_ports({"http": preferred_port})["http"]
+        port_name = "PORT" if self.name == "ingest" else "HEALTH_PORT"
+        command = [sys.executable, "-m", f"services.{self.name}"]
+        full = {**environment, port_name: str(port)}
+        self.process.spawn(command, env=full, cwd=REPOSITORY, fingerprint=fingerprint(environment))
+
+    def readiness(self) -> str | None:
+        """What it still waits for, in its own words; None when it is ready."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._private.port("http"), timeout=10)
+        try:
+            connection.request("GET", "/health/ready")
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            return None if answer.status == http.HTTPStatus.OK else _waiting_for(text)
+        except OSError:
+            return "its first answer"
+        finally:
+            connection.close()
+
+    def terminate(self) -> None:
+        """SIGTERM: it drains and ends by itself."""
+        self.process.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the service alone, as the kernel would do it: what it had started must notice by itself."""
+        self.process.send(signal.SIGKILL)
+        self.process.wait_gone(10)
+
+    def stop(self) -> None:
+        """Drain, and after `STOP_SECONDS` kill it with all that it started."""
+        self.process.stop(signal.SIGTERM, STOP_SECONDS)
+
+
+def local_environment(stack: Stack, *, models: Path, private: Private, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of every local service: that of the user, what a loopback-only machine needs, and where the servers are.
+
+    The user's own configuration wins over our defaults, but not over what keeps the API (which asks for no key here) on loopback.
+    """
+    defaults = {
+        "LOG_FORMAT": "console",
+        "VERBATIM_MODEL_DIR": str(models),
+        "WEBHOOK_SECRETS": private.secret("webhook", _webhook_secret),
+        "WEBHOOK_ALLOW_NETWORKS": LOOPBACK,
+        "URL_ALLOW_NETWORKS": LOOPBACK,
+        "CONSUMER_TIMEOUT_SECONDS": str(CONSUMER_TIMEOUT_SECONDS),
+        "JOB_TIME_LIMIT_SECONDS": "10800",
+    }
+    forced = {"AUTH": "off", "HOST": "127.0.0.1", "HEALTH_HOST": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
+    given = {name: value for name, value in environ.items() if value}
+    return defaults | given | forced | stack.environment
+
+
+def without_configuration(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment less everything that a service would take for its configuration: what tests start from."""
+    return {name: value for name, value in environ.items() if not name.startswith(_CONFIGURATION)}
+
+
+def fingerprint(environment: Mapping[str, str]) -> str:
+    """Equal for environments that configure a service alike, so that a changed setting can be told from an unchanged one."""
+    configuration = sorted((name, value) for name, value in environment.items() if name.startswith(_CONFIGURATION))
+    return hashlib.sha256(json.dumps(configuration).encode()).hexdigest()[:16]
+
+
+_CONFIGURATION = (
+    *("AMQP_", "ASR_", "AUDIO_", "AUTH", "AWS_ACCESS", "AWS_SECRET", "AWS_REGION", "CLEANUP_", "CONSUMER_", "DATABASE_"),
+    *("DRAIN_", "HEALTH_", "HEARTBEAT_", "HF_", "HOST", "JOB_", "LEASE_", "LOG_", "MAX_", "OPENAI_", "ORPHAN_", "OTEL_", "PORT"),
+    *("RESCUE_", "S3_", "STALE_", "URL_", "VERBATIM_", "WEBHOOK_", "WHISPER_"),
+)
+
+
+def _webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def _waiting_for(text: str) -> str:
+    try:
+        states = json.loads(text)
+    except ValueError:
+        return "an answer that makes sense"
+    bad = [f"{name} ({state})" for name, state in states.items() if state != "ok"] if isinstance(states, dict) else []
+    return ", ".join(bad) or "its dependencies"
