@@ -127,7 +127,7 @@ def environment(stack: Stack, database_url: str, amqp_url: str, bucket: str) -> 
 
 @pytest.fixture
 def service(environment: dict[str, str], tmp_path: Path) -> Iterator[Services]:
-    """Starts services: `running = await service("ingest", MAX_UPLOAD_BYTES="10")`. What still runs at the end is stopped."""
+    """Call it with a name and more environment, and await a service that is ready. None outlives the test."""
     services = Services(environment, tmp_path / "services")
     yield services
     services.stop()

