@@ -10,10 +10,17 @@ from collections.abc import AsyncIterator
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueueIterator
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+    AbstractQueueIterator,
+)
 from aio_pika.exceptions import AMQPError
 
-from common import topology
+from common import topology, tracing
+from common.envelope import Event, to_message
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +28,7 @@ LOST = (AMQPError, ConnectionError, OSError, TimeoutError, asyncio.InvalidStateE
 """What aio-pika raises when the connection or the channel is gone."""
 
 _RETRY_SECONDS = 1.0
+_CONFIRM_SECONDS = 10.0
 
 
 class Broker:
@@ -31,6 +39,9 @@ class Broker:
         self._name = name
         self._connection: AbstractConnection | None = None
         self._lock = asyncio.Lock()
+        self._publishing_lock = asyncio.Lock()
+        self._publishing_channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
 
     async def __aenter__(self) -> "Broker":
         return self
@@ -56,6 +67,27 @@ class Broker:
                 log.info("broker connected")
         assert self._connection is not None
         return await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+
+    async def publish(self, event: Event, *, mandatory: bool, persistent: bool = True) -> None:
+        """Send an event and wait for the broker's confirm, with the current span as the consumer's parent.
+
+        Raises `DeliveryError` or `PublishError` when the broker refuses it, one of `LOST` when the broker is away.
+        """
+        exchange = await self._publishing()
+        await exchange.publish(
+            to_message(event, trace=tracing.current_traceparent(), persistent=persistent),
+            routing_key=event.type,
+            mandatory=mandatory,
+            timeout=_CONFIRM_SECONDS,
+        )
+
+    async def _publishing(self) -> AbstractExchange:
+        """The exchange on this process's one publishing channel."""
+        async with self._publishing_lock:
+            if self._exchange is None or self._publishing_channel is None or self._publishing_channel.is_closed:
+                self._publishing_channel = await self.channel()
+                self._exchange = await self._publishing_channel.get_exchange(topology.EXCHANGE, ensure=False)
+            return self._exchange
 
     async def deliveries(
         self, queue: topology.Queue, *, stopping: asyncio.Event, prefetch: int = 1, priority: int = 0

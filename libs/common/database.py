@@ -15,6 +15,16 @@ import msgspec
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Pool = asyncpg.Pool
 
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""What asyncpg raises when Postgres cannot be reached, is starting or is going down: worth waiting for."""
+
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import asyncpg
 import structlog
 
+from common.database import AWAY
+
 log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 10.0
@@ -31,7 +33,7 @@ async def listen(database_url: str, handlers: Mapping[str, Callable[[str], None]
                     await connection.execute("select 1", timeout=5)
             finally:
                 connection.terminate()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except AWAY as error:
             log.warning("listener lost", error=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)
 

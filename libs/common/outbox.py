@@ -16,12 +16,22 @@ SOURCE = "/verbatim"
 
 
 async def add(
-    connection: Connection, event_type: str, *, subject: str, data: bytes, delay: timedelta = timedelta(0)
+    connection: Connection,
+    event_type: str,
+    *,
+    subject: str,
+    data: bytes,
+    delay: timedelta = timedelta(0),
+    trace: str | None = None,
 ) -> EventId:
-    """Add an event to be published once `delay` has passed, with the current trace as its parent."""
+    """Add an event to be published once `delay` has passed.
+
+    It belongs to the current span if that is in the same trace as `trace` (or if there is no `trace`), else to `trace` itself: a sweep
+    that touches a hundred jobs must not tie their traces together.
+    """
     event_id = EventId(ids.new())
     await connection.execute(
-        SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_traceparent(), delay
+        SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_within(trace), delay
     )
     return event_id
 

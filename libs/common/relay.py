@@ -8,22 +8,19 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
-import asyncpg
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractExchange
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from common import outbox, topology, tracing
 from common.broker import LOST, Broker
-from common.database import Pool
-from common.envelope import Event, to_message
+from common.database import AWAY, Pool
+from common.envelope import Event
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 100
 _POLL = timedelta(seconds=1)
 _BREATH = timedelta(milliseconds=20)  # between looks at due rows that another relay has locked
-_CONFIRM_SECONDS = 10
 
 
 class Relay:
@@ -32,8 +29,6 @@ class Relay:
     def __init__(self, pool: Pool, broker: Broker) -> None:
         self._pool = pool
         self._broker = broker
-        self._channel: AbstractChannel | None = None
-        self._exchange: AbstractExchange | None = None
         self.wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -42,9 +37,8 @@ class Relay:
             self.wake.clear()
             try:
                 pause = timedelta(0) if await self.publish_due() == _BATCH else await self._pause()
-            except (*LOST, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, *AWAY) as error:
                 log.warning("relay interrupted", error=repr(error))
-                self._exchange = None
                 pause = _POLL
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.wake.wait(), pause.total_seconds())
@@ -55,8 +49,7 @@ class Relay:
             taken = await outbox.take(connection, _BATCH)
             if not taken:
                 return 0
-            exchange = await self._open()
-            results = await asyncio.gather(*(self._publish(exchange, event) for _, event in taken))
+            results = await asyncio.gather(*(self._publish(event) for _, event in taken))
             confirmed = [row for (row, _), done in zip(taken, results, strict=True) if done]
             refused = [row for (row, _), done in zip(taken, results, strict=True) if not done]
             await outbox.delete(connection, confirmed)
@@ -64,27 +57,16 @@ class Relay:
                 await outbox.postpone(connection, refused)
         return len(taken)
 
-    async def _publish(self, exchange: AbstractExchange, event: Event) -> bool:
+    async def _publish(self, event: Event) -> bool:
         """Whether the broker has it. A lost connection raises instead, which leaves the whole batch for the next round."""
         with tracing.span(f"publish {event.type}", kind="producer", parent=event.trace) as span:
             tracing.describe_message(span, event)
             try:
-                await exchange.publish(
-                    to_message(event, trace=tracing.current_traceparent()),
-                    routing_key=event.type,
-                    mandatory=event.type in topology.ROUTED,
-                    timeout=_CONFIRM_SECONDS,
-                )
+                await self._broker.publish(event, mandatory=event.type in topology.ROUTED)
             except (DeliveryError, PublishError) as error:
                 log.error("event refused by the broker", event_type=event.type, event_id=str(event.id), error=repr(error))
                 return False
         return True
-
-    async def _open(self) -> AbstractExchange:
-        if self._exchange is None or self._channel is None or self._channel.is_closed:
-            self._channel = await self._broker.channel()
-            self._exchange = await self._channel.get_exchange(topology.EXCHANGE, ensure=False)
-        return self._exchange
 
     async def _pause(self) -> timedelta:
         """Until the next event falls due, but never longer than the poll."""

@@ -77,6 +77,14 @@ def current_traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def current_within(traceparent: str | None) -> str | None:
+    """The current span when it is in the same trace as `traceparent`, else `traceparent`; without one, the current span."""
+    current = current_traceparent()
+    if traceparent is None or (current is not None and current.split("-")[1] == traceparent.split("-")[1]):
+        return current
+    return traceparent
+
+
 def current_trace_id() -> str | None:
     """The current trace's id in hex, for logs and answers."""
     context = trace.get_current_span().get_span_context()

@@ -164,4 +164,5 @@ async def _change(
 
 async def _announce(connection: Connection, event: str, job: Job, *, delay: timedelta = timedelta(0)) -> None:
     """Put the event into the outbox, within the caller's transaction."""
-    await outbox.add(connection, event, subject=str(job.id), data=msgspec.json.encode(public(job)), delay=delay)
+    data = msgspec.json.encode(public(job))
+    await outbox.add(connection, event, subject=str(job.id), data=data, delay=delay, trace=job.trace)

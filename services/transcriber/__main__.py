@@ -1,0 +1,41 @@
+"""`python -m services.transcriber`: takes jobs, runs the engine in a child process, stores results."""
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+
+from common import health
+from common.service import resources
+from common.settings import SettingsError, load
+from services.transcriber.attempt import Attempts
+from services.transcriber.child import Engine
+from services.transcriber.settings import Settings
+from services.transcriber.worker import Worker
+
+
+async def serve(settings: Settings) -> None:
+    """Run until told to stop."""
+    engine = Engine(time_limit=timedelta(seconds=settings.job_time_limit_seconds))
+    async with resources("transcriber", settings, checks={"engine": engine.check}) as shared:
+        attempts = Attempts(
+            pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, settings=settings
+        )
+        worker = Worker(pool=shared.pool, broker=shared.broker, engine=engine, attempts=attempts, settings=settings)
+        shared.life.side("engine", engine.run())
+        shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
+        for slot in range(settings.max_concurrent_jobs):
+            shared.life.work(f"slot-{slot}", worker.run(slot, shared.life.stopping))
+        await shared.life.run()
+
+
+def main() -> None:
+    try:
+        settings = load(Settings, os.environ)
+    except SettingsError as error:
+        sys.exit(f"transcriber cannot start:\n{error}")
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""One attempt at one job: fetch the recording, transcribe it, store the transcript, finish the job.
+
+A heartbeat runs beside it. When the heartbeat learns that the job is no longer ours (cancelled, rescued, deleted), the attempt is dropped
+where it stands. Whatever the attempt ends with, the job's row says so before the attempt returns; only a lost database leaves that to the
+lease's end.
+"""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import structlog
+
+from common import ids, tracing
+from common.broker import LOST, Broker
+from common.database import AWAY, Connection, Pool
+from common.envelope import Event
+from common.errors import TransientError, VerbatimError
+from common.ids import EventId
+from common.jobs import store
+from common.jobs.document import public
+from common.jobs.job import Failure, Job, Result
+from common.storage import Storage
+from common.storage_keys import transcript_key
+from services.transcriber import protocol
+from services.transcriber.child import Engine
+from services.transcriber.protocol import Done, Progress, Stage, StageDone
+from services.transcriber.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_LEAST_BEAT = 0.5
+_PATIENCE_SECONDS = 60.0
+_FIRST_DELAY = timedelta(seconds=5)
+_LONGEST_DELAY = timedelta(minutes=5)
+
+
+class Attempts:
+    """Works on claimed jobs, any number at a time."""
+
+    def __init__(self, *, pool: Pool, storage: Storage, broker: Broker, engine: Engine, settings: Settings) -> None:
+        self._pool = pool
+        self._storage = storage
+        self._broker = broker
+        self._engine = engine
+        self._settings = settings
+
+    async def make(self, job: Job) -> None:
+        """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
+        progress = _Progress()
+        try:
+            done, key = await self._while_leased(job, progress)
+            await self._finish(job, done, key)
+        except _LeaseLost:
+            log.info("job is no longer ours")
+        except VerbatimError as error:
+            await self._failed(job, error)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._release(job))
+            raise
+        except Exception:
+            log.exception("attempt broke")
+            await self._failed(job, TransientError("internal_error", "The transcriber failed unexpectedly; its log says how."))
+
+    async def _while_leased(self, job: Job, progress: "_Progress") -> tuple[Done, str]:
+        """The work with a heartbeat beside it, neither outliving the other. The heartbeat ends before the job is finished, as it would
+        take our own finish for a lost lease."""
+        work = asyncio.create_task(self._work(job, progress), name=f"work-{job.id}")
+        beat = asyncio.create_task(self._heartbeat(job, progress), name=f"heartbeat-{job.id}")
+        try:
+            await asyncio.wait((work, beat), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                beat.result()
+            return work.result()
+        finally:
+            work.cancel()
+            beat.cancel()
+            await asyncio.gather(work, beat, return_exceptions=True)
+
+    async def _work(self, job: Job, progress: "_Progress") -> tuple[Done, str]:
+        assert job.lease_token is not None
+        with tempfile.TemporaryDirectory(prefix="verbatim-") as folder:
+            source, output = Path(folder, "source"), Path(folder, "transcript.json")
+            with tracing.span("fetch", size=job.source.size):
+                await self._storage.download(job.source_key, source)
+            done = await self._transcribe(job, source, output, progress)
+            progress.stage = "store"
+            key = transcript_key(job.id, job.lease_token)
+            with tracing.span("store"):
+                await self._storage.put(key, output.read_bytes(), content_type="application/json")
+        return done, key
+
+    async def _transcribe(self, job: Job, source: Path, output: Path, progress: "_Progress") -> Done:
+        options = msgspec.convert(msgspec.to_builtins(job.options), protocol.Options)
+        request = protocol.Transcribe(f"{job.id}:{job.lease_token}", str(source), str(output), options)
+        done, stages = await self._engine.transcribe(request, progress.update)
+        _record(stages)
+        return done
+
+    async def _finish(self, job: Job, done: Done, key: str) -> None:
+        result = Result(
+            bucket=self._storage.bucket,
+            keys={"transcript": key},
+            language=done.language,
+            duration=done.duration,
+            speakers=done.speakers,
+        )
+        finished = await self._write(lambda connection: store.finish(connection, job, result))
+        if finished is None:
+            log.info("another attempt won")
+            await self._storage.delete([key])
+        else:
+            log.info("job completed", seconds=round(done.duration, 1), language=done.language)
+
+    async def _heartbeat(self, job: Job, progress: "_Progress") -> NoReturn:
+        """Keep the lease while the attempt lasts; raises `_LeaseLost` when the job is not ours any more."""
+        while True:
+            await progress.wait(self._settings.heartbeat_seconds)
+            try:
+                async with self._pool.acquire() as connection:
+                    renewed = await store.renew(
+                        connection, job, lease=self._settings.lease, stage=progress.stage, progress=progress.percent
+                    )
+            except AWAY as error:
+                log.warning("heartbeat failed", error=repr(error))
+                continue
+            if renewed is None:
+                raise _LeaseLost
+            await self._tell(renewed)
+            await asyncio.sleep(_LEAST_BEAT)
+
+    async def _tell(self, job: Job) -> None:
+        """`job.progress` straight to the broker: it may be lost, so it need not be kept."""
+        event = Event(
+            id=EventId(ids.new()),
+            type="job.progress",
+            source="/verbatim",
+            subject=str(job.id),
+            time=datetime.now(UTC),
+            data=msgspec.json.encode(public(job)),
+        )
+        with contextlib.suppress(*LOST):
+            await self._broker.publish(event, mandatory=False, persistent=False)
+
+    async def _failed(self, job: Job, error: VerbatimError) -> None:
+        failure = Failure(error.code, error.message, retryable=error.transient)
+        log.warning("attempt failed", code=error.code, error=error.message, transient=error.transient)
+        delay = delay_before(job.attempt + 1)
+        if error.transient and await self._write(lambda connection: store.retry(connection, job, failure, delay)):
+            return
+        await self._write(lambda connection: store.fail(connection, job, failure))
+
+    async def _release(self, job: Job) -> None:
+        await self._write(lambda connection: store.release(connection, job))
+        log.info("job given back")
+
+    async def _write(self, change: Callable[[Connection], Awaitable[Job | None]]) -> Job | None:
+        """A guarded write that waits out a Postgres restart; after `_PATIENCE_SECONDS` the lease's end takes over."""
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        while True:
+            try:
+                async with self._pool.acquire() as connection:
+                    return await change(connection)
+            except AWAY as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    log.error("gave up writing", error=repr(error))
+                    return None
+                log.warning("database away", error=repr(error))
+                await asyncio.sleep(_LEAST_BEAT)
+
+
+class _LeaseLost(Exception):
+    """The job was cancelled, rescued or deleted."""
+
+
+class _Progress:
+    """What the heartbeat reports; `wait` returns early when there is news."""
+
+    def __init__(self) -> None:
+        self.stage: Stage = "fetch"
+        self.percent = 0.0
+        self._news = asyncio.Event()
+
+    def update(self, progress: Progress) -> None:
+        self.stage, self.percent = progress.stage, progress.percent
+        self._news.set()
+
+    async def wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
+        self._news.clear()
+
+
+def delay_before(attempt: int) -> timedelta:
+    """How long a job waits before its `attempt`-th attempt (from 2 on): doubling from 5 s up to 5 min, with a quarter of jitter."""
+    delay = min(_FIRST_DELAY * 2 ** (attempt - 2), _LONGEST_DELAY)
+    return delay * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, guards nothing
+
+
+def _record(stages: list[StageDone]) -> None:
+    for stage in stages:
+        tracing.record(stage.stage, start_ns=stage.start_ns, end_ns=stage.end_ns)
