@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -117,10 +117,13 @@ class Services:
             print(f"--- log of {service.name} ({service.process.log})\n{service.process.log_tail(80)}")  # noqa: T201
 
 
-async def wait_until(condition: Callable[[], bool], what: str, limit: float = 10) -> None:
+async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str, limit: float = 10) -> None:
     """Wait for a condition with a deadline, instead of sleeping for a guessed time."""
     deadline = time.monotonic() + limit
-    while not condition():
+    while True:
+        answer = condition()
+        if answer if isinstance(answer, bool) else await answer:
+            return
         if time.monotonic() > deadline:
             pytest.fail(f"waited {limit:.0f} s in vain for {what}")
         await asyncio.sleep(_POLL_SECONDS)

@@ -7,6 +7,7 @@ and the work goes on. What was delivered and not acked comes back, and finds tha
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Self
 
 import aio_pika
 import structlog
@@ -43,7 +44,7 @@ class Broker:
         self._publishing_channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
 
-    async def __aenter__(self) -> "Broker":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -33,9 +33,7 @@ class Queries:
 
     def __init__(self, path: Path) -> None:
         _, *parts = _HEADER.split(path.read_text())
-        self._sql = {
-            name: f"-- {name}\n{body.strip()}" for name, body in zip(parts[::2], parts[1::2], strict=True)
-        }
+        self._sql = {name: f"-- {name}\n{body.strip()}" for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
     def __getitem__(self, name: str) -> str:
         return self._sql[name]

@@ -60,6 +60,10 @@ class Lifecycle:
         if died:
             raise ServiceFailed(died[0].get_name())
 
+    async def cancel(self) -> None:
+        """End every task that is left, for a service that fails before it runs."""
+        await _cancel([*self._work, *self._side])
+
 
 async def _cancel(tasks: "set[asyncio.Task[None]] | list[asyncio.Task[None]]") -> None:
     for task in tasks:
@@ -86,3 +90,4 @@ async def lifecycle(drain_seconds: float) -> AsyncIterator[Lifecycle]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+        await life.cancel()

@@ -12,8 +12,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from common import tracing
 
 
-def configure(service: str, *, level: str, format: str) -> None:
-    """Route structlog and the standard library's loggers to stderr in one format (`json` or `console`)."""
+def configure(service: str, *, level: str, style: str) -> None:
+    """Route structlog and the standard library's loggers to stderr in one style (`json` or `console`)."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -29,7 +29,7 @@ def configure(service: str, *, level: str, format: str) -> None:
     )
     renderer: list[Processor] = (
         [structlog.dev.ConsoleRenderer()]
-        if format == "console"
+        if style == "console"
         else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -6,6 +6,7 @@ outbox the scheduler as well: a retry, a webhook's next attempt and a delayed sw
 
 from datetime import timedelta
 from pathlib import Path
+
 from common import ids, tracing
 from common.database import Connection, Queries
 from common.envelope import Event
@@ -30,9 +31,7 @@ async def add(
     that touches a hundred jobs must not tie their traces together.
     """
     event_id = EventId(ids.new())
-    await connection.execute(
-        SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_within(trace), delay
-    )
+    await connection.execute(SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_within(trace), delay)
     return event_id
 
 
@@ -67,4 +66,5 @@ async def postpone(connection: Connection, rows: list[int]) -> None:
 
 async def next_due(connection: Connection) -> timedelta | None:
     """How long until an event falls due (zero or less: one is due now); None when there is none."""
-    return await connection.fetchval(SQL["next_due"])
+    due: timedelta | None = await connection.fetchval(SQL["next_due"])
+    return due

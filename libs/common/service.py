@@ -1,4 +1,4 @@
-"""What every composition root opens first: logging, tracing, schema, pool, broker, storage, lifecycle, and the relay that all of them run."""
+"""What every composition root opens first: logging, tracing, schema, pool, broker, storage, lifecycle, and the relay that all run."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,7 +37,7 @@ async def resources(
 
     `checks` add to readiness; `notified` maps further Postgres channels to what their notifications call.
     """
-    logging.configure(name, level=settings.log_level, format=settings.log_format)
+    logging.configure(name, level=settings.log_level, style=settings.log_format)
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing.provider(name, settings.otel_exporter_otlp_endpoint))
         await migrate(settings.database_url)
@@ -58,9 +58,7 @@ async def resources(
         life.side("relay", relay.run())
         handlers = {"outbox": lambda _payload: relay.wake.set(), **(notified or {})}
         life.side("listener", listener.listen(settings.database_url, handlers))
-        health = Health(
-            life, {"database": _database_check(pool), "broker": broker.ping, "storage": store.ping, **(checks or {})}
-        )
+        health = Health(life, {"database": _database_check(pool), "broker": broker.ping, "storage": store.ping, **(checks or {})})
         yield Resources(life=life, pool=pool, broker=broker, storage=store, relay=relay, health=health)
 
 

@@ -78,7 +78,8 @@ class Storage:
         with _translated(key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
-                return await body.read()
+                data: bytes = await body.read()
+                return data
 
     async def download(self, key: str, path: Path) -> None:
         """Stream an object into a file."""
@@ -170,9 +171,7 @@ class Upload:
     async def complete(self) -> None:
         """Make the object. A recording that fits one part is stored in a single request."""
         if self._upload_id is None:
-            await self._client.put_object(
-                Bucket=self._bucket, Key=self._key, Body=bytes(self._buffer), ContentType=self._content_type
-            )
+            await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=bytes(self._buffer), ContentType=self._content_type)
             return
         if self._buffer:
             await self._send()
@@ -193,9 +192,7 @@ class Upload:
     async def _send(self) -> None:
         with _translated(self._key):
             if self._upload_id is None:
-                answer = await self._client.create_multipart_upload(
-                    Bucket=self._bucket, Key=self._key, ContentType=self._content_type
-                )
+                answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
                 self._upload_id = answer["UploadId"]
             await self._room.acquire()
             for task in self._tasks:
@@ -217,9 +214,7 @@ class Upload:
 
 
 @asynccontextmanager
-async def connect(
-    *, endpoint_url: str | None, bucket: str, access_key: str, secret_key: str, region: str
-) -> AsyncIterator[Storage]:
+async def connect(*, endpoint_url: str | None, bucket: str, access_key: str, secret_key: str, region: str) -> AsyncIterator[Storage]:
     """The bucket at an endpoint (`None`: AWS). No request is made yet."""
     config = Config(
         retries={"mode": "standard", "max_attempts": 4},

@@ -45,9 +45,7 @@ def provider(service: str, otlp_endpoint: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def span(
-    name: str, *, kind: Kind = "internal", parent: str | None = None, link: str | None = None, **attributes: Any
-) -> Iterator[Span]:
+def span(name: str, *, kind: Kind = "internal", parent: str | None = None, link: str | None = None, **attributes: Any) -> Iterator[Span]:
     """A current span. `parent` and `link` are traceparents; without a parent it continues the current span, if any."""
     with _tracer().start_as_current_span(
         name,

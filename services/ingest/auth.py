@@ -8,17 +8,18 @@ import secrets
 from typing import Any
 
 import msgspec
+from common import ids
+from common.database import Connection, Pool
 from litestar import Request
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from common import ids
-from common.database import Connection, Pool
 from services.ingest.problems import Problem
 
 PREFIX = "vb_"
 SCOPES = ("read", "write", "admin")
 DEFAULT_TENANT = "default"
+_GUARDED = ("/api/", "/v1/")
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -46,18 +47,17 @@ class Authentication(ASGIMiddleware):
         self._pool = pool
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        scope["verbatim.caller"] = (  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
-            EVERYBODY if self._pool is None else await self._identify(self._pool, dict(scope["headers"]))
-        )
+        if scope["path"].startswith(_GUARDED):
+            scope["verbatim.caller"] = (  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
+                EVERYBODY if self._pool is None else await self._identify(self._pool, dict(scope["headers"]))
+            )
         await next_app(scope, receive, send)
 
     async def _identify(self, pool: Pool, headers: dict[bytes, bytes]) -> Caller:
         kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() == "bearer" and key.startswith(PREFIX):
             async with pool.acquire() as connection:
-                row = await connection.fetchrow(
-                    "select tenant, scopes from api_keys where hash = $1 and revoked_at is null", digest(key)
-                )
+                row = await connection.fetchrow("select tenant, scopes from api_keys where hash = $1 and revoked_at is null", digest(key))
             if row is not None:
                 return Caller(row["tenant"], frozenset(row["scopes"]))
         raise Problem(

@@ -5,10 +5,10 @@ It wraps the framework from outside so that even a refusal made by a middleware 
 
 from typing import Any
 
+from common import tracing
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter
-
-from common import tracing
 
 _REQUESTS = Counter("verbatim_http_requests_total", "HTTP requests answered", ["method", "status"])
 _SAFETY = [
@@ -24,7 +24,7 @@ def edge(app: ASGIApp) -> ASGIApp:
     """`app` with a server span around each request; health checks and scrapes are not traced."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_QUIET):
+        if scope["type"] != ScopeType.HTTP or scope["path"].startswith(_QUIET):
             await app(scope, receive, send)
             return
         headers = dict(scope["headers"])

@@ -5,12 +5,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, Router, get, post
-from litestar.datastructures import ResponseHeader
-from litestar.exceptions import InternalServerException
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
-
 from common import transcript
 from common.database import Pool
 from common.ids import JobId
@@ -18,6 +12,11 @@ from common.jobs import store
 from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.storage import Storage
+from litestar import Request, Response, Router, get, post
+from litestar.exceptions import InternalServerException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
 from services.ingest import rendering
 from services.ingest.auth import caller
 from services.ingest.documentation import SubmitOperation
@@ -56,7 +55,6 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
         summary="Submit a recording",
         operation_class=SubmitOperation,
         request_max_body_size=None,
-        response_headers=[ResponseHeader("Location", description="The job")],
         responses=_REFUSALS
         | {
             status: ResponseSpec(ProblemDocument, description=text, generate_examples=False)
@@ -128,7 +126,7 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
     async def read_transcript(
         request: Request[Any, Any, Any],
         job_id: UUID,
-        format: Annotated[rendering.Format | None, Parameter(description="Default: by the Accept header, else json")] = None,
+        format: Annotated[rendering.Format | None, Parameter(description="Default: by the Accept header, else json")] = None,  # noqa: A002 - the parameter's public name
     ) -> Response[bytes]:
         """The transcript in the format asked for."""
         job = await find(job_id, request)

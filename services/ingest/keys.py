@@ -4,8 +4,8 @@ import argparse
 from uuid import UUID
 
 import asyncpg
-
 from common.migrations import migrate
+
 from services.ingest import auth
 
 
@@ -24,9 +24,7 @@ async def run(database_url: str, arguments: list[str]) -> None:
                     state = "revoked" if row["revoked_at"] else "live"
                     print(f"{row['id']}  {row['tenant']}  {row['name']}  {','.join(row['scopes'])}  {state}")
             case "revoke":
-                done = await connection.execute(
-                    "update api_keys set revoked_at = now() where id = $1 and revoked_at is null", options.id
-                )
+                done = await connection.execute("update api_keys set revoked_at = now() where id = $1 and revoked_at is null", options.id)
                 print("revoked" if done == "UPDATE 1" else "there is no such live key")
     finally:
         await connection.close()

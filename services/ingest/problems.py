@@ -7,14 +7,13 @@ has the trace id that the body shows.
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import msgspec
 import structlog
+from common import tracing
+from common.database import AWAY
+from common.errors import TransientError
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-
-from common import tracing
-from common.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +24,7 @@ _RETRY_SECONDS = 5
 class Problem(Exception):
     """A refusal; `extra` members go into the body, `headers` into the answer."""
 
-    def __init__(
-        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
-    ) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> None:
         super().__init__(f"{status} {code}: {detail}")
         self.status = status
         self.code = code
@@ -86,7 +83,11 @@ def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) ->
     details = {404: "There is nothing at this address; /schema lists what there is."}
     extra = {"errors": error.extra} if isinstance(error.extra, list) else {}
     detail = details.get(status, "The server failed." if status >= 500 else error.detail)
-    return respond(Problem(status, codes.get(status, "server_error" if status >= 500 else "refused"), detail, headers=dict(error.headers or {}), **extra))
+    return respond(
+        Problem(
+            status, codes.get(status, "server_error" if status >= 500 else "refused"), detail, headers=dict(error.headers or {}), **extra
+        )
+    )
 
 
 def on_transient(_request: Request[Any, Any, Any], error: TransientError) -> Response[dict[str, Any]]:
@@ -97,7 +98,7 @@ def on_transient(_request: Request[Any, Any, Any], error: TransientError) -> Res
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Anything else. Postgres being away is told apart from our own mistakes."""
-    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)):
+    if isinstance(error, AWAY):
         log.warning("database away", error=repr(error))
         return respond(unavailable("database"))
     log.error("unexpected error", path=request.url.path, exc_info=error)

@@ -5,9 +5,8 @@ Subtitles go through pysubs2; a cue is a segment, with its speaker in front when
 
 from typing import Literal
 
-from pysubs2 import SSAEvent, SSAFile
-
 from common.transcript import Segment, Transcript, encode
+from pysubs2 import SSAEvent, SSAFile
 
 Format = Literal["json", "text", "srt", "vtt"]
 
@@ -19,15 +18,15 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 
 
-def render(transcript: Transcript, format: Format) -> bytes:
-    """UTF-8 bytes of `MEDIA_TYPES[format]`."""
-    if format == "json":
+def render(transcript: Transcript, kind: Format) -> bytes:
+    """UTF-8 bytes of `MEDIA_TYPES[kind]`."""
+    if kind == "json":
         return encode(transcript)
-    if format == "text":
+    if kind == "text":
         return "".join(f"{_line(segment)}\n" for segment in transcript.segments).encode()
     subtitles = SSAFile()
     subtitles.events = [_cue(segment) for segment in transcript.segments]
-    return subtitles.to_string(format).encode()
+    return subtitles.to_string(kind).encode()
 
 
 def negotiate(accept: str) -> Format:

@@ -1,7 +1,7 @@
 """What a file is, told from its first bytes and never from its name.
 
-The signatures are those of the containers that ffmpeg reads and people submit. Own table rather than a library: the common ones know
-neither MP3 without an ID3 tag nor MPEG-TS and call any zip a document (docs/decisions/0004). A match says only that decoding is worth a try;
+The signatures are those of the containers that ffmpeg reads and people submit. Our own table, as the common libraries know neither
+MP3 without an ID3 tag nor MPEG-TS and call any zip a document (docs/decisions/0004). A match says only that decoding is worth a try;
 whether there is sound in it the transcriber finds out.
 """
 

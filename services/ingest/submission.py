@@ -10,8 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
-
 from common import ids, tracing
 from common.database import Pool
 from common.ids import JobId
@@ -20,6 +18,8 @@ from common.jobs.job import Job, Source
 from common.jobs.options import OptionError, Options, parse
 from common.storage import Storage
 from common.storage_keys import source_key
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
 from services.ingest.problems import Problem
 from services.ingest.settings import Settings
 from services.ingest.sniffing import HEAD_BYTES, Media, sniff
@@ -39,9 +39,7 @@ class Submissions:
         self._storage = storage
         self._settings = settings
 
-    async def accept(
-        self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str
-    ) -> Job:
+    async def accept(self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str) -> Job:
         """Store the recording in a multipart `body` and queue a job for it. Raises `Problem`."""
         limit = self._settings.max_upload_bytes
         if content_length is not None and content_length > limit:
@@ -114,9 +112,7 @@ def _recognise(head: bytes) -> Media:
         raise Problem(422, "empty_file", "The file is empty.", field="file")
     media = sniff(head)
     if media is None:
-        raise Problem(
-            415, "unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", field="file"
-        )
+        raise Problem(415, "unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", field="file")
     return media
 
 
@@ -131,7 +127,10 @@ def _boundary(content_type: str) -> str:
     kind, parameters = parse_options_header(content_type)
     if kind != "multipart/form-data":
         raise Problem(
-            415, "unsupported_media_type", "Submit multipart/form-data with the recording in the field 'file'.", allowed=["multipart/form-data"]
+            415,
+            "unsupported_media_type",
+            "Submit multipart/form-data with the recording in the field 'file'.",
+            allowed=["multipart/form-data"],
         )
     if not parameters.get("boundary"):
         raise _malformed("the Content-Type names no boundary")
@@ -148,9 +147,7 @@ async def _limited(body: AsyncGenerator[bytes, None], limit: int) -> AsyncGenera
         yield chunk
 
 
-async def _parts(
-    chunks: AsyncIterator[bytes], boundary: str
-) -> AsyncGenerator[tuple[MultipartSegment, AsyncIterator[bytes]], None]:
+async def _parts(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[tuple[MultipartSegment, AsyncIterator[bytes]], None]:
     """Each part with its payload, which must be consumed before the next part."""
     async with aclosing(_events(chunks, boundary)) as events:
         async for event in events:
@@ -181,7 +178,9 @@ async def _text(name: str, payload: AsyncIterator[bytes]) -> str:
     async for chunk in payload:
         data += chunk
         if len(data) > _FIELD_BYTES:
-            raise Problem(422, "field_too_large", f"The field {name!r} is larger than {_FIELD_BYTES} bytes.", field=name, limit=_FIELD_BYTES)
+            raise Problem(
+                422, "field_too_large", f"The field {name!r} is larger than {_FIELD_BYTES} bytes.", field=name, limit=_FIELD_BYTES
+            )
     try:
         return data.decode()
     except UnicodeDecodeError:

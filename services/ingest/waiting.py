@@ -26,9 +26,7 @@ class Waiters:
             for event in self._events.get(key, ()):
                 event.set()
 
-    async def until_changed(
-        self, job_id: JobId, read: Callable[[], Awaitable[Job | None]], seconds: float
-    ) -> Job | None:
+    async def until_changed(self, job_id: JobId, read: Callable[[], Awaitable[Job | None]], seconds: float) -> Job | None:
         """The job as `read` gives it: at once when it is final, else when its status has changed, or when time is up."""
         event = asyncio.Event()
         self._events[str(job_id)].add(event)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from common import health
 from common.service import resources
 from common.settings import SettingsError, load
+
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.settings import Settings
@@ -18,9 +19,7 @@ async def serve(settings: Settings) -> None:
     """Run until told to stop."""
     engine = Engine(time_limit=timedelta(seconds=settings.job_time_limit_seconds))
     async with resources("transcriber", settings, checks={"engine": engine.check}) as shared:
-        attempts = Attempts(
-            pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, settings=settings
-        )
+        attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, settings=settings)
         worker = Worker(pool=shared.pool, broker=shared.broker, engine=engine, attempts=attempts, settings=settings)
         shared.life.side("engine", engine.run())
         shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))

@@ -16,7 +16,6 @@ from typing import NoReturn
 
 import msgspec
 import structlog
-
 from common import ids, tracing
 from common.broker import LOST, Broker
 from common.database import AWAY, Connection, Pool
@@ -28,6 +27,7 @@ from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result
 from common.storage import Storage
 from common.storage_keys import transcript_key
+
 from services.transcriber import protocol
 from services.transcriber.child import Engine
 from services.transcriber.protocol import Done, Progress, Stage, StageDone
@@ -69,8 +69,10 @@ class Attempts:
             await self._failed(job, TransientError("internal_error", "The transcriber failed unexpectedly; its log says how."))
 
     async def _while_leased(self, job: Job, progress: "_Progress") -> tuple[Done, str]:
-        """The work with a heartbeat beside it, neither outliving the other. The heartbeat ends before the job is finished, as it would
-        take our own finish for a lost lease."""
+        """The work with a heartbeat beside it, neither outliving the other.
+
+        The heartbeat ends before the job is finished: it would take our own finish for a lost lease.
+        """
         work = asyncio.create_task(self._work(job, progress), name=f"work-{job.id}")
         beat = asyncio.create_task(self._heartbeat(job, progress), name=f"heartbeat-{job.id}")
         try:
@@ -92,8 +94,9 @@ class Attempts:
             done = await self._transcribe(job, source, output, progress)
             progress.stage = "store"
             key = transcript_key(job.id, job.lease_token)
+            document = await asyncio.to_thread(output.read_bytes)
             with tracing.span("store"):
-                await self._storage.put(key, output.read_bytes(), content_type="application/json")
+                await self._storage.put(key, document, content_type="application/json")
         return done, key
 
     async def _transcribe(self, job: Job, source: Path, output: Path, progress: "_Progress") -> Done:
@@ -199,7 +202,7 @@ class _Progress:
 
 def delay_before(attempt: int) -> timedelta:
     """How long a job waits before its `attempt`-th attempt (from 2 on): doubling from 5 s up to 5 min, with a quarter of jitter."""
-    delay = min(_FIRST_DELAY * 2 ** (attempt - 2), _LONGEST_DELAY)
+    delay: timedelta = min(_FIRST_DELAY * 2 ** (attempt - 2), _LONGEST_DELAY)
     return delay * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, guards nothing
 
 

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import msgspec
 import structlog
-
 from common.errors import PermanentError, TransientError, VerbatimError
+
 from services.transcriber import protocol
 from services.transcriber.protocol import Done, Event, Failed, Progress, Ready, StageDone, Started, Transcribe
 
@@ -61,9 +61,7 @@ class Engine:
         if not self.ready.is_set():
             raise TransientError("engine_loading", "The models are still being loaded.")
 
-    async def transcribe(
-        self, request: Transcribe, on_progress: Callable[[Progress], None]
-    ) -> tuple[Done, list[StageDone]]:
+    async def transcribe(self, request: Transcribe, on_progress: Callable[[Progress], None]) -> tuple[Done, list[StageDone]]:
         """Wait for this request's turn and its end. Cancelling the wait takes the request off the engine, by force if need be."""
         work = _Work(request, on_progress)
         self._works[request.id] = work

@@ -74,7 +74,7 @@ class Done(msgspec.Struct, frozen=True, tag="done", tag_field="type"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", tag_field="type"):
-    """This request failed; the child lives on and takes the next one."""
+    """A request failed; the child lives on and takes the next one."""
 
     id: str
     code: str

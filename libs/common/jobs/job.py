@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, assert_never
 
+import asyncpg
 import msgspec
 
 from common.ids import JobId, LeaseToken
@@ -94,6 +95,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return source_key(self.id)
 
 
-def from_row(row: Mapping[str, Any]) -> Job:
-    """A `jobs` row as a struct."""
+def from_row(row: Mapping[str, Any] | asyncpg.Record | None) -> Job:
+    """A `jobs` row as a struct; a query that always returns one never passes None."""
+    assert row is not None
     return msgspec.convert(dict(row), Job)

@@ -89,19 +89,32 @@ from lost
 where jobs.id = lost.id
 returning jobs.*;
 
+-- name: count_tokens
+-- In one snapshot: the jobs that may be claimed, those of them that have waited for longer than $1, and the tokens that no relay has
+-- published yet. A token that the broker refused is put off although its job may be claimed, so it counts.
+select jobs.claimable, jobs.waiting, events.unpublished
+from (
+    select count(*) as claimable, count(*) filter (where claim_after < now() - $1::interval) as waiting
+    from jobs where status = 'queued' and claim_after <= now()
+) jobs, (
+    select count(*) as unpublished
+    from outbox where type in ('job.created', 'job.requeued') and (available_at <= now() or attempt > 0)
+) events;
+
 -- name: tokenless_jobs
--- Queued for longer than $1 with no event of theirs waiting in the outbox: candidates for a new token, oldest first.
+-- Queued for longer than $1 with no event of theirs waiting in the outbox: candidates for a new token, in the order of claims.
 select * from jobs
 where status = 'queued' and claim_after < now() - $1::interval
   and not exists (select from outbox where outbox.subject = jobs.id::text and outbox.type in ('job.created', 'job.requeued'))
-order by claim_after, id
+order by priority, claim_after, id
 limit $2;
 
 -- name: expired_jobs
--- Finished and past their time; the bytes go first, then `expire_job`.
+-- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_job`.
 select * from jobs
 where status in ('completed', 'failed', 'cancelled') and expires_at < now()
-order by expires_at
+  and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+order by expires_at, id
 limit $1;
 
 -- name: expire_job
@@ -118,6 +131,6 @@ select status::text as status, count(*) as jobs from jobs group by status;
 -- name: claimable_count
 select count(*) from jobs where status = 'queued' and claim_after <= now();
 
--- name: owned_keys
--- Of the given jobs, those that exist and which result they own; everything else under their ids is an orphan or a loser.
-select id, status, lease_token, result from jobs where id = any($1::uuid[]);
+-- name: job_owners
+-- Of the given ids, those that are jobs, and what they say about their objects.
+select id, status, finished_at, lease_token, result from jobs where id = any($1::uuid[]);

@@ -4,10 +4,11 @@ A write that finds the job no longer in the expected status, or leased to someon
 redeliveries and workers that wake from the dead all end there (design section 2, invariants 2 and 4).
 """
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from common import outbox
@@ -16,8 +17,25 @@ from common.ids import JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result, Source, Status, from_row
 from common.jobs.options import PRIORITIES, Options
+from common.storage_keys import parse_key
 
 SQL = Queries(Path(__file__).with_name("jobs.sql"))
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """Jobs that may be claimed, those of them that have waited for long, and tokens that are still in the outbox."""
+
+    claimable: int
+    waiting: int
+    unpublished: int
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """What a job says about its objects: `leases` are those under which results may lie (running attempt and winner)."""
+
+    status: Status
+    finished_at: datetime | None
+    leases: frozenset[LeaseToken]
 
 
 async def create(
@@ -55,9 +73,7 @@ async def get(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
     return None if row is None else from_row(row)
 
 
-async def list_page(
-    connection: Connection, tenant: str, *, status: Status | None, before: JobId | None, limit: int
-) -> list[Job]:
+async def list_page(connection: Connection, tenant: str, *, status: Status | None, before: JobId | None, limit: int) -> list[Job]:
     """Newest first, those older than `before`."""
     return [from_row(row) for row in await connection.fetch(SQL["list_jobs"], tenant, status, before, limit)]
 
@@ -89,9 +105,7 @@ async def fail(connection: Connection, job: Job, failure: Failure) -> Job | None
 async def retry(connection: Connection, job: Job, failure: Failure, delay: timedelta) -> Job | None:
     """processing -> queued after a transient failure; None also when no attempts are left (then `fail`)."""
     async with connection.transaction():
-        return await _change(
-            connection, "job.requeued", "retry_job", job.id, job.lease_token, failure, delay, delay=delay
-        )
+        return await _change(connection, "job.requeued", "retry_job", job.id, job.lease_token, failure, delay, delay=delay)
 
 
 async def release(connection: Connection, job: Job) -> Job | None:
@@ -110,6 +124,12 @@ async def rescue(connection: Connection, *, limit: int) -> list[Job]:
     return jobs
 
 
+async def tokens(connection: Connection, *, older_than: timedelta) -> Tokens:
+    """What there is to claim, and the tokens for it that the broker does not have yet."""
+    [row] = await connection.fetch(SQL["count_tokens"], older_than)
+    return msgspec.convert(dict(row), Tokens)
+
+
 async def reissue(connection: Connection, *, older_than: timedelta, limit: int) -> list[Job]:
     """A new token for up to `limit` queued jobs that have waited for longer than `older_than`."""
     async with connection.transaction():
@@ -119,9 +139,10 @@ async def reissue(connection: Connection, *, older_than: timedelta, limit: int) 
     return jobs
 
 
-async def due_to_expire(connection: Connection, *, limit: int) -> list[Job]:
-    """Finished jobs past their time, whose bytes must go before `expire`."""
-    return [from_row(row) for row in await connection.fetch(SQL["expired_jobs"], limit)]
+async def due_to_expire(connection: Connection, *, after: Job | None, limit: int) -> list[Job]:
+    """Finished jobs past their time, whose bytes must go before `expire`; a page of them, following the job `after`."""
+    key = (None, None) if after is None else (after.expires_at, after.id)
+    return [from_row(row) for row in await connection.fetch(SQL["expired_jobs"], limit, *key)]
 
 
 async def expire(connection: Connection, job_id: JobId) -> Job | None:
@@ -140,19 +161,18 @@ async def counts(connection: Connection) -> dict[str, int]:
     return {row["status"]: row["jobs"] for row in await connection.fetch(SQL["count_jobs"])}
 
 
-async def owned(connection: Connection, ids: list[UUID]) -> dict[UUID, set[str]]:
-    """For each of `ids` that is a job: the lease tokens under which its results may lie (running attempt and winner)."""
-    found: dict[UUID, set[str]] = {}
-    for row in await connection.fetch(SQL["owned_keys"], ids):
-        tokens = {str(row["lease_token"])} if row["lease_token"] else set()
-        tokens |= {key.split("/")[2] for key in (row["result"] or {}).get("keys", {}).values()}
-        found[row["id"]] = tokens
-    return found
+async def owners(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, Owner]:
+    """Those of `ids` that are jobs; what lies in the bucket under any other is nobody's."""
+    return {row["id"]: _owner(row) for row in await connection.fetch(SQL["job_owners"], list(ids))}
 
 
-async def _change(
-    connection: Connection, event: str, query: str, *arguments: object, delay: timedelta = timedelta(0)
-) -> Job | None:
+def _owner(row: asyncpg.Record) -> Owner:
+    keys = (row["result"] or {}).get("keys", {}).values()
+    won = {place.lease for key in keys if (place := parse_key(key)) is not None}
+    return Owner(Status(row["status"]), row["finished_at"], frozenset({*won, row["lease_token"]} - {None}))
+
+
+async def _change(connection: Connection, event: str, query: str, *arguments: object, delay: timedelta = timedelta(0)) -> Job | None:
     """Run a guarded statement inside the caller's transaction and announce what it changed."""
     row = await connection.fetchrow(SQL[query], *arguments)
     if row is None:

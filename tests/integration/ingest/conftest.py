@@ -1,0 +1,79 @@
+"""Ingest as a real process on real servers, and ways to look at what it left there."""
+
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from common import storage
+from common.storage import Storage
+
+from tests.running import RunningService, Services
+
+
+@pytest.fixture
+async def ingest(service: Services) -> RunningService:
+    """Ingest, ready, with authentication off."""
+    return await service("ingest")
+
+
+@pytest.fixture
+async def client(ingest: RunningService) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of that ingest."""
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+def sample() -> bytes:
+    """The two-speaker conversation that pyannote.audio ships (30 s, WAV)."""
+    spec = find_spec("pyannote.audio")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "sample" / "sample.wav").read_bytes()
+
+
+class Traces(msgspec.Struct, frozen=True):
+    """What a submission can leave behind."""
+
+    jobs: int
+    events: int
+    objects: int
+    uploads: int
+
+
+NOTHING = Traces(0, 0, 0, 0)
+
+
+@pytest.fixture
+async def store(environment: dict[str, str]) -> AsyncIterator[Storage]:
+    """The bucket that ingest writes to."""
+    async with storage.connect(
+        endpoint_url=environment["S3_ENDPOINT_URL"],
+        bucket=environment["S3_BUCKET"],
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region="us-east-1",
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The database that ingest writes to."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def left_behind(store: Storage, database: asyncpg.Connection) -> Traces:
+    """Everything that is in Postgres and S3 now."""
+    return Traces(
+        jobs=await database.fetchval("select count(*) from jobs"),
+        events=await database.fetchval("select count(*) from outbox"),
+        objects=len([found async for found in store.objects()]),
+        uploads=len([found async for found in store.open_uploads()]),
+    )

@@ -1,0 +1,225 @@
+"""Submitting and reading jobs through the real API, with no transcriber running."""
+
+import asyncio
+import hashlib
+import time
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from common import ids
+from common.database import connect
+from common.ids import JobId, LeaseToken
+from common.jobs import store as jobs
+from common.jobs.job import Failure, Result
+from common.storage import Storage
+from common.storage_keys import transcript_key
+from common.transcript import Language, Segment, Transcript, encode
+
+from tests.running import Services, wait_until
+
+JOBS = "/api/v1/jobs"
+
+
+async def submit(client: httpx.AsyncClient, sample: bytes, **fields: str) -> dict[str, Any]:
+    answer = await client.post(JOBS, files={"file": ("talk.wav", sample)}, data=fields)
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_submission_is_stored_and_queued(client: httpx.AsyncClient, store: Storage, sample: bytes) -> None:
+    """A recording is stored byte for byte under the job's id, and the job says so."""
+    answer = await client.post(JOBS, files={"file": ("talk.wav", sample)}, data={"language": "en", "metadata": '{"call": "7"}'})
+    job = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"{JOBS}/{job['id']}"
+    assert job["status"] == "queued"
+    assert job["source"] == {
+        "filename": "talk.wav",
+        "content_type": "audio/wav",
+        "size": len(sample),
+        "sha256": hashlib.sha256(sample).hexdigest(),
+        "kind": "audio",
+    }
+    assert job["options"] == {"language": "en", "metadata": {"call": "7"}}
+    assert await store.get(f"audio/{job['id']}/source") == sample
+    assert (await client.get(answer.headers["location"])).json() == job
+
+
+async def test_fields_in_any_order(client: httpx.AsyncClient, sample: bytes) -> None:
+    """Options may come after the recording."""
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.wav"\r\n\r\n' + sample + b"\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="task"\r\n\r\ntranslate\r\n--b--\r\n'
+    )
+    answer = await client.post(JOBS, content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert answer.status_code == 202
+    assert answer.json()["options"] == {"task": "translate"}
+
+
+async def test_submission_is_announced_in_its_trace(client: httpx.AsyncClient, sample: bytes, database: asyncpg.Connection) -> None:
+    """A client's own trace goes on in the job; the event leaves the outbox once the broker has it."""
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    answer = await client.post(JOBS, files={"file": ("talk.wav", sample)}, headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
+    assert answer.json()["trace_id"] == trace_id
+
+    async def published() -> bool:
+        return bool(await database.fetchval("select count(*) = 0 from outbox"))
+
+    await wait_until(published, "the event to leave the outbox")
+
+
+async def test_pages_are_newest_first_and_complete(client: httpx.AsyncClient, sample: bytes) -> None:
+    """Following the cursor shows every job once, newest first."""
+    ids_ = [(await submit(client, sample))["id"] for _ in range(5)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (await client.get(JOBS, params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        seen += [job["id"] for job in page["jobs"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ids_[::-1]
+    assert (await client.get(JOBS, params={"status": "completed"})).json()["jobs"] == []
+
+
+async def test_wait_returns_when_the_status_changes(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:
+    """A long poll ends as soon as the job's status has changed, well before its limit."""
+    job = await submit(client, sample)
+    waiting = asyncio.create_task(client.get(f"{JOBS}/{job['id']}", params={"wait": 20}))
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        await asyncio.sleep(0.2)  # the poll must be waiting; too short a sleep would still pass, only prove less
+        began = time.monotonic()
+        assert await jobs.claim(connection, LeaseToken(ids.new()), lease=timedelta(seconds=15), worker="test")
+    answer = await waiting
+    assert answer.json()["status"] == "processing"
+    assert time.monotonic() - began < 2
+
+
+async def test_wait_ends_at_its_limit(client: httpx.AsyncClient, sample: bytes) -> None:
+    """A long poll of a job that does not change answers with the job as it is."""
+    job = await submit(client, sample)
+    answer = await client.get(f"{JOBS}/{job['id']}", params={"wait": 0.3})
+    assert answer.json() == job
+
+
+async def finish(database_url: str, store: Storage, job_id: str) -> None:
+    """What a transcriber would do to the job."""
+    lease = LeaseToken(ids.new())
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        job = await jobs.claim(connection, lease, lease=timedelta(seconds=15), worker="test")
+        assert job is not None
+        assert str(job.id) == job_id
+        key = transcript_key(job.id, lease)
+        segments = (
+            Segment(0, 0.5, 2.25, " Hello <there> & all.", 0.9, (), speaker="SPEAKER_00"),
+            Segment(1, 3661.0, 3662.5, "Bye.", 0.9, ()),
+        )
+        document = Transcript("Hello <there> & all. Bye.", Language("en", 0.99), 3700.0, segments, (), {}, {})
+        await store.put(key, encode(document), content_type="application/json")
+        result = Result(bucket=store.bucket, keys={"transcript": key}, language="en", duration=3700.0, speakers=1)
+        assert await jobs.finish(connection, job, result)
+
+
+async def test_transcript_in_every_format(client: httpx.AsyncClient, store: Storage, sample: bytes, database_url: str) -> None:
+    """A completed job's transcript comes as JSON, text, SRT and WebVTT, by parameter or by Accept header."""
+    job = await submit(client, sample)
+    await finish(database_url, store, job["id"])
+    url = f"{JOBS}/{job['id']}/transcript"
+    document = (await client.get(url)).json()
+    assert [segment["text"] for segment in document["segments"]] == [" Hello <there> & all.", "Bye."]
+    assert (await client.get(url, params={"format": "text"})).text == "SPEAKER_00: Hello <there> & all.\nBye.\n"
+    srt = await client.get(url, headers={"Accept": "application/x-subrip"})
+    assert srt.headers["content-type"].startswith("application/x-subrip")
+    assert "00:00:00,500 --> 00:00:02,250\nSPEAKER_00: Hello" in srt.text
+    assert "01:01:01,000 --> 01:01:02,500\nBye." in srt.text
+    vtt = await client.get(url, params={"format": "vtt"})
+    assert vtt.text.startswith("WEBVTT")
+    assert "00:00:00.500 --> 00:00:02.250" in vtt.text
+    refused = await client.get(url, params={"format": "docx"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "malformed_request")
+
+
+async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:
+    """Not ready is 202 with Retry-After, failed is 409 with the reason, expired is 410."""
+    job = await submit(client, sample)
+    url = f"{JOBS}/{job['id']}/transcript"
+    early = await client.get(url)
+    assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (202, "not_ready", "2")
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        claimed = await jobs.claim(connection, LeaseToken(ids.new()), lease=timedelta(seconds=15), worker="test")
+        assert claimed is not None
+        await jobs.fail(connection, claimed, Failure("no_audio_stream", "There is no sound in it.", retryable=False))
+        failed = await client.get(url)
+        assert (failed.status_code, failed.json()["job_error"]["code"]) == (409, "no_audio_stream")
+        await connection.execute("update jobs set expires_at = now() - interval '1 second'")
+        assert await jobs.expire(connection, JobId(claimed.id))
+    expired = await client.get(url)
+    assert (expired.status_code, expired.json()["code"]) == (410, "result_expired")
+
+
+async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
+    """Ready names each dependency; metrics count jobs and requests."""
+    ready = await client.get("/health/ready")
+    assert (ready.status_code, ready.json()) == (200, {"database": "ok", "broker": "ok", "storage": "ok"})
+    assert (await client.get("/health/live")).status_code == 200
+    await client.get(JOBS)
+    metrics = (await client.get("/metrics")).text
+    assert 'verbatim_jobs{status="queued"} 0.0' in metrics
+    assert 'verbatim_http_requests_total{method="GET",status="200"}' in metrics
+
+
+async def test_openapi_document_is_valid(client: httpx.AsyncClient) -> None:
+    """The served OpenAPI document passes an independent validator and describes the submission form."""
+    from openapi_spec_validator import validate  # noqa: PLC0415 - slow to import, needed once
+
+    document = (await client.get("/schema/openapi.json")).json()
+    validate(document)
+    form = document["paths"][JOBS]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert "file" in form["properties"]
+
+
+async def test_keys(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
+    """With authentication on, only a live key with the scope gets in, and a tenant sees its own jobs alone."""
+    from services.ingest.auth import create_key  # noqa: PLC0415 - this test alone makes keys
+
+    mine = await create_key(database, tenant="a", name="", scopes=("read", "write"))
+    other = await create_key(database, tenant="b", name="", scopes=("read",))
+    guarded = await service("ingest", AUTH="on")
+    async with httpx.AsyncClient(base_url=guarded.url) as http:
+
+        async def ask(method: str, url: str, key: str | None, **more: Any) -> httpx.Response:
+            return await http.request(method, url, headers={"Authorization": f"Bearer {key}"} if key else {}, **more)
+
+        nobody = await ask("GET", JOBS, None)
+        assert (nobody.status_code, nobody.json()["code"]) == (401, "unauthorized")
+        assert (await ask("GET", JOBS, "vb_wrong")).status_code == 401
+        assert (await ask("GET", "/health/ready", None)).status_code == 200
+        form = {"files": {"file": ("a.wav", sample)}}
+        forbidden = await ask("POST", JOBS, other, **form)
+        assert (forbidden.status_code, forbidden.json()["code"]) == (403, "forbidden")
+        job = (await ask("POST", JOBS, mine, **form)).json()
+        assert (await ask("GET", f"{JOBS}/{job['id']}", mine)).status_code == 200
+        assert (await ask("GET", f"{JOBS}/{job['id']}", other)).status_code == 404
+        assert (await ask("GET", JOBS, other)).json()["jobs"] == []
+        await database.execute("update api_keys set revoked_at = now() where tenant = 'a'")
+        assert (await ask("GET", JOBS, mine)).status_code == 401
+
+
+@pytest.mark.parametrize(("host", "starts"), [("0.0.0.0", False), ("127.0.0.1", True)])
+def test_auth_off_is_for_loopback(host: str, *, starts: bool) -> None:
+    """`AUTH=off` on an address that others can reach is refused at start."""
+    from common.settings import SettingsError, load  # noqa: PLC0415
+
+    from services.ingest.settings import Settings  # noqa: PLC0415
+
+    environ = {"DATABASE_URL": "d", "AMQP_URL": "a", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AUTH": "off", "HOST": host}
+    if starts:
+        assert load(Settings, environ).host == host
+    else:
+        with pytest.raises(SettingsError, match="AUTH=off"):
+            load(Settings, environ)
