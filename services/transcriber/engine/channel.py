@@ -1,0 +1,61 @@
+"""The child's line to its parent: requests in, events out, one JSON object a line, on what were standard input and output.
+
+Libraries print, and some read. So both descriptors are kept here under other numbers; 1 is pointed at standard error and 0 at nothing: a
+stray print lands in the log and can never sit between two events. When the requests end, the parent is gone, and this process goes at
+once, whatever it is doing.
+"""
+
+import logging
+import os
+import threading
+from queue import SimpleQueue
+
+from services.transcriber import protocol
+
+log = logging.getLogger(__name__)
+
+EXIT_PARENT_GONE = 0
+EXIT_PROTOCOL = 76
+
+
+class Channel:
+    """`requests` fills by itself from the moment the channel is claimed."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+        self._lock = threading.Lock()
+        self.requests: SimpleQueue[protocol.Transcribe] = SimpleQueue()
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+
+    @classmethod
+    def claim(cls) -> "Channel":
+        """Take standard input and output over, for good."""
+        incoming, outgoing = os.dup(0), os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+        return cls(incoming, outgoing)
+
+    def send(self, event: protocol.Event) -> None:
+        """From any thread; blocks until the pipe has taken the whole line."""
+        line = memoryview(protocol.encode(event) + b"\n")
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._outgoing, line) :]
+            except BrokenPipeError:
+                os._exit(EXIT_PARENT_GONE)
+
+    def _read(self) -> None:
+        """A line that is not a request means that the two sides do not speak the same protocol: nothing good can follow."""
+        status = EXIT_PARENT_GONE
+        try:
+            with open(self._incoming, "rb") as stream:
+                for line in stream:
+                    self.requests.put(protocol.decode_request(line))
+        except Exception:
+            log.exception("cannot read requests")
+            status = EXIT_PROTOCOL
+        finally:
+            os._exit(status)

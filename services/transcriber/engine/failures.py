@@ -1,0 +1,31 @@
+"""What a failure inside a request means to the parent: a stable code, a sentence, and whether trying again can help.
+
+Our own errors say so by their type. Memory that ran out and a device that failed may be fine on the next attempt or another machine.
+Anything unforeseen is transient too: attempts are bounded, and a bug that always fails is reported as failed after the last one.
+"""
+
+from common.errors import VerbatimError
+
+from services.transcriber import protocol
+
+_DEVICE_WORDS = ("cuda", "cudnn", "cublas", "nccl")
+
+
+def describe(request_id: str, error: Exception) -> protocol.Failed:
+    """The event that reports `error`."""
+    if isinstance(error, VerbatimError):
+        return protocol.Failed(request_id, error.code, error.message, error.transient)
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "cannot allocate memory" in text:
+        return protocol.Failed(request_id, "out_of_memory", "The machine ran out of memory while transcribing.", True)
+    if poisons_device(error):
+        return protocol.Failed(request_id, "device_failed", "The accelerator failed while transcribing.", True)
+    if isinstance(error, OSError):
+        return protocol.Failed(request_id, "storage_failed", f"The engine could not read or write a file: {error.strerror or error}.", True)
+    return protocol.Failed(request_id, "engine_failed", f"The engine failed unexpectedly ({type(error).__name__}).", True)
+
+
+def poisons_device(error: Exception) -> bool:
+    """After such an error every later call on the device fails as well: only a new process helps."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and "out of memory" not in text and any(word in text for word in _DEVICE_WORDS)

@@ -1,0 +1,52 @@
+"""What to run on and how wide: the device, the compute type, the batch size and the number of threads.
+
+Every choice can be overridden by its `WHISPER_*` variable. The CPU defaults are measured (docs/architecture/engine.md): int8 is
+faster than float32 and hears the same words, and a wider batch gains little on a few cores while it makes progress coarser.
+"""
+
+import os
+
+import msgspec
+
+from services.transcriber.engine.settings import EngineSettings
+
+
+class Hardware(msgspec.Struct, frozen=True):
+    """`threads` is per engine; `device` is `cpu` or `cuda`."""
+
+    device: str
+    compute_type: str
+    batch_size: int
+    threads: int
+
+
+def threads(settings: EngineSettings) -> int:
+    """As many as this process may use, unless told."""
+    return settings.whisper_threads or _usable_cores()
+
+
+def prepare_environment(settings: EngineSettings, environ: dict[str, str] | os._Environ[str]) -> None:
+    """Set what numeric libraries read once, when they are imported. Telemetry stays off whatever the user's environment says."""
+    environ["OMP_NUM_THREADS"] = environ["MKL_NUM_THREADS"] = str(threads(settings))
+    environ["PYANNOTE_METRICS_ENABLED"] = "0"
+    environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def choose(settings: EngineSettings, cuda_available: bool) -> Hardware:
+    """Fill in what is not set; `cuda` by name is taken at its word, so that a missing driver is an error and not a slow surprise."""
+    device = settings.whisper_device
+    if device == "auto":
+        device = "cuda" if cuda_available else "cpu"
+    return Hardware(
+        device=device,
+        compute_type=settings.whisper_compute_type or ("float16" if device == "cuda" else "int8"),
+        batch_size=settings.whisper_batch_size or (16 if device == "cuda" else 8),
+        threads=threads(settings),
+    )
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

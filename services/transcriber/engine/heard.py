@@ -1,0 +1,38 @@
+"""What the recogniser hands over: words in chunks of speech, before they are placed in time and laid out in lines."""
+
+import msgspec
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Seconds from the start of the recording."""
+
+    start: float
+    end: float
+
+
+class HeardWord(msgspec.Struct, frozen=True):
+    """`text` keeps its leading space, so that joined words give the sentence in every script.
+
+    Times are seconds from the start of the chunk, None when nothing aligned the word; `score` is a probability.
+    """
+
+    text: str
+    score: float
+    start: float | None = None
+    end: float | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """What was heard in one stretch of at most 30 s, and where in it somebody spoke."""
+
+    span: Span
+    speech: tuple[Span, ...]
+    words: tuple[HeardWord, ...]
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A recording, heard; `language_confidence` is 1 when the language was given."""
+
+    chunks: tuple[Chunk, ...]
+    language: str
+    language_confidence: float

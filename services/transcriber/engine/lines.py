@@ -1,0 +1,70 @@
+"""Laying words out in lines that people read: a sentence each where it fits, never across a long pause.
+
+A line ends after a sentence, before a pause, or, when it grows too long, at the best place so far: after a clause if there is one,
+otherwise in the longest gap between two words.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from common.transcript import Segment, Word
+
+from services.transcriber.engine.words import PlacedWord
+
+LONGEST_SECONDS = 12.0
+LONGEST_CHARACTERS = 120
+PAUSE_SECONDS = 1.0
+_SENTENCE_ENDS = ".?!。？！…؟।"
+_CLAUSE_ENDS = ",;:、，；：،"
+_CLOSING = "\"'”’»)]}」』）"
+
+
+def lay_out(words: Iterable[PlacedWord]) -> list[list[PlacedWord]]:
+    """Split words, in order, into lines."""
+    lines: list[list[PlacedWord]] = []
+    line: list[PlacedWord] = []
+    for word in words:
+        if line and word.start - line[-1].end >= PAUSE_SECONDS:
+            lines.append(line)
+            line = []
+        line.append(word)
+        while _too_long(line):
+            cut = _best_cut(line)
+            lines.append(line[:cut])
+            line = line[cut:]
+        if _ends(word, _SENTENCE_ENDS):
+            lines.append(line)
+            line = []
+    return [*lines, line] if line else lines
+
+
+def segments(lines: Iterable[Sequence[PlacedWord]]) -> Iterator[Segment]:
+    """Transcript segments, numbered from 0; a segment's confidence is its words' mean score, weighted by their length."""
+    for number, line in enumerate(lines):
+        weight = sum(len(word.text) for word in line)
+        yield Segment(
+            id=number,
+            start=line[0].start,
+            end=line[-1].end,
+            text="".join(word.text for word in line).strip(),
+            confidence=round(sum(word.score * len(word.text) for word in line) / weight, 4),
+            words=tuple(Word(w.text.strip(), w.start, w.end, round(min(1.0, w.score), 4), w.timing) for w in line),
+        )
+
+
+def _too_long(line: Sequence[PlacedWord]) -> bool:
+    if len(line) < 2:
+        return False
+    return line[-1].end - line[0].start > LONGEST_SECONDS or sum(len(word.text) for word in line) > LONGEST_CHARACTERS
+
+
+def _best_cut(line: Sequence[PlacedWord]) -> int:
+    """Where to start the next line: 1 to len - 1."""
+    half = len(line) // 2
+    clauses = [i for i in range(max(half, 1), len(line)) if _ends(line[i - 1], _CLAUSE_ENDS)]
+    if clauses:
+        return clauses[-1]
+    return max(range(max(half, 1), len(line)), key=lambda i: (line[i].start - line[i - 1].end, i))
+
+
+def _ends(word: PlacedWord, marks: str) -> bool:
+    return word.text.rstrip().rstrip(_CLOSING).endswith(tuple(marks))

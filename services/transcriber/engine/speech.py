@@ -1,0 +1,41 @@
+"""Where somebody speaks: the silero detector that faster-whisper carries, run window by window.
+
+A window bounds the detector's memory (it copies its input) and lets a long recording show progress. Speech that touches the end of a
+window is not cut there: the next window starts where that speech began.
+"""
+
+from collections.abc import Callable
+
+from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+from services.transcriber.engine.heard import Span
+from services.transcriber.engine.media import SAMPLE_RATE, Samples
+
+CHUNK_SECONDS = 30
+"""What Whisper hears at once; no stretch of speech is longer."""
+
+WINDOW_SECONDS = 600
+
+
+def find_speech(samples: Samples, on_progress: Callable[[float], None]) -> list[Span]:
+    """Stretches of speech in order, with a little silence around each; `on_progress` gets fractions of 1."""
+    options = VadOptions(max_speech_duration_s=CHUNK_SECONDS, min_silence_duration_ms=160)
+    found: list[Span] = []
+    start, total = 0, len(samples)
+    while start < total:
+        end = min(start + WINDOW_SECONDS * SAMPLE_RATE, total)
+        spans = [(start + s["start"], start + s["end"]) for s in get_speech_timestamps(samples[start:end], options)]
+        following = end
+        if spans and end < total and spans[-1][1] >= end and spans[-1][0] > start:
+            following = spans.pop()[0]
+        found += [Span(s / SAMPLE_RATE, e / SAMPLE_RATE) for s, e in spans]
+        start = following
+        on_progress(start / total)
+    return found
+
+
+def whole(samples: Samples) -> list[Span]:
+    """All of the recording as if it were speech, in pieces that Whisper can hear."""
+    seconds = len(samples) / SAMPLE_RATE
+    starts = range(0, len(samples) // SAMPLE_RATE + 1, CHUNK_SECONDS)
+    return [Span(float(s), min(s + CHUNK_SECONDS, seconds)) for s in starts if s < seconds]
