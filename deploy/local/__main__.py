@@ -18,6 +18,8 @@ from deploy.local.progress import Progress
 from deploy.local.system import ROOT, System
 from deploy.local.table import status_table
 
+WIDEST_ROW = 160
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status of the program."""
@@ -80,7 +82,8 @@ def _status(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(system.status())).decode() + "\n")
     else:
-        console.print(status_table(system))
+        # An address that is cut or folded cannot be copied: let the terminal wrap what is too long for it.
+        Console(width=max(console.width, WIDEST_ROW)).print(status_table(system))
     return 0
 
 

@@ -118,6 +118,6 @@ def _waiting_for(text: str) -> str:
     try:
         states = json.loads(text)
     except ValueError:
-        return "an answer that makes sense"
-    bad = [f"{name} ({state})" for name, state in states.items() if state != "ok"] if isinstance(states, dict) else []
+        states = None
+    bad = [name for name, state in states.items() if state != "ok"] if isinstance(states, dict) else []
     return ", ".join(bad) or "its dependencies"
