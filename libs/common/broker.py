@@ -18,7 +18,7 @@ from aio_pika.abc import (
     AbstractIncomingMessage,
     AbstractQueueIterator,
 )
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from common import topology, tracing
 from common.envelope import Event, to_message
@@ -40,6 +40,7 @@ class Broker:
         self._name = name
         self._connection: AbstractConnection | None = None
         self._lock = asyncio.Lock()
+        self._declared = False
         self._publishing_lock = asyncio.Lock()
         self._publishing_channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -63,10 +64,13 @@ class Broker:
                 self._connection = await aio_pika.connect(
                     self._url, timeout=10, client_properties={"connection_name": f"verbatim-{self._name}"}
                 )
+                self._declared = False
+                log.info("broker connected")
+            assert self._connection is not None
+            if not self._declared:
                 async with self._connection.channel() as channel:
                     await topology.declare(channel)
-                log.info("broker connected")
-        assert self._connection is not None
+                self._declared = True
         return await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def publish(self, event: Event, *, mandatory: bool, persistent: bool = True) -> None:
@@ -102,9 +106,10 @@ class Broker:
                 channel = await self.channel()
                 async with channel:
                     await channel.set_qos(prefetch_count=prefetch)
+                    cancelled = await self._consumer_cancelled(channel)
                     declared = await channel.get_queue(queue.name, ensure=False)
                     async with declared.iterator(arguments={"x-priority": priority}) as messages:
-                        closer = asyncio.create_task(_close_when(stopping, messages), name=f"close-{queue.name}")
+                        closer = asyncio.create_task(_close_when(messages, stopping, cancelled), name=f"close-{queue.name}")
                         try:
                             async for message in messages:
                                 yield message
@@ -112,8 +117,33 @@ class Broker:
                             closer.cancel()
             except LOST as error:
                 log.warning("broker lost", queue=queue.name, error=repr(error))
+                self._declared = self._declared and not isinstance(error, ChannelNotFoundEntity)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+
+    async def ready(self, queue: topology.Queue) -> int:
+        """How many messages of `queue` wait for a consumer; those that a consumer has and has not acked are not among them.
+
+        Raises one of `LOST`; also, once, for a queue that was deleted, which is declared again at the next call for a channel.
+        """
+        try:
+            async with await self.channel() as channel:
+                declared = await channel.declare_queue(queue.name, passive=True)
+                return declared.declaration_result.message_count or 0
+        except ChannelNotFoundEntity:
+            self._declared = False
+            raise
+
+    async def _consumer_cancelled(self, channel: AbstractChannel) -> asyncio.Event:
+        """Set when the broker ends a consumer of `channel`, as for a deleted queue: the iterator alone would wait for ever."""
+        cancelled = asyncio.Event()
+
+        def on_cancel(_frame: object) -> None:
+            self._declared = False
+            cancelled.set()
+
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(on_cancel)
+        return cancelled
 
     async def ping(self) -> None:
         """Raises one of `LOST` when the broker cannot be reached."""
@@ -121,8 +151,13 @@ class Broker:
             pass
 
 
-async def _close_when(stopping: asyncio.Event, messages: AbstractQueueIterator) -> None:
-    await stopping.wait()
+async def _close_when(messages: AbstractQueueIterator, *events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait(), name="close-wait") for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
     await messages.close()
 
 

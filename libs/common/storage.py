@@ -115,10 +115,10 @@ class Storage:
                 for entry in page.get("Contents", ()):
                     yield Object(entry["Key"], entry["Size"], entry["LastModified"])
 
-    async def open_uploads(self) -> AsyncIterator[StaleUpload]:
-        """Every multipart upload that is neither completed nor aborted."""
+    async def open_uploads(self, prefix: str = "") -> AsyncIterator[StaleUpload]:
+        """Every multipart upload under `prefix` that is neither completed nor aborted, in no particular order."""
         with _translated("uploads"):
-            async for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket):
+            async for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
                 for entry in page.get("Uploads", ()):
                     yield StaleUpload(entry["Key"], entry["UploadId"], entry["Initiated"])
 

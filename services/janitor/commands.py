@@ -1,0 +1,60 @@
+"""Sweeps on request: `cleanup.requested` messages, whose body may name duties and ask for a dry run.
+
+A request waits for a sweep that is under way, as that one may have passed by what the request is about. It is acked when the work is done;
+a janitor that stops before leaves it to another.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+from common import topology
+from common.broker import Broker, settle
+from common.envelope import from_message
+from common.errors import PermanentError
+
+from services.janitor.duty import Duty
+from services.janitor.sweeper import Report, Sweeper
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 0.5
+
+
+class Cleanup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The request. No duties: all that clean up."""
+
+    duties: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+async def obey(broker: Broker, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> None:
+    """Carry out requests until told to stop."""
+    async for message in broker.deliveries(topology.JANITOR_COMMANDS, stopping=stopping):
+        try:
+            request = msgspec.json.decode(from_message(message).data, type=Cleanup)
+        except (PermanentError, msgspec.DecodeError) as error:
+            log.error("poison", queue=topology.JANITOR_COMMANDS.name, error=str(error))
+            await settle(message, poison=True)
+            continue
+        await carry_out(request, duties, sweeper, stopping)
+        if not stopping.is_set():
+            await settle(message)
+
+
+async def carry_out(request: Cleanup, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> list[Report]:
+    """Sweep what is asked for, one duty after another, each after the sweep that may be under way."""
+    reports = []
+    for duty in duties:
+        if request.duties and duty.name not in request.duties:
+            continue
+        while not stopping.is_set():
+            report = await sweeper.sweep(duty, dry_run=request.dry_run)
+            if report is not None:
+                reports.append(report)
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+    return reports

@@ -1,0 +1,67 @@
+"""Objects that no job owns: recordings whose row was never written, results of attempts that lost, anything left under an expired job.
+
+The page is listed before its owners are read, and young objects are passed over: so a row written a moment after its object is always seen.
+Keys that are not ours are left alone.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+
+import structlog
+from common.errors import TransientError
+from common.ids import JobId
+from common.jobs import store
+from common.jobs.job import Status
+from common.jobs.store import Owner
+from common.storage import Object, Storage
+from common.storage_keys import PREFIXES, Place, parse_key
+
+from services.janitor.duty import Counts, Sweep
+from services.janitor.paging import pages
+
+log = structlog.get_logger(__name__)
+
+_PAGE = 1_000
+
+
+class Orphans:
+    name = "orphans"
+
+    def __init__(self, storage: Storage, grace: timedelta) -> None:
+        self._storage = storage
+        self._grace = grace
+
+    async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+        for prefix in PREFIXES:
+            async with aclosing(pages(self._storage.objects(prefix), _PAGE)) as listing:
+                async for page in listing:
+                    yield await self._clear(sweep, page)
+
+    async def _clear(self, sweep: Sweep, page: list[Object]) -> Counts:
+        before = sweep.now - self._grace
+        places = {found.key: place for found in page if found.modified < before and (place := parse_key(found.key)) is not None}
+        owners = await store.owners(sweep.connection, {place.job_id for place in places.values()})
+        orphans = {key: reason for key, place in places.items() if (reason := why_orphaned(place, owners)) is not None}
+        for key, reason in orphans.items():
+            sweep.tell(self.name, key=key, reason=reason)
+        if sweep.dry_run:
+            return Counts(len(page), swept=len(orphans))
+        try:
+            await self._storage.delete(orphans)
+        except TransientError as error:
+            log.warning("left for the next sweep", code=error.code, error=error.message)
+            return Counts(len(page), failed=len(orphans))
+        return Counts(len(page), swept=len(orphans))
+
+
+def why_orphaned(place: Place, owners: Mapping[JobId, Owner]) -> str | None:
+    """Why nobody needs the object at `place` any more; None when its job owns it."""
+    owner = owners.get(place.job_id)
+    if owner is None:
+        return "no job"
+    if owner.status is Status.EXPIRED:
+        return "job expired"
+    if place.lease is not None and place.lease not in owner.leases:
+        return "attempt lost"
+    return None

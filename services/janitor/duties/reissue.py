@@ -1,0 +1,56 @@
+"""Every job that may be claimed has a token on its way to a worker: what is missing is issued again.
+
+A token is any `job.created` or `job.requeued` message: whoever gets one claims the best job there is. One too many finds nothing and is
+acked; one too few leaves a job waiting for ever. So tokens are counted, not matched to jobs:
+
+    missing = jobs that may be claimed - tokens in the outbox - messages ready in the queue
+
+Unacked messages do not count. A worker holds its token until its job is done and then acks it, so it will claim nothing more; and should
+the worker die, the broker's redelivery is one token too many, beside the one that the rescue issues.
+
+Counting comes in this order: jobs and outbox in one snapshot, then the queue. A token that moves from the outbox to the queue in between is
+counted twice, which delays but never harms; one that is claimed in between is missed, which is why only what was missing at two looks in a
+row is issued, and only for jobs that have waited for a while. What is issued needlessly all the same stays in the queue, where it counts at
+the next look: surplus tokens are never more than there are workers' slots.
+"""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+from common import topology
+from common.broker import Broker
+from common.jobs import store
+from common.jobs.store import Tokens
+
+from services.janitor.duty import Counts, Sweep
+
+PATIENCE = timedelta(seconds=5)
+_LIMIT = 1_000
+
+
+class Reissue:
+    name = "reissue"
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._missing_before = 0
+
+    async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+        tokens = await store.tokens(sweep.connection, older_than=PATIENCE)
+        ready = await self._broker.ready(topology.TRANSCRIBER_JOBS) if tokens.waiting else 0
+        found = missing(tokens, ready)
+        due = min(found, self._missing_before, _LIMIT)
+        if not sweep.dry_run:
+            self._missing_before = found
+        jobs = []
+        if due:
+            async with sweep.transaction():
+                jobs = await store.reissue(sweep.connection, older_than=PATIENCE, limit=due)
+        for job in jobs:
+            sweep.tell(self.name, job_id=str(job.id))
+        yield Counts(scanned=found, swept=len(jobs))
+
+
+def missing(tokens: Tokens, ready: int) -> int:
+    """How many tokens too few there are; none for jobs that have only just become claimable."""
+    return max(0, min(tokens.waiting, tokens.claimable - tokens.unpublished - ready))

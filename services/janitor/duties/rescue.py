@@ -1,0 +1,27 @@
+"""Jobs whose worker stopped renewing its lease go back to the queue, or fail when their attempts are used up.
+
+Swept every two seconds, so that a killed worker's job is another's within its lease plus a few seconds. Nothing is lost when it is late:
+the lease only says who may write, and a worker that wakes from the dead finds its token gone.
+"""
+
+from collections.abc import AsyncGenerator
+
+from common.jobs import store
+
+from services.janitor.duty import Counts, Sweep
+
+_BATCH = 100
+
+
+class Rescue:
+    name = "rescue"
+
+    async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+        while True:
+            async with sweep.transaction():
+                jobs = await store.rescue(sweep.connection, limit=_BATCH)
+            for job in jobs:
+                sweep.tell(self.name, job_id=str(job.id), status=job.status.value, attempt=job.attempt)
+            yield Counts(scanned=len(jobs), swept=len(jobs))
+            if len(jobs) < _BATCH or sweep.dry_run:  # a dry run would find the same ones again
+                return

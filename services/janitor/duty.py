@@ -1,0 +1,63 @@
+"""What a duty is: work in batches, each of which may be repeated, may run beside another janitor's and may be the last.
+
+So a sweep can be stopped, killed or run twice at any point, and costs the same memory however much there is to do. A dry run takes the
+same path up to the change itself, and tells what would go.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+import structlog
+from common.database import Connection
+
+log = structlog.get_logger(__name__)
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many things were looked at, dealt with (in a dry run: would have been), and could not be dealt with."""
+
+    scanned: int = 0
+    swept: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.scanned + other.scanned, self.swept + other.swept, self.failed + other.failed)
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """One run of one duty. `connection` holds the duty's lock, so work on it ends when the lock is lost; `now` is the database's clock."""
+
+    connection: Connection
+    now: datetime
+    dry_run: bool
+
+    def tell(self, duty: str, **what: object) -> None:
+        """Name one thing that goes, or in a dry run would go."""
+        if self.dry_run:
+            log.info("would go", duty=duty, **what)
+        else:
+            log.debug("goes", duty=duty, **what)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Changes made inside are undone in a dry run, after they have told what they do."""
+        transaction = self.connection.transaction()
+        await transaction.start()
+        try:
+            yield
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await (transaction.rollback() if self.dry_run else transaction.commit())
+
+
+class Duty(Protocol):
+    """`name` is also its lock's; `batches` does one batch at a time and says what came of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]: ...

@@ -1,0 +1,18 @@
+"""Listings of any length, a page at a time: what a sweep holds in memory does not grow with the bucket."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def pages(items: AsyncIterator[T], size: int) -> AsyncGenerator[list[T], None]:
+    """`items` in lists of `size`, the last one shorter."""
+    page: list[T] = []
+    async for item in items:
+        page.append(item)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page

@@ -1,0 +1,20 @@
+"""When sweeps happen: at the start, then again a while after the last one ended. Nothing is remembered, so a restart forgets nothing."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from services.janitor.duty import Duty
+from services.janitor.sweeper import Sweeper
+
+
+async def every(pause: timedelta, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> None:
+    """Sweep `duties` one after another, with `pause` between two rounds, until told to stop."""
+    while not stopping.is_set():
+        for duty in duties:
+            if stopping.is_set():
+                return
+            await sweeper.sweep(duty)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause.total_seconds())

@@ -1,0 +1,82 @@
+"""Runs duties: one sweep is all batches of one duty under its lock. A duty that fails is reported, and stops nothing but itself."""
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import msgspec
+import structlog
+from common.broker import LOST
+from common.database import AWAY, Pool
+from common.errors import VerbatimError
+
+from services.janitor.duty import Counts, Duty, Sweep
+from services.janitor.lock import exclusive
+
+log = structlog.get_logger(__name__)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sweep did. `complete` is false when it failed or was stopped before its last batch."""
+
+    duty: str
+    dry_run: bool
+    scanned: int
+    swept: int
+    failed: int
+    seconds: float
+    complete: bool
+    error: str | None
+
+
+class Sweeper:
+    """Sweeps stop between batches once `stopping` is set."""
+
+    def __init__(self, pool: Pool, stopping: asyncio.Event) -> None:
+        self._pool = pool
+        self._stopping = stopping
+
+    async def sweep(self, duty: Duty, *, dry_run: bool = False) -> Report | None:
+        """Sweep once; None when another janitor is at it. Never raises for what goes wrong in the duty."""
+        started = time.monotonic()
+        total, complete, error = Counts(), False, None
+        try:
+            async with exclusive(self._pool, duty.name) as connection:
+                if connection is None:
+                    return None
+                now = await connection.fetchval("select now()")
+                async with aclosing(duty.batches(Sweep(connection, now, dry_run))) as batches:
+                    async for counts in batches:
+                        total += counts
+                        if self._stopping.is_set():
+                            break
+                    else:
+                        complete = True
+        except (VerbatimError, *AWAY, *LOST) as expected:
+            error = repr(expected)
+        except Exception as unexpected:
+            log.exception("sweep broke", duty=duty.name)
+            error = repr(unexpected)
+        report = Report(
+            duty=duty.name,
+            dry_run=dry_run,
+            scanned=total.scanned,
+            swept=total.swept,
+            failed=total.failed,
+            seconds=round(time.monotonic() - started, 3),
+            complete=complete,
+            error=error,
+        )
+        _log(report)
+        return report
+
+
+def _log(report: Report) -> None:
+    """One line a sweep; quick duties that find nothing stay below the usual level."""
+    fields = msgspec.structs.asdict(report)
+    if report.error is not None or report.failed:
+        log.warning("sweep", **fields)
+    elif report.scanned or report.dry_run:
+        log.info("sweep", **fields)
+    else:
+        log.debug("sweep", **fields)

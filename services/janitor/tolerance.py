@@ -1,0 +1,34 @@
+"""One thing that cannot be dealt with must not keep the others from it; but when nothing can be, something larger is wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+from common.errors import VerbatimError
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+async def attempt_each(things: Sequence[T], action: Callable[[T], Awaitable[None]], *, at_once: int) -> list[T]:
+    """Those for which `action` succeeded, `at_once` of them at a time. Failures are logged; raises one of them when all failed."""
+    room = asyncio.Semaphore(at_once)
+
+    async def attempt(thing: T) -> VerbatimError | None:
+        async with room:
+            try:
+                await action(thing)
+            except VerbatimError as error:
+                return error
+            return None
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(attempt(thing)) for thing in things]
+    errors = [error for task in tasks if (error := task.result()) is not None]
+    if errors and len(errors) == len(things):
+        raise errors[0]
+    for error in errors:
+        log.warning("left for the next sweep", code=error.code, error=error.message)
+    return [thing for thing, task in zip(things, tasks, strict=True) if task.result() is None]
