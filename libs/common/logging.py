@@ -12,6 +12,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from common import tracing
 
 
+# Without locals: they hold keys, URLs with passwords and people's words.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def configure(service: str, *, level: str, style: str) -> None:
     """Route structlog and the standard library's loggers to stderr in one style (`json` or `console`)."""
     shared: list[Processor] = [
@@ -30,7 +34,7 @@ def configure(service: str, *, level: str, style: str) -> None:
     renderer: list[Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if style == "console"
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -77,17 +77,17 @@ class Storage:
         """A small object, whole."""
         with _translated(key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
-            async with answer["Body"] as body:
-                data: bytes = await body.read()
+            async with answer["Body"]:
+                data: bytes = await answer["Body"].read()
                 return data
 
     async def download(self, key: str, path: Path) -> None:
         """Stream an object into a file."""
         with _translated(key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
-            async with answer["Body"] as body:
+            async with answer["Body"]:
                 with path.open("wb") as file:
-                    while chunk := await body.read(_READ_BYTES):
+                    while chunk := await answer["Body"].read(_READ_BYTES):
                         await asyncio.to_thread(file.write, chunk)
 
     async def delete(self, keys: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ connection or the leases along. Whoever was being worked on when it died is told
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -47,11 +47,14 @@ class _Work:
 
 
 class Engine:
-    """Await `transcribe` from any number of tasks while `run` runs in one."""
+    """Await `transcribe` from any number of tasks while `run` runs in one. `environ` is the child's; by default it inherits ours."""
 
-    def __init__(self, *, time_limit: timedelta, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(
+        self, *, time_limit: timedelta, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._time_limit = time_limit
         self._command = command
+        self._environ = environ
         self._process: asyncio.subprocess.Process | None = None
         self._works: dict[str, _Work] = {}
         self.ready = asyncio.Event()
@@ -98,6 +101,7 @@ class Engine:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
+            env=self._environ,
             start_new_session=True,
         )
         assert self._process.stdout is not None

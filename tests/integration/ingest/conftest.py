@@ -1,8 +1,6 @@
 """Ingest as a real process on real servers, and ways to look at what it left there."""
 
 from collections.abc import AsyncIterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import asyncpg
 import httpx
@@ -11,6 +9,7 @@ import pytest
 from common import storage
 from common.storage import Storage
 
+from tests import recordings
 from tests.running import RunningService, Services
 
 
@@ -30,10 +29,7 @@ async def client(ingest: RunningService) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 def sample() -> bytes:
     """The two-speaker conversation that pyannote.audio ships (30 s, WAV)."""
-    spec = find_spec("pyannote.audio")
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "sample" / "sample.wav").read_bytes()
+    return recordings.sample()
 
 
 class Traces(msgspec.Struct, frozen=True):

@@ -1,0 +1,136 @@
+"""The whole pipeline in real processes: a recording goes in over HTTP; a transcript, a broker event and a signed webhook come out."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+import httpx
+import msgspec
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from tests.recordings import sample, wav
+from tests.running import Services
+
+JOBS = "/api/v1/jobs"
+
+
+class Receiver:
+    """A webhook receiver on loopback; `received` holds headers and body of each request."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[tuple[dict[str, str], bytes]] = asyncio.Queue()
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        await self.received.put((dict(request.headers), await request.read()))
+        return web.Response()
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    found = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", found.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    found.url = f"http://{host}:{port}/hook"
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
+
+
+async def until_final(client: httpx.AsyncClient, job_id: str, limit: float = 120) -> dict[str, Any]:
+    """Poll a job as a client would, until no worker will touch it any more."""
+    async with asyncio.timeout(limit):
+        while True:
+            job: dict[str, Any] = (await client.get(f"{JOBS}/{job_id}", params={"wait": 10})).json()
+            if job["status"] in {"completed", "failed", "cancelled"}:
+                return job
+
+
+def plain(text: str) -> str:
+    """Lower-case words without punctuation."""
+    return " ".join(re.findall(r"[a-z']+", text.lower()))
+
+
+async def test_recording_to_transcript_event_and_webhook(service: Services, environment: dict[str, str]) -> None:
+    """One job through all four services, with real audio, and real words at the end."""
+    ingest = await service("ingest")
+    for name in ("transcriber", "notifier", "janitor"):
+        await service(name)
+    connection = await aio_pika.connect(environment["AMQP_URL"])
+    async with connection, receiver() as hook, httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        channel = await connection.channel()
+        listening = await channel.declare_queue(exclusive=True)
+        await listening.bind("verbatim.events", "job.#")
+        answer = await client.post(
+            JOBS, files={"file": ("talk.wav", sample())}, data={"webhook_url": hook.url, "metadata": '{"call": "7"}'}
+        )
+        submitted = answer.json()
+        job = await until_final(client, submitted["id"])
+        assert job["status"] == "completed", job["error"]
+        assert job["progress"] == 100
+        assert job["result"]["language"] == "en"
+        assert 29 < job["result"]["duration"] < 31
+        assert hook.url not in msgspec.json.encode(job).decode()
+
+        transcript = (await client.get(f"{JOBS}/{job['id']}/transcript")).json()
+        assert "this is diane in new jersey" in plain(transcript["text"])
+        words = [word for segment in transcript["segments"] for word in segment["words"]]
+        assert all(0 <= word["start"] <= word["end"] <= 31 for word in words)
+        assert len(transcript["segments"]) >= 4
+
+        headers, body = await asyncio.wait_for(hook.received.get(), 10)
+        secret = environment["WEBHOOK_SECRETS"].split(",")[0]
+        payload = Webhook(secret).verify(body, {key.lower(): value for key, value in headers.items()})
+        assert payload["type"] == "job.completed"
+        assert payload["data"] == job
+
+        types: list[str] = []
+        while "job.completed" not in types:
+            message = await listening.get(timeout=10)
+            await message.ack()
+            types.append(str(message.headers["ce-type"]))
+            assert message.headers["ce-subject"] == job["id"]
+            assert str(message.headers["traceparent"]).split("-")[1] == job["trace_id"] or types[-1] == "job.progress"
+        assert [kind for kind in types if kind != "job.progress"] == ["job.created", "job.started", "job.completed"]
+
+
+UNDECODABLE = {
+    "empty_audio": wav(b""),
+    "unsupported_media": b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(4096),
+}
+
+
+async def test_what_cannot_be_decoded_fails_with_a_code(service: Services) -> None:
+    """A file that looks like a recording and is none fails at once, for good, with a stable code and a sentence."""
+    ingest = await service("ingest")
+    await service("transcriber")
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        for code, content in UNDECODABLE.items():
+            answer = await client.post(JOBS, files={"file": ("talk.wav", content)})
+            job = await until_final(client, answer.json()["id"])
+            assert (job["status"], job["attempt"]) == ("failed", 1)
+            assert (job["error"]["code"], job["error"]["retryable"]) == (code, False)
+            assert len(job["error"]["message"]) > 15
+
+
+async def test_silence_is_a_result(service: Services) -> None:
+    """A tenth of a second of silence is completed, with empty text and a warning that says so."""
+    ingest = await service("ingest")
+    await service("transcriber")
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        answer = await client.post(JOBS, files={"file": ("silence.wav", wav(bytes(3200)))})
+        job = await until_final(client, answer.json()["id"])
+        assert job["status"] == "completed", job["error"]
+        transcript = (await client.get(f"{JOBS}/{job['id']}/transcript")).json()
+    assert (transcript["text"], transcript["segments"]) == ("", [])
+    assert [warning["code"] for warning in transcript["warnings"]] == ["no_speech"]
