@@ -79,7 +79,7 @@ create table deliveries (
     body        bytea not null,                   -- the exact bytes that are signed and sent
     state       text not null default 'pending' check (state in ('pending', 'delivered', 'failed')),
     attempt     smallint not null default 0,      -- attempts made
-    due_at      timestamptz not null default now(), -- when the next may be made; while one is being made, when that claim runs out
+    due_at      timestamptz not null default now(),  -- when the next may be made; while it is made, when that claim runs out
     created_at  timestamptz not null default now(),
     finished_at timestamptz,
     unique (event_id, endpoint)

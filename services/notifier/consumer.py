@@ -1,0 +1,53 @@
+"""Messages of one queue, each under its own span of the job's trace and acked only when its effect is committed.
+
+A slot has one message at a time; as many are in flight as there are slots, and one that takes long holds up no other. An ack means that
+the message was dealt with, or that there was nothing to do. Only poison is rejected: what can never be dealt with, however often it comes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from common import tracing
+from common.broker import Broker, settle
+from common.envelope import Event, from_message
+from common.errors import PermanentError
+from common.topology import Queue
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Event], Awaitable[None]]
+
+
+async def consume(broker: Broker, queue: Queue, handle: Handler, *, stopping: asyncio.Event) -> None:
+    """One slot: take messages until `stopping`, then finish the one at hand. Cancelling leaves it to another."""
+    async for message in broker.deliveries(queue, stopping=stopping):
+        await _take(message, queue, handle)
+
+
+async def _take(message: AbstractIncomingMessage, queue: Queue, handle: Handler) -> None:
+    try:
+        event = from_message(message)
+    except PermanentError as error:
+        log.error("poison", queue=queue.name, error=error.message)
+        await settle(message, poison=True)
+        return
+    with (
+        structlog.contextvars.bound_contextvars(job_id=event.subject),
+        tracing.span(f"consume {queue.name}", kind="consumer", parent=event.trace) as span,
+    ):
+        tracing.describe_message(span, event)
+        try:
+            await handle(event)
+        except PermanentError as error:
+            log.error("poison", queue=queue.name, event_id=str(event.id), error=error.message)
+            tracing.failed(span, error.code, error.message)
+            await settle(message, poison=True)
+        except Exception as error:
+            # Whatever broke will break again: the message is kept for people to look at, and the others go on.
+            log.exception("poison", queue=queue.name, event_id=str(event.id))
+            tracing.failed(span, type(error).__name__, "the handler broke")
+            await settle(message, poison=True)
+        else:
+            await settle(message)

@@ -1,0 +1,91 @@
+"""One POST to an address that a user chose, and from which nothing good need come back.
+
+No redirect is followed, no proxy or cookie used, nothing decompressed; of the answer's body no more is read than is kept, and not for long:
+the status line has said it all by then. Each attempt has a connection of its own: one kept open may be closed by the receiver at the very
+moment it is used again, which would cost the delivery an attempt.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import version
+
+import aiohttp
+from common.public_address import AddressRefused, socket_factory
+from common.settings import Network
+
+from services.notifier.answer import Answer, Answered, Unanswered
+
+ANSWER_BYTES = 2_048
+_ANSWER_SECONDS = 2.0
+_ERROR_CHARACTERS = 500
+_HEADERS = {
+    "User-Agent": f"Verbatim/{version('verbatim')}",
+    "Content-Type": "application/json",
+    "Accept-Encoding": "identity",
+}
+
+
+class Post:
+    """Use `opened`; may be called any number of times at once."""
+
+    def __init__(self, session: aiohttp.ClientSession, limit: timedelta) -> None:
+        self._session = session
+        self._seconds = limit.total_seconds()
+
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """The receiver's answer, or why there was none within the limit. Never raises for anything that a receiver can do."""
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                return Answered(
+                    status=response.status,
+                    beginning=await _beginning(response.content),
+                    retry_after=response.headers.get("Retry-After"),
+                )
+        except TimeoutError:
+            return Unanswered(error=f"no answer within {self._seconds:g} s")
+        except (aiohttp.InvalidURL, UnicodeError):  # a label that no host name can have is found only by the resolver
+            return Unanswered(error="the URL is not valid", permanent=True)
+        except aiohttp.ClientConnectorError as error:
+            return Unanswered(error=_text(error), permanent=isinstance(error.os_error, AddressRefused))
+        except (aiohttp.ClientError, OSError) as error:
+            return Unanswered(error=_text(error))
+
+
+@asynccontextmanager
+async def opened(*, limit: timedelta, allowed: Sequence[Network]) -> AsyncIterator[Post]:
+    """A `Post` that reaches public addresses and those in `allowed`, and waits for an answer no longer than `limit`.
+
+    How many are made at once is the caller's to bound.
+    """
+    connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=socket_factory(allowed))
+    async with aiohttp.ClientSession(
+        connector=connector,
+        headers=_HEADERS,
+        timeout=aiohttp.ClientTimeout(total=limit.total_seconds()),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        read_bufsize=ANSWER_BYTES,
+    ) as session:
+        yield Post(session, limit)
+
+
+async def _beginning(content: aiohttp.StreamReader) -> str:
+    """What the body starts with, in text that Postgres takes; what has come when it stalls or breaks."""
+    data = b""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            while len(data) < ANSWER_BYTES and (chunk := await content.read(ANSWER_BYTES - len(data))):
+                data += chunk
+    return _storable(data.decode(errors="replace"))
+
+
+def _text(error: Exception) -> str:
+    return _storable(f"{type(error).__name__}: {error}")[:_ERROR_CHARACTERS]
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
