@@ -62,15 +62,16 @@ where id = $1 and status = 'processing' and lease_token = $2 and attempt < max_a
 returning *;
 
 -- name: release_job
--- processing -> queued: our own shutdown; the attempt is given back.
+-- processing -> queued: our own shutdown; the attempt is given back, and so is the place in the queue (`claim_after` stays).
 update jobs
 set status = 'queued', attempt = attempt - 1, stage = null, progress = 0, lease_token = null, lease_until = null, worker = null,
-    queued_at = now(), claim_after = now()
+    queued_at = now()
 where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 
 -- name: rescue_jobs
--- processing -> queued or failed: the worker stopped renewing its lease.
+-- processing -> queued or failed: the worker stopped renewing its lease. The job keeps its place in the queue: with a backlog it would
+-- otherwise wait behind all of it.
 with lost as (
     select id from jobs
     where status = 'processing' and lease_until < now()
@@ -82,7 +83,6 @@ update jobs
 set status = (case when attempt < max_attempts then 'queued' else 'failed' end)::job_status,
     error = $2, stage = null, progress = 0, lease_token = null, lease_until = null, worker = null,
     queued_at = case when attempt < max_attempts then now() else queued_at end,
-    claim_after = now(),
     finished_at = case when attempt < max_attempts then null else now() end,
     expires_at = case when attempt < max_attempts then null else now() + retention end
 from lost
@@ -94,7 +94,7 @@ returning jobs.*;
 -- published yet. A token that the broker refused is put off although its job may be claimed, so it counts.
 select jobs.claimable, jobs.waiting, events.unpublished
 from (
-    select count(*) as claimable, count(*) filter (where claim_after < now() - $1::interval) as waiting
+    select count(*) as claimable, count(*) filter (where greatest(claim_after, queued_at) < now() - $1::interval) as waiting
     from jobs where status = 'queued' and claim_after <= now()
 ) jobs, (
     select count(*) as unpublished
@@ -104,7 +104,7 @@ from (
 -- name: tokenless_jobs
 -- Queued for longer than $1 with no event of theirs waiting in the outbox: candidates for a new token, in the order of claims.
 select * from jobs
-where status = 'queued' and claim_after < now() - $1::interval
+where status = 'queued' and claim_after <= now() and greatest(claim_after, queued_at) < now() - $1::interval
   and not exists (select from outbox where outbox.subject = jobs.id::text and outbox.type in ('job.created', 'job.requeued'))
 order by priority, claim_after, id
 limit $2;
