@@ -57,8 +57,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
         return None
     text = header.strip()
     if text.isascii() and text.isdecimal():
-        seconds = int(text[:_DIGITS]) if len(text) <= _DIGITS else _MANY_SECONDS
-        return timedelta(seconds=min(seconds, _MANY_SECONDS))
+        return timedelta(seconds=int(text)) if len(text) <= _DIGITS else LONGEST
     try:
         until = parsedate_to_datetime(text)
     except ValueError:
@@ -68,5 +67,4 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     return max(until - now, timedelta(0))
 
 
-_DIGITS = 12
-_MANY_SECONDS = 10**9
+_DIGITS = 9  # 30 years in seconds: more is no number to reckon with

@@ -87,8 +87,9 @@ def test_asking_does_not_add_attempts() -> None:
         ("1e9", None),
         ("٣", None),
         ("Sun, 99 Mar 2026 12:00:00 GMT", None),
-        ("9" * 11, timedelta(seconds=10**9)),
-        ("9" * 5_000, timedelta(seconds=10**9)),
+        ("9" * 9, timedelta(seconds=999_999_999)),
+        ("9" * 11, LONGEST),
+        ("9" * 5_000, LONGEST),
     ],
 )
 def test_retry_after(header: str | None, expected: timedelta | None) -> None:

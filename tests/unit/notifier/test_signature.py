@@ -27,9 +27,8 @@ def test_verified_by_the_package(secret: str) -> None:
 
 def test_the_specification_s_own_example() -> None:
     """The known answer that Standard Webhooks' implementations share."""
-    headers = Signer(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).headers(
-        "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
-    )
+    signer = Signer(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+    headers = signer.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
@@ -70,7 +69,7 @@ def test_bad_secret(secret: str) -> None:
     """A secret that is none is refused with a sentence that says how to make one, and does not show it."""
     with pytest.raises(ValueError, match=r"secret 2 in WEBHOOK_SECRETS .*openssl rand") as refused:
         Signer([FIRST, secret])
-    assert secret.removeprefix("whsec_") in ("", *str(refused.value).split()) or secret not in str(refused.value)
+    assert secret == "whsec_" or secret not in str(refused.value)
 
 
 def test_no_secret() -> None:
