@@ -40,8 +40,8 @@ class Lifecycle:
 
     @property
     def alive(self) -> bool:
-        """Whether every task that should be running is."""
-        return not any(task.done() for task in (*self._work, *self._side))
+        """Whether every task that should be running is; while the service stops, its work ends one by one."""
+        return self.stopping.is_set() or not any(task.done() for task in (*self._work, *self._side))
 
     async def run(self) -> None:
         """Until told to stop, then drain. Raises `ServiceFailed` when a task died."""
@@ -54,15 +54,19 @@ class Lifecycle:
             _, late = await asyncio.wait(self._work, timeout=self._drain_seconds)
             await _cancel(late)
         await _cancel(self._side)
-        for task in died:
-            error = None if task.cancelled() else task.exception()
-            log.error("task died", task=task.get_name(), exc_info=error)
-        if died:
-            raise ServiceFailed(died[0].get_name())
+        failed = [task for task in (*self._work, *self._side) if task in died or _broke(task)]
+        for task in failed:
+            log.error("task died", task=task.get_name(), exc_info=task.exception() if _broke(task) else None)
+        if failed:
+            raise ServiceFailed(failed[0].get_name())
 
     async def cancel(self) -> None:
         """End every task that is left, for a service that fails before it runs."""
         await _cancel([*self._work, *self._side])
+
+
+def _broke(task: "asyncio.Task[None]") -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 async def _cancel(tasks: "set[asyncio.Task[None]] | list[asyncio.Task[None]]") -> None:

@@ -1,10 +1,11 @@
 """LISTEN on a connection of its own, outside the pool, opened again when it is lost.
 
-A notification only wakes; what it wakes always looks at the tables, so a lost one costs a poll's delay and nothing else. A silently dead
-connection is found by a bounded `select 1`.
+A notification only wakes; what it wakes always looks at the tables, so a lost one costs a poll's delay and nothing else. A connection that
+is closed is noticed at once, one that is silently dead by a bounded `select 1`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,13 +25,16 @@ async def listen(database_url: str, handlers: Mapping[str, Callable[[str], None]
     while True:
         try:
             connection = await asyncpg.connect(database_url, timeout=10, server_settings={"application_name": "verbatim-listen"})
+            closed = asyncio.Event()
+            connection.add_termination_listener(lambda _connection, closed=closed: closed.set())
             try:
                 for channel, handler in handlers.items():
                     await connection.add_listener(channel, _adapt(handler))
                     handler("")  # what was notified while nobody listened
                 while True:
-                    await asyncio.sleep(_PROBE_SECONDS)
-                    await connection.execute("select 1", timeout=5)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(closed.wait(), _PROBE_SECONDS)
+                    await connection.execute("select 1", timeout=5)  # raises at once when it is closed
             finally:
                 connection.terminate()
         except AWAY as error:

@@ -148,7 +148,8 @@ class Upload:
         self._bucket = bucket
         self._key = key
         self._content_type = content_type
-        self._upload_id: str | None = None
+        self._begun: asyncio.Task[str] | None = None
+        self._completing = False
         self._buffer = bytearray()
         self._tasks: list[asyncio.Task[CompletedPartTypeDef]] = []
         self._room = asyncio.Semaphore(_IN_FLIGHT)
@@ -170,43 +171,52 @@ class Upload:
 
     async def complete(self) -> None:
         """Make the object. A recording that fits one part is stored in a single request."""
-        if self._upload_id is None:
+        self._completing = True
+        if self._begun is None:
             await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=bytes(self._buffer), ContentType=self._content_type)
             return
         if self._buffer:
             await self._send()
         parts = await asyncio.gather(*self._tasks)
         await self._client.complete_multipart_upload(
-            Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, MultipartUpload={"Parts": list(parts)}
+            Bucket=self._bucket, Key=self._key, UploadId=await self._begun, MultipartUpload={"Parts": list(parts)}
         )
 
     async def abort(self) -> None:
-        """Stop what is on its way and forget the parts."""
+        """Stop what is on its way and forget the parts. What cannot be undone now, as the store is away, is left to the janitor."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._upload_id is not None:
-            with contextlib.suppress(ClientError, BotoCoreError):  # the janitor aborts what could not be aborted here
-                await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload_id)
+        if self._begun is not None:
+            with contextlib.suppress(ClientError, BotoCoreError, OSError):
+                await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=await self._begun)
+        if self._completing:
+            # The store may have made the object although we did not hear of it.
+            with contextlib.suppress(ClientError, BotoCoreError, OSError):
+                await self._client.delete_object(Bucket=self._bucket, Key=self._key)
 
     async def _send(self) -> None:
         with _translated(self._key):
-            if self._upload_id is None:
-                answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
-                self._upload_id = answer["UploadId"]
+            if self._begun is None:
+                self._begun = asyncio.create_task(self._begin(), name=f"begin-{self._key}")
+            # When we are cancelled here the id must still become known, or the upload could not be aborted.
+            upload_id = await asyncio.shield(self._begun)
             await self._room.acquire()
             for task in self._tasks:
                 if task.done():
                     task.result()  # a part that failed ends the upload now, not gigabytes later
         part, self._buffer = self._buffer, bytearray()
-        self._tasks.append(asyncio.create_task(self._send_part(len(self._tasks) + 1, part), name=f"part-{self._key}"))
+        self._tasks.append(asyncio.create_task(self._send_part(upload_id, len(self._tasks) + 1, part), name=f"part-{self._key}"))
 
-    async def _send_part(self, number: int, part: bytearray) -> "CompletedPartTypeDef":
-        assert self._upload_id is not None
+    async def _begin(self) -> str:
+        answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
+        return answer["UploadId"]
+
+    async def _send_part(self, upload_id: str, number: int, part: bytearray) -> "CompletedPartTypeDef":
         try:
             with _translated(self._key):
                 answer = await self._client.upload_part(
-                    Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, PartNumber=number, Body=part
+                    Bucket=self._bucket, Key=self._key, UploadId=upload_id, PartNumber=number, Body=part
                 )
         finally:
             self._room.release()
