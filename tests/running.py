@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -96,13 +97,18 @@ class Services:
         self._directory = directory
         self._started: list[Service] = []
 
-    async def __call__(self, name: str, *, limit: float = _READY_SECONDS, **environment: str) -> RunningService:
-        """Start the service and wait until it is ready. Keyword arguments are more environment, read on top of the fixture's."""
+    async def __call__(
+        self, name: str, *, limit: float = _READY_SECONDS, until: Literal["ready", "live"] = "ready", **environment: str
+    ) -> RunningService:
+        """Start the service and wait until it is ready, or only answers at all (`live`).
+
+        Keyword arguments in capitals are more environment, read on top of the fixture's.
+        """
         service = Service(name, self._directory / f"{len(self._started)}-{name}")
         self._started.append(service)
         service.launch({**self._environment, **environment})
         deadline = time.monotonic() + limit
-        while waiting_for := await asyncio.to_thread(service.readiness):
+        while waiting_for := await asyncio.to_thread(service.readiness, f"/health/{until}"):
             if service.pid is None:
                 pytest.fail(f"{name} ended while it was starting:\n{service.process.log_tail(60)}")
             if time.monotonic() > deadline:

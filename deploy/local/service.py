@@ -46,11 +46,11 @@ class Service:
         full = {**environment, port_name: str(port)}
         self.process.spawn(command, env=full, cwd=REPOSITORY, fingerprint=fingerprint(environment))
 
-    def readiness(self) -> str | None:
-        """What it still waits for, in its own words; None when it is ready."""
+    def readiness(self, path: str = "/health/ready") -> str | None:
+        """What it still waits for, in its own words; None when it is ready (or, by `path`, only alive)."""
         connection = http.client.HTTPConnection("127.0.0.1", self._private.port("http"), timeout=10)
         try:
-            connection.request("GET", "/health/ready")
+            connection.request("GET", path)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
             return None if answer.status == http.HTTPStatus.OK else _waiting_for(text)

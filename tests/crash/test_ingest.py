@@ -1,0 +1,110 @@
+"""`kill -9` of ingest: in the middle of an upload, and of the relay that it runs."""
+
+import asyncio
+from collections import Counter
+
+import aio_pika
+import asyncpg
+import httpx
+import msgspec
+from common import ids, outbox, storage
+from common.database import connect
+
+from tests.recordings import sample
+from tests.running import Services, wait_until
+
+JOBS = "/api/v1/jobs"
+_EVENTS = 3_000
+_NOBODY_LISTENS = "amqp://guest:guest@127.0.0.1:1/"
+
+
+async def test_killed_in_the_middle_of_an_upload(service: Services, environment: dict[str, str], database_url: str) -> None:
+    """No job appears, and the janitor takes away the parts that were left in the store."""
+    ingest = await service("ingest")
+    async with storage.connect(
+        endpoint_url=environment["S3_ENDPOINT_URL"],
+        bucket=environment["S3_BUCKET"],
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region="us-east-1",
+    ) as store:
+
+        async def open_uploads() -> int:
+            return len([found async for found in store.open_uploads()])
+
+        async def begun() -> bool:
+            return await open_uploads() == 1
+
+        async def swept() -> bool:
+            return await open_uploads() == 0 and not [found async for found in store.objects()]
+
+        url = httpx.URL(ingest.url)
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 90000000\r\n\r\n"
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + sample()
+        )
+        for _ in range(40):
+            writer.write(bytes(2**20))
+            await writer.drain()
+        await wait_until(begun, "the upload to begin")
+        ingest.kill()
+        writer.close()
+        connection = await asyncpg.connect(database_url)
+        assert await connection.fetchval("select count(*) from jobs") == 0
+        await connection.close()
+        await service("janitor", STALE_UPLOAD_HOURS="0.0001", CLEANUP_INTERVAL_MINUTES="0.02")
+        await wait_until(swept, "the janitor to abort the upload", 30)
+
+
+async def test_killed_relay_loses_no_event(service: Services, environment: dict[str, str], database_url: str) -> None:
+    """A relay that dies in the middle of publishing thousands of events leaves the rest to the next: all arrive, at least once."""
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        async with connection.transaction():
+            expected = {str(await outbox.add(connection, "job.created", subject=str(ids.new()), data=b"{}")) for _ in range(_EVENTS)}
+        ingest = await service("ingest")
+
+        async def partly() -> bool:
+            return bool(await connection.fetchval("select count(*) < $1 from outbox", _EVENTS))
+
+        await wait_until(partly, "the first events to be published")
+        ingest.kill()
+        left = await connection.fetchval("select count(*) from outbox")
+        assert left > 0, "the relay was too fast to be killed in the middle; make more events"
+        await service("janitor")
+
+        async def empty() -> bool:
+            return bool(await connection.fetchval("select count(*) = 0 from outbox"))
+
+        await wait_until(empty, "the other relay to publish the rest", 60)
+    seen = Counter[str]()
+    broker = await aio_pika.connect(environment["AMQP_URL"])
+    async with broker:
+        channel = await broker.channel()
+        queue = await channel.get_queue("transcriber.jobs")
+        while set(seen) != expected:
+            message = await queue.get(timeout=10)
+            await message.ack()
+            seen[str(message.headers["ce-id"])] += 1
+
+
+async def test_submission_while_the_broker_is_away(service: Services, environment: dict[str, str], database_url: str) -> None:
+    """A submission is accepted while the broker is away, survives ingest's death, and is announced by the next ingest."""
+    cut_off = await service("ingest", AMQP_URL=_NOBODY_LISTENS, until="live")
+    async with httpx.AsyncClient(base_url=cut_off.url, timeout=30) as client:
+        ready = await client.get("/health/ready")
+        assert ready.status_code == 503
+        assert ready.json()["broker"].startswith("unavailable")
+        job = (await client.post(JOBS, files={"file": ("talk.wav", sample())})).json()
+    cut_off.kill()
+    await service("ingest")
+    broker = await aio_pika.connect(environment["AMQP_URL"])
+    async with broker:
+        channel = await broker.channel()
+        queue = await channel.get_queue("transcriber.jobs")
+
+        async def announced() -> bool:
+            message = await queue.get(fail=False)
+            return message is not None and msgspec.json.decode(message.body)["id"] == job["id"]
+
+        await wait_until(announced, "the job to be announced")

@@ -1,0 +1,97 @@
+"""`kill -9` of a transcriber in the middle of a job."""
+
+import asyncio
+import time
+from typing import Any
+
+import aio_pika
+import asyncpg
+import httpx
+import psutil
+from common import storage
+
+from tests.recordings import sample
+from tests.running import Services, wait_until
+
+JOBS = "/api/v1/jobs"
+_LEASE_SECONDS = 15
+_SLACK_SECONDS = 5
+_COPIES = 12
+"""Six minutes of speech: long enough on the engine to be killed in the middle."""
+
+
+async def test_another_worker_finishes_the_job(service: Services, environment: dict[str, str], database_url: str) -> None:
+    """Another worker has the job within the lease and five seconds, and it ends with one `job.completed` and one result."""
+    ingest = await service("ingest")
+    await service("janitor")
+    workers = [await service("transcriber"), await service("transcriber")]
+    connection = await asyncpg.connect(database_url)
+    broker = await aio_pika.connect(environment["AMQP_URL"])
+    async with broker, httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        channel = await broker.channel()
+        completions = await channel.declare_queue(exclusive=True)
+        await completions.bind("verbatim.events", "job.completed")
+        job_id = (await client.post(JOBS, files={"file": ("talk.wav", sample(_COPIES))})).json()["id"]
+
+        async def row() -> asyncpg.Record:
+            found = await connection.fetchrow("select * from jobs where id = $1", job_id)
+            assert found is not None
+            return found
+
+        async def on_the_engine() -> bool:
+            return bool((await row())["stage"] == "transcribe")
+
+        await wait_until(on_the_engine, "the engine to have the job", 60)
+        before = await row()
+        victim = next(worker for worker in workers if before["worker"].endswith(f":{worker.pid}"))
+        orphans = psutil.Process(victim.pid).children(recursive=True)
+        victim.kill()
+        killed = time.monotonic()
+
+        async def taken_over() -> bool:
+            now = await row()
+            return bool(now["attempt"] == 2 and now["worker"] != before["worker"])
+
+        await wait_until(taken_over, "another worker to take the job", _LEASE_SECONDS + _SLACK_SECONDS)
+        print(f"taken over {time.monotonic() - killed:.1f} s after the kill")  # noqa: T201 - shown with -rP
+        assert orphans
+        await wait_until(lambda: not any(child.is_running() for child in orphans), "the engine child to follow its parent")
+
+        async def completed() -> bool:
+            job: dict[str, Any] = (await client.get(f"{JOBS}/{job_id}")).json()
+            assert job["status"] in {"processing", "completed"}, job
+            return bool(job["status"] == "completed")
+
+        await wait_until(completed, "the job to be completed", 120)
+        message = await completions.get(timeout=10)
+        assert message.headers["ce-subject"] == job_id
+        assert await asyncio.wait_for(completions.get(fail=False), 5) is None
+    async with storage.connect(
+        endpoint_url=environment["S3_ENDPOINT_URL"],
+        bucket=environment["S3_BUCKET"],
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region="us-east-1",
+    ) as store:
+        assert len([found async for found in store.objects("results/")]) == 1
+    await connection.close()
+
+
+async def test_shutdown_gives_the_job_back(service: Services, environment: dict[str, str], database_url: str) -> None:
+    """SIGTERM in the middle of a job that cannot be finished in time releases it without spending the attempt."""
+    ingest = await service("ingest")
+    worker = await service("transcriber", DRAIN_SECONDS="0.5")
+    connection = await asyncpg.connect(database_url)
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        await client.post(JOBS, files={"file": ("talk.wav", sample(_COPIES))})
+
+    async def on_the_engine() -> bool:
+        return bool(await connection.fetchval("select stage = 'transcribe' from jobs"))
+
+    await wait_until(on_the_engine, "the engine to have the job", 60)
+    worker.terminate()
+    assert await worker.gone() == 0
+    released = await connection.fetchrow("select status, attempt, lease_token, worker from jobs")
+    assert released is not None
+    assert tuple(released) == ("queued", 0, None, None)
+    await connection.close()
