@@ -7,6 +7,7 @@ that does not end well is aborted, also when its task is cancelled, so that noth
 import asyncio
 import contextlib
 import hashlib
+import io
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aioboto3
+import aiohttp
 import msgspec
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import PermanentError, TransientError
 
@@ -61,7 +63,14 @@ class Storage:
             except ClientError as error:
                 if _code(error) not in {"404", "NoSuchBucket"}:
                     raise
-                await self._client.create_bucket(Bucket=self.bucket)
+                await self._create_bucket()
+
+    async def _create_bucket(self) -> None:
+        try:
+            await self._client.create_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            if _code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:  # another service was faster
+                raise
 
     async def ping(self) -> None:
         """Raises when the store does not answer or the bucket is gone."""
@@ -71,7 +80,7 @@ class Storage:
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store a small object in one request."""
         with _translated(key):
-            await self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+            await self._client.put_object(Bucket=self.bucket, Key=key, Body=io.BytesIO(data), ContentType=content_type)
 
     async def get(self, key: str) -> bytes:
         """A small object, whole."""
@@ -150,7 +159,7 @@ class Upload:
         self._content_type = content_type
         self._begun: asyncio.Task[str] | None = None
         self._completing = False
-        self._buffer = bytearray()
+        self._buffer = io.BytesIO()
         self._tasks: list[asyncio.Task[CompletedPartTypeDef]] = []
         self._room = asyncio.Semaphore(_IN_FLIGHT)
         self._hash = hashlib.sha256()
@@ -165,17 +174,17 @@ class Upload:
         """Take bytes; waits while too many parts are on their way."""
         self._hash.update(data)
         self.size += len(data)
-        self._buffer += data
-        if len(self._buffer) >= PART_BYTES:
+        self._buffer.write(data)
+        if self._buffer.tell() >= PART_BYTES:
             await self._send()
 
     async def complete(self) -> None:
         """Make the object. A recording that fits one part is stored in a single request."""
         self._completing = True
         if self._begun is None:
-            await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=bytes(self._buffer), ContentType=self._content_type)
+            await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=self._rewound(), ContentType=self._content_type)
             return
-        if self._buffer:
+        if self._buffer.tell():
             await self._send()
         parts = await asyncio.gather(*self._tasks)
         await self._client.complete_multipart_upload(
@@ -205,14 +214,20 @@ class Upload:
             for task in self._tasks:
                 if task.done():
                     task.result()  # a part that failed ends the upload now, not gigabytes later
-        part, self._buffer = self._buffer, bytearray()
+        part = self._rewound()
         self._tasks.append(asyncio.create_task(self._send_part(upload_id, len(self._tasks) + 1, part), name=f"part-{self._key}"))
+
+    def _rewound(self) -> io.BytesIO:
+        """The buffer, ready to be read; the next write starts a new one. aiohttp sends a file in slices, which lets the loop breathe."""
+        part, self._buffer = self._buffer, io.BytesIO()
+        part.seek(0)
+        return part
 
     async def _begin(self) -> str:
         answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
         return answer["UploadId"]
 
-    async def _send_part(self, upload_id: str, number: int, part: bytearray) -> "CompletedPartTypeDef":
+    async def _send_part(self, upload_id: str, number: int, part: io.BytesIO) -> "CompletedPartTypeDef":
         try:
             with _translated(self._key):
                 answer = await self._client.upload_part(
@@ -246,10 +261,10 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if _code(error) in {"404", "NoSuchKey", "NoSuchBucket"}:
+        if _code(error) in {"404", "NoSuchKey"}:
             raise PermanentError("object_missing", f"{what} is not in the store.") from error
         raise TransientError("storage_unavailable", f"The store answered {_code(error)}.") from error
-    except (BotoCoreError, HTTPClientError, OSError) as error:
+    except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # a body cut short comes as aiohttp's own
         raise TransientError("storage_unavailable", f"The store could not be reached ({type(error).__name__}).") from error
 
 
