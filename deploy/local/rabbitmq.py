@@ -10,12 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from deploy.local.process import Process
+from deploy.local.process import POLL_SECONDS, Process
 from deploy.local.server import Server, plain_environment
 
 USER = "verbatim"
@@ -33,6 +34,15 @@ vm_memory_high_watermark.absolute = 512MB
 log.file = false
 log.console = true
 log.connection.level = warning
+"""
+
+# A leader alone answers for its members, so the answer is held back until there is one. A queue that was declared within the last
+# half second before a SIGKILL is not yet registered on disk: it comes back empty, and elects nobody unless it is told to.
+ELECT_LEADERS = """
+[case ra:members(amqqueue:get_pid(Q), 3000) of
+    {ok, _, _} -> ok;
+    _ -> ra:trigger_election(amqqueue:get_pid(Q)), {ok, _, _} = ra:members(amqqueue:get_pid(Q), 30000)
+end || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q)], ok.
 """
 
 
@@ -60,7 +70,15 @@ class RabbitMQ(Server):
             raise StackError("rabbitmq-server is installed but Erlang's epmd is not on the PATH beside erl.")
         command = [epmd, "-port", str(ports["epmd"]), "-address", "127.0.0.1"]
         self._epmd.spawn(command, env=self._environment, cwd=self.directory)
+        self._wait_epmd(ports["epmd"])
         self.process.spawn([self._program("rabbitmq-server")], env=self._environment, cwd=self.directory)
+
+    def settle(self) -> None:
+        """Wait until every quorum queue has its leader again.
+
+        The listener opens before: a message published in between is neither stored nor refused, but nacked a minute later.
+        """
+        self._control("eval", ELECT_LEADERS)
 
     def stop(self) -> None:
         super().stop()
@@ -94,6 +112,22 @@ class RabbitMQ(Server):
         listed = self._control("--quiet", "--formatter=json", "list_vhosts", "name")
         return [row["name"] for row in json.loads(listed)]
 
+    def setting(self, name: str) -> str:
+        """A setting of the running node, as Erlang prints it."""
+        return self._control("eval", f'{{ok, V}} = application:get_env(rabbit, {name}), io:format("~p~n", [V]).').split()[0]
+
+    @property
+    def epmd_pid(self) -> int | None:
+        return self._epmd.pid
+
+    def _wait_epmd(self, port: int) -> None:
+        """A node that finds no epmd starts one itself, which would belong to nobody."""
+        deadline = time.monotonic() + self.ready_seconds
+        while not _answers(port):
+            if self._epmd.pid is None or time.monotonic() > deadline:
+                raise self._epmd.failure("epmd, which the broker needs, did not start.")
+            time.sleep(POLL_SECONDS)
+
     @property
     def _password(self) -> str:
         return self.private.secret("password")
@@ -120,6 +154,7 @@ class RabbitMQ(Server):
             RABBITMQ_MNESIA_BASE=str(directory / "data"),
             RABBITMQ_LOG_BASE=str(directory),
             RABBITMQ_LOGS="-",
+            RUNNING_UNDER_SYSTEMD="true",  # the script then becomes the node, instead of standing between it and signals
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=(f"-kernel inet_dist_use_interface {{127,0,0,1}} +S {schedulers}:{schedulers} +SDio 4"),
         )
 
@@ -177,6 +212,14 @@ def server_scripts() -> Path | None:
         if (directory / "rabbitmq-server").exists() and (directory / "rabbitmq-defaults").exists():
             return directory
     return None
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 _OTHER_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/home/linuxbrew/.linuxbrew/sbin")

@@ -36,6 +36,8 @@ class Server(ABC):
             self.directory.mkdir(parents=True, exist_ok=True)
             self.directory.chmod(0o700)
             self.launch()
+            self.wait_ready()
+            self.settle()
         self.wait_ready()
 
     def stop(self) -> None:
@@ -57,6 +59,9 @@ class Server(ABC):
     @abstractmethod
     def launch(self) -> None:
         """Prepare the directory and spawn the process."""
+
+    def settle(self) -> None:
+        """What is left to do when it answers for the first time after a launch."""
 
     @abstractmethod
     def probe(self) -> bool:
