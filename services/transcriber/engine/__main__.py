@@ -1,7 +1,7 @@
 """The engine child's composition root: `python -m services.transcriber.engine`, spawned by the transcriber.
 
 Its input is watched from the first moment, so a parent that dies while models load takes this process along. Signals that reach the
-whole process group (Ctrl-C, a service manager's SIGTERM) are the parent's to act on: it drains, then closes our input.
+whole process group (Ctrl-C, a service manager's SIGTERM) are the parent's to act on: it drains, then kills us or closes our input.
 """
 
 import logging
@@ -19,11 +19,13 @@ from services.transcriber.engine.hardware import choose, prepare_environment
 from services.transcriber.engine.models import locate
 from services.transcriber.engine.settings import EngineSettings
 
+EXIT_UNUSABLE = 78
+"""The settings or the model cannot work; the log says why."""
+
 log = logging.getLogger("services.transcriber.engine")
 
 
 def main() -> None:
-    """Runs until the parent is gone; exits with 78 when the settings or the model cannot work."""
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -35,32 +37,35 @@ def main() -> None:
         _serve(settings, channel, started)
     except (SettingsError, VerbatimError) as error:
         log.error("%s", error)
-        sys.exit(78)
+        sys.exit(EXIT_UNUSABLE)
 
 
 def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
-    hardware = choose(settings, _cuda_available(settings))
+    hardware = choose(settings, _cuda_devices(settings))
     whisper = locate(settings, hardware.device)
     if whisper.bundled:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
-    from services.transcriber.engine.engine import VAD_MODEL, Engine
-    from services.transcriber.engine.recogniser import load_recogniser
-    from services.transcriber.engine.work import DecodeAhead, work
+    # Not at the top: these read the environment that was prepared above while they are imported.
+    from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
+    from services.transcriber.engine.media import decode  # noqa: PLC0415
+    from services.transcriber.engine.recogniser import load_recogniser  # noqa: PLC0415
+    from services.transcriber.engine.work import DecodeAhead, work  # noqa: PLC0415
 
-    recogniser = load_recogniser(whisper.source, hardware, settings.verbatim_model_dir, settings.hf_token)
+    recogniser = load_recogniser(whisper, hardware, settings.hf_token)
     models = {"asr": f"whisper {whisper.name} ({hardware.compute_type})", "vad": VAD_MODEL}
     engine = Engine(recogniser, hardware, models)
     channel.send(protocol.Ready(hardware.device, models, round(time.monotonic() - started, 3)))
-    work(DecodeAhead(channel.requests), engine, channel.send)
+    work(DecodeAhead(channel.requests, decode), engine, channel.send)
 
 
-def _cuda_available(settings: EngineSettings) -> bool:
-    if settings.whisper_device != "auto":
-        return False
-    import torch
+def _cuda_devices(settings: EngineSettings) -> int:
+    """Asked of torch, whose import also loads the cuBLAS and cuDNN of its wheels, which CTranslate2 then finds in this process."""
+    if settings.whisper_device == "cpu":
+        return 0
+    import torch  # noqa: PLC0415
 
-    return torch.cuda.is_available()
+    return torch.cuda.device_count()
 
 
 if __name__ == "__main__":

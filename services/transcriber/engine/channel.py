@@ -51,7 +51,7 @@ class Channel:
         """A line that is not a request means that the two sides do not speak the same protocol: nothing good can follow."""
         status = EXIT_PARENT_GONE
         try:
-            with open(self._incoming, "rb") as stream:
+            with os.fdopen(self._incoming, "rb") as stream:
                 for line in stream:
                     self.requests.put(protocol.decode_request(line))
         except Exception:

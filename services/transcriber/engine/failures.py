@@ -8,7 +8,10 @@ from common.errors import VerbatimError
 
 from services.transcriber import protocol
 
-_DEVICE_WORDS = ("cuda", "cudnn", "cublas", "nccl")
+EXIT_DEVICE = 70
+"""The exit status after a device failure."""
+
+_DEVICE_WORDS = ("cuda", "cudnn", "cublas")
 
 
 def describe(request_id: str, error: Exception) -> protocol.Failed:
@@ -17,12 +20,13 @@ def describe(request_id: str, error: Exception) -> protocol.Failed:
         return protocol.Failed(request_id, error.code, error.message, error.transient)
     text = str(error).lower()
     if isinstance(error, MemoryError) or "out of memory" in text or "cannot allocate memory" in text:
-        return protocol.Failed(request_id, "out_of_memory", "The machine ran out of memory while transcribing.", True)
+        return protocol.Failed(request_id, "out_of_memory", "The machine ran out of memory while transcribing.", transient=True)
     if poisons_device(error):
-        return protocol.Failed(request_id, "device_failed", "The accelerator failed while transcribing.", True)
+        return protocol.Failed(request_id, "device_failed", "The accelerator failed while transcribing.", transient=True)
     if isinstance(error, OSError):
-        return protocol.Failed(request_id, "storage_failed", f"The engine could not read or write a file: {error.strerror or error}.", True)
-    return protocol.Failed(request_id, "engine_failed", f"The engine failed unexpectedly ({type(error).__name__}).", True)
+        reason = error.strerror or type(error).__name__
+        return protocol.Failed(request_id, "storage_failed", f"The engine could not read or write a file: {reason}.", transient=True)
+    return protocol.Failed(request_id, "engine_failed", f"The engine failed unexpectedly ({type(error).__name__}).", transient=True)
 
 
 def poisons_device(error: Exception) -> bool:

@@ -5,6 +5,7 @@ faster than float32 and hears the same words, and a wider batch gains little on 
 """
 
 import os
+from collections.abc import MutableMapping
 
 import msgspec
 
@@ -25,7 +26,7 @@ def threads(settings: EngineSettings) -> int:
     return settings.whisper_threads or _usable_cores()
 
 
-def prepare_environment(settings: EngineSettings, environ: dict[str, str] | os._Environ[str]) -> None:
+def prepare_environment(settings: EngineSettings, environ: MutableMapping[str, str]) -> None:
     """Set what numeric libraries read once, when they are imported. Telemetry stays off whatever the user's environment says."""
     environ["OMP_NUM_THREADS"] = environ["MKL_NUM_THREADS"] = str(threads(settings))
     environ["PYANNOTE_METRICS_ENABLED"] = "0"
@@ -33,11 +34,11 @@ def prepare_environment(settings: EngineSettings, environ: dict[str, str] | os._
     environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
-def choose(settings: EngineSettings, cuda_available: bool) -> Hardware:
+def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
     """Fill in what is not set; `cuda` by name is taken at its word, so that a missing driver is an error and not a slow surprise."""
     device = settings.whisper_device
     if device == "auto":
-        device = "cuda" if cuda_available else "cpu"
+        device = "cuda" if cuda_devices else "cpu"
     return Hardware(
         device=device,
         compute_type=settings.whisper_compute_type or ("float16" if device == "cuda" else "int8"),

@@ -13,9 +13,9 @@ from services.transcriber.engine.words import PlacedWord
 LONGEST_SECONDS = 12.0
 LONGEST_CHARACTERS = 120
 PAUSE_SECONDS = 1.0
-_SENTENCE_ENDS = ".?!。？！…؟।"
-_CLAUSE_ENDS = ",;:、，；：،"
-_CLOSING = "\"'”’»)]}」』）"
+_SENTENCE_ENDS = ".?!…。？！؟।"  # noqa: RUF001 - every script's own marks
+_CLAUSE_ENDS = ",;:、，；：،"  # noqa: RUF001
+_CLOSING = "\"'”’»)]}」』）"  # noqa: RUF001
 
 
 def lay_out(words: Iterable[PlacedWord]) -> list[list[PlacedWord]]:

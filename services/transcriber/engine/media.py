@@ -42,7 +42,7 @@ def decode(path: Path) -> Audio:
             raise PermanentError("empty_audio", "The file is empty.")
         with (
             path.open("rb", buffering=0) as file,
-            av.open(file, metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
+            av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
         ):
             return _decode(container)
     except FileNotFoundError as error:

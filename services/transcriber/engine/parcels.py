@@ -33,6 +33,6 @@ def fetch(requirements: list[str], into: Path) -> None:
 def _installers() -> Iterator[list[str]]:
     if importlib.util.find_spec("pip"):
         yield [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    uv = os.environ.get("UV") or shutil.which("uv") or shutil.which("uv", path=os.path.dirname(sys.executable))
+    uv = os.environ.get("UV") or shutil.which("uv") or shutil.which("uv", path=os.fspath(Path(sys.executable).parent))
     if uv:
         yield [uv, "--quiet", "pip"]

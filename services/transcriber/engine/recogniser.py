@@ -21,9 +21,11 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.imports import lean
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
+from services.transcriber.engine.models import Whisper
 from services.transcriber.engine.speech import CHUNK_SECONDS
 
 with lean():
+    import torch
     import whisperx.asr
     from faster_whisper.tokenizer import Tokenizer
     from faster_whisper.transcribe import merge_punctuations
@@ -49,6 +51,9 @@ class _Hearing:
 
 class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # whisperx is untyped
     """Made by `load_recogniser`. `hear` is the way in; the rest is called by the pipeline."""
+
+    options: Any
+    tokenizer: Any
 
     def hear(
         self, samples: Samples, speech: list[Span], options: protocol.Options, batch_size: int, on_progress: Callable[[float], None]
@@ -83,13 +88,13 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
         chunks = (Chunk(span, _within(span, speech), tuple(words)) for span, words in zip(spans, self._now.words, strict=True))
         return Heard(tuple(chunks), self._now.language or "en", self._now.confidence)
 
-    def detect_language(self, audio: Samples) -> str:
+    def detect_language(self, audio: Samples) -> str:  # noqa: ARG002 - the pipeline calls it with the recording
         """The pipeline asks before anything is encoded; `_forward` replaces this answer when the model knows several languages."""
         return "en"
 
     def preprocess(self, audio: dict[str, Samples]) -> Any:
         """One chunk's log-mel features; its true length is noted, as features are padded to 30 s."""
-        self._now.frames.append(len(audio["inputs"]) * FRAMES_PER_SECOND // SAMPLE_RATE)
+        self._now.frames.append(max(1, len(audio["inputs"]) * FRAMES_PER_SECOND // SAMPLE_RATE))
         return super().preprocess(audio)
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[Any]]:
@@ -102,7 +107,8 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
         tokens = [[token for token in result.sequences_ids[0] if token < self.tokenizer.eot] for result in results]
         confidences = [_confidence(result, self.options.length_penalty) for result in results]
         if now.options.align:
-            now.words += map(_timed_words, self.model.find_alignment(self.tokenizer, tokens, encoded, frames))
+            aligned = self.model.find_alignment(self.tokenizer, tokens, encoded, frames)
+            now.words += [_words(found, self.options) for found in aligned]
         else:
             now.words += [self._plain_words(ids, confidence) for ids, confidence in zip(tokens, confidences, strict=True)]
         return {"text": self.tokenizer.tokenizer.decode_batch(tokens), "avg_logprob": confidences}
@@ -117,7 +123,7 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
                     votes[token] += probability * length
             token, weight = votes.most_common(1)[0]
             now.language, now.confidence = token.strip("<|>"), min(1.0, weight / max(1, sum(frames)))
-            self.tokenizer = Tokenizer(self.model.hf_tokenizer, True, task=now.options.task, language=now.language)
+            self.tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual=True, task=now.options.task, language=now.language)
         else:
             now.language = "en"
 
@@ -144,21 +150,27 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
 
     def _plain_words(self, tokens: list[int], confidence: float) -> list[HeardWord]:
         texts, _ = self.tokenizer.split_to_word_tokens(tokens)
-        return _timed_words([{"word": text, "tokens": [], "start": None, "end": None, "probability": confidence} for text in texts])
+        found = [{"word": text, "tokens": [], "start": None, "end": None, "probability": confidence} for text in texts]
+        return _words(found, self.options)
 
 
-def load_recogniser(source: str, hardware: Hardware, cache: str, token: str | None) -> Recogniser:
-    """Load a Whisper model (a directory, or a name the hub knows) with WhisperX's own defaults."""
-    model = whisperx.asr.WhisperModel(
-        source,
-        device=hardware.device,
-        compute_type=hardware.compute_type,
-        cpu_threads=hardware.threads,
-        download_root=cache,
-        use_auth_token=token,
-    )
-    plain = whisperx.asr.load_model(source, hardware.device, model=model, vad_model=_KnownSpeech([]))
-    return Recogniser(model=model, vad=plain.vad_model, vad_params=plain._vad_params, options=plain.options)
+def load_recogniser(whisper: Whisper, hardware: Hardware, token: str | None) -> Recogniser:
+    """Load the model with WhisperX's own defaults. Raises `PermanentError` `model_unusable`, with the library's reason."""
+    torch.set_num_threads(hardware.threads)
+    try:
+        model = whisperx.asr.WhisperModel(
+            whisper.source,
+            device=hardware.device,
+            compute_type=hardware.compute_type,
+            cpu_threads=hardware.threads,
+            download_root=whisper.cache,
+            use_auth_token=token,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
+    plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=_KnownSpeech([]))
+    parameters = plain._vad_params  # noqa: SLF001 - WhisperX has no public way to ask for its defaults
+    return Recogniser(model=model, vad=plain.vad_model, vad_params=parameters, options=plain.options)
 
 
 class _Stretch(NamedTuple):
@@ -173,7 +185,7 @@ class _KnownSpeech(Vad):  # type: ignore[misc]  # whisperx is untyped
     def __init__(self, speech: list[Span]) -> None:
         self._speech = speech
 
-    def __call__(self, audio: Any) -> list[_Stretch]:
+    def __call__(self, audio: Any) -> list[_Stretch]:  # noqa: ARG002 - the pipeline calls it with the recording
         return [_Stretch(span.start, span.end) for span in self._speech]
 
     @staticmethod
@@ -193,7 +205,7 @@ def _confidence(result: Any, length_penalty: float) -> float:
     return exp(min(0.0, result.scores[0] * length**length_penalty / (length + 1)))
 
 
-def _timed_words(found: list[dict[str, Any]]) -> list[HeardWord]:
+def _words(found: list[dict[str, Any]], options: Any) -> list[HeardWord]:
     """Punctuation joins the word it belongs to, as in faster-whisper; a word's times stay those of its letters."""
-    merge_punctuations(found, "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")
+    merge_punctuations(found, options.prepend_punctuations, options.append_punctuations)
     return [HeardWord(word["word"], float(word["probability"]), word["start"], word["end"]) for word in found if word["word"].strip()]

@@ -19,7 +19,7 @@ WINDOW_SECONDS = 600
 
 def find_speech(samples: Samples, on_progress: Callable[[float], None]) -> list[Span]:
     """Stretches of speech in order, with a little silence around each; `on_progress` gets fractions of 1."""
-    options = VadOptions(max_speech_duration_s=CHUNK_SECONDS, min_silence_duration_ms=160)
+    options = VadOptions(max_speech_duration_s=CHUNK_SECONDS, min_silence_duration_ms=160, speech_pad_ms=200)
     found: list[Span] = []
     start, total = 0, len(samples)
     while start < total:

@@ -1,7 +1,8 @@
 """Placing words in time: inside their chunk, in order, and around sound instead of silence.
 
-Whisper's cross-attention is good to some 60 ms in running speech, but lets the words beside a pause swallow it. A word keeps only the
-part of its time in which something can be heard. Words without times share their chunk's speech in proportion to their length.
+Whisper's cross-attention is good to some 60 ms in running speech, but lets the words beside a pause swallow it, and stops early at the
+end of a turn. So a word keeps only the part of its time in which something can be heard, and is then let ring out while sound goes on
+before the next word. Words without times share their chunk's speech in proportion to their length.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,21 @@ import numpy as np
 from common.transcript import WordTiming
 from numpy.typing import NDArray
 
-from services.transcriber.engine.heard import Chunk, Span
+from services.transcriber.engine.heard import Chunk, HeardWord, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 
-_HOP = SAMPLE_RATE // 100
-_AUDIBLE_SHARE = 0.35
-_DEEPEST = 45.0
+SHORTEST = 0.02
+"""Seconds; the resolution of Whisper's own times."""
+
+RING_OUT = 0.2
+"""Seconds by which a word's end may move."""
+
+_FRAME = SAMPLE_RATE // 100
+_FRAMES_PER_SECOND = 100
 _PAUSE_FRAMES = 20
+
+Times = list[tuple[float, float]]
+Sound = NDArray[np.bool_]
 
 
 class PlacedWord(msgspec.Struct, frozen=True):
@@ -32,61 +41,82 @@ class PlacedWord(msgspec.Struct, frozen=True):
 
 def place(chunk: Chunk, samples: Samples) -> list[PlacedWord]:
     """The chunk's words, in order, without overlap, each inside the chunk; `samples` is the whole recording."""
-    if any(word.start is None or word.end is None for word in chunk.words):
-        return spread(chunk)
-    start, end = (int(edge * SAMPLE_RATE) for edge in (chunk.span.start, chunk.span.end))
-    sound = audible(samples[start:end])
-    times = [trim(word.start or 0.0, word.end or 0.0, sound) for word in chunk.words]
-    times = in_order([(chunk.span.start + a, chunk.span.start + b) for a, b in times], chunk.span)
-    return [PlacedWord(word.text, a, b, word.score, "asr") for word, (a, b) in zip(chunk.words, times, strict=True)]
+    offset = chunk.span.start
+    attended = [(word.start, word.end) for word in chunk.words if word.start is not None and word.end is not None]
+    if len(attended) < len(chunk.words):
+        return _placed(chunk.words, in_order(spread(chunk), chunk.span), "interpolated")
+    sound = audible(samples[int(offset * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)])
+    times = ring_out([trim(start, end, sound) for start, end in attended], sound)
+    return _placed(chunk.words, in_order([(offset + start, offset + end) for start, end in times], chunk.span), "asr")
 
 
-def spread(chunk: Chunk) -> list[PlacedWord]:
+def spread(chunk: Chunk) -> Times:
     """Times by interpolation: each word gets a share of the chunk's speech (pauses left out) by its number of characters."""
     speech = chunk.speech or (chunk.span,)
-    lengths = np.array([len(word.text.strip()) or 1 for word in chunk.words], dtype=float)
-    spoken = np.concatenate(([0.0], np.cumsum([span.end - span.start for span in speech])))
-    marks = np.concatenate(([0.0], np.cumsum(lengths))) / max(lengths.sum(), 1.0) * spoken[-1]
-    starts = [_on_clock(mark, spoken, speech, "right") for mark in marks[:-1]]
-    ends = [_on_clock(mark, spoken, speech, "left") for mark in marks[1:]]
-    times = in_order(list(zip(starts, ends, strict=True)), chunk.span)
-    return [PlacedWord(word.text, a, b, word.score, "interpolated") for word, (a, b) in zip(chunk.words, times, strict=True)]
+    edges = np.cumsum([0.0, *(span.end - span.start for span in speech)])
+    marks = np.cumsum([0.0, *(len(word.text.strip()) or 1 for word in chunk.words)])
+    marks *= edges[-1] / max(marks[-1], 1.0)
+
+    def clock(mark: float, span: int) -> float:
+        span = min(max(span, 0), len(speech) - 1)
+        return speech[span].start + float(mark - edges[span])
+
+    starts = (clock(mark, int(np.searchsorted(edges, mark, "right")) - 1) for mark in marks[:-1])
+    ends = (clock(mark, int(np.searchsorted(edges, mark, "left")) - 1) for mark in marks[1:])
+    return list(zip(starts, ends, strict=True))
 
 
-def audible(samples: Samples) -> NDArray[np.bool_]:
-    """For each 10 ms: can something be heard? The threshold lies between the recording's quiet and its loud parts."""
-    count = len(samples) // _HOP
+def audible(samples: Samples) -> Sound:
+    """For each 10 ms: can something be heard? The threshold lies between the quiet and the loud parts, 45 dB below these at most."""
+    count = len(samples) // _FRAME
     if count == 0:
         return np.zeros(0, dtype=np.bool_)
-    power = (samples[: count * _HOP].reshape(count, _HOP) ** 2).mean(axis=1)
+    power = np.square(samples[: count * _FRAME]).reshape(count, _FRAME).mean(axis=1)
     level = 10 * np.log10(np.convolve(np.pad(power, 1, "edge"), np.full(3, 1 / 3), "valid") + 1e-12)
     quiet, loud = np.percentile(level, (5, 95))
-    return np.asarray(level > max(quiet + _AUDIBLE_SHARE * (loud - quiet), loud - _DEEPEST))
+    return np.asarray(level > max(quiet + 0.35 * (loud - quiet), loud - 45))
 
 
-def trim(start: float, end: float, sound: NDArray[np.bool_]) -> tuple[float, float]:
+def trim(start: float, end: float, sound: Sound) -> tuple[float, float]:
     """The longest stretch of sound in `start`-`end` (shorter gaps, as before a plosive, belong to it); unchanged when all is quiet."""
-    first, last = int(round(start * 100)), int(round(end * 100))
+    first, last = round(start * _FRAMES_PER_SECOND), round(end * _FRAMES_PER_SECOND)
     heard = np.flatnonzero(sound[first:last]) + first
     if len(heard) == 0:
         return start, end
     stretches = np.split(heard, np.flatnonzero(np.diff(heard) > _PAUSE_FRAMES) + 1)
     longest = max(stretches, key=len)
-    return max(start, longest[0] / 100), min(end, (longest[-1] + 1) / 100)
+    return max(start, longest[0] / _FRAMES_PER_SECOND), min(end, (longest[-1] + 1) / _FRAMES_PER_SECOND)
 
 
-def in_order(times: Sequence[tuple[float, float]], bounds: Span) -> list[tuple[float, float]]:
-    """Clip to `bounds` and to each other: every start is at or after the previous end; milliseconds."""
-    ordered, earliest = [], bounds.start
+def ring_out(times: Times, sound: Sound) -> Times:
+    """Move each end on while sound goes on, up to the next word's start and by `RING_OUT` at most."""
+    limits = [*(start for start, _ in times[1:]), len(sound) / _FRAMES_PER_SECOND]
+    moved = []
+    for (start, end), limit in zip(times, limits, strict=True):
+        first, last = round(end * _FRAMES_PER_SECOND), round(min(limit, end + RING_OUT) * _FRAMES_PER_SECOND)
+        silent = np.flatnonzero(~sound[first:last])
+        frames = int(silent[0]) if len(silent) else max(0, last - first)
+        moved.append((start, end + frames / _FRAMES_PER_SECOND))
+    return moved
+
+
+def in_order(times: Times, bounds: Span) -> Times:
+    """Inside `bounds`, none before the previous one's end, none shorter than `SHORTEST` (or an even share, where the bounds are tight)."""
+    shortest = min(SHORTEST, (bounds.end - bounds.start) / max(1, len(times)))
+    ordered: Times = []
+    latest = bounds.start
     for start, end in times:
-        start = min(max(start, earliest), bounds.end)
-        earliest = min(max(end, start), bounds.end)
-        ordered.append((round(float(start), 3), round(float(earliest), 3)))
+        begin = max(start, latest)
+        latest = max(end, begin + shortest)
+        ordered.append((begin, latest))
+    latest = bounds.end
+    for index in reversed(range(len(ordered))):
+        begin, end = ordered[index]
+        end = min(end, latest)
+        latest = min(begin, end - shortest)
+        ordered[index] = (round(float(latest), 3), round(float(end), 3))
     return ordered
 
 
-def _on_clock(mark: float, spoken: NDArray[np.float64], speech: Sequence[Span], side: str) -> float:
-    """From seconds of speech to seconds of recording; at a boundary the `side` decides between one span's end and the next one's start."""
-    index = int(np.searchsorted(spoken, mark, side="right" if side == "right" else "left")) - 1
-    index = min(max(index, 0), len(speech) - 1)
-    return speech[index].start + mark - float(spoken[index])
+def _placed(words: Sequence[HeardWord], times: Times, timing: WordTiming) -> list[PlacedWord]:
+    return [PlacedWord(word.text, start, end, word.score, timing) for word, (start, end) in zip(words, times, strict=True)]

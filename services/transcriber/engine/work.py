@@ -5,83 +5,114 @@ recording is still being decoded, so that its time limit covers everything it ma
 """
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple, Protocol
 
-import msgspec
 from common import transcript
+from common.errors import PermanentError
+from common.transcript import Transcript
 
 from services.transcriber import protocol
 from services.transcriber.engine import failures
-from services.transcriber.engine.engine import Engine
-from services.transcriber.engine.media import Audio, decode
+from services.transcriber.engine.media import Audio
 from services.transcriber.engine.stages import Send, Stages
 
 log = logging.getLogger(__name__)
 
+Decode = Callable[[Path], Audio]
 
-class Decoded(msgspec.Struct, frozen=True):
-    """A recording, and when it was decoded (Unix nanoseconds)."""
 
+class Transcriber(Protocol):
+    """What a request's recording is given to."""
+
+    def transcribe(self, audio: Audio, options: protocol.Options, stages: Stages) -> Transcript: ...
+
+
+class _Decoded(NamedTuple):
     audio: Audio
     start_ns: int
     end_ns: int
 
 
+class _Turn(NamedTuple):
+    request: protocol.Transcribe
+    decoded: "Future[_Decoded]"
+
+
 class DecodeAhead:
-    """Hands out requests in their order, each with its recording, decoding one ahead."""
+    """Hands out requests in their order, each with its recording, decoding one ahead in a thread of its own."""
 
-    def __init__(self, requests: "SimpleQueue[protocol.Transcribe]") -> None:
-        self._requests = requests
-        self._ready: SimpleQueue[tuple[protocol.Transcribe, Future[Decoded]]] = SimpleQueue()
+    def __init__(self, requests: "SimpleQueue[protocol.Transcribe]", decode: Decode) -> None:
+        self._requests, self._decode = requests, decode
+        self._turns: SimpleQueue[_Turn] = SimpleQueue()
         self._room = threading.Semaphore(2)
-
-    def __iter__(self) -> Iterator[tuple[protocol.Transcribe, "Future[Decoded]"]]:
         threading.Thread(target=self._run, name="decode", daemon=True).start()
-        while True:
-            yield self._ready.get()
-            self._room.release()
+
+    def take(self) -> _Turn:
+        """Wait for the next request; `done` must follow."""
+        return self._turns.get()
+
+    def done(self) -> None:
+        """The recording that was taken is not needed any more."""
+        self._room.release()
 
     def _run(self) -> None:
         while True:
-            request = self._requests.get()
-            future: Future[Decoded] = Future()
-            self._ready.put((request, future))
-            self._room.acquire()
-            start = time.time_ns()
-            try:
-                future.set_result(Decoded(decode(Path(request.source)), start, time.time_ns()))
-            except Exception as error:
-                future.set_exception(error)
+            self._decode_next()
 
-
-def work(ahead: DecodeAhead, engine: Engine, send: Send) -> None:
-    """Until the process ends. A request that fails is reported and forgotten; a device that fails ends the process."""
-    for request, decoding in ahead:
-        send(protocol.Started(request.id))
+    def _decode_next(self) -> None:
+        """Nothing here outlives the call: while this thread waits for a request, it holds on to no recording."""
+        turn = _Turn(self._requests.get(), Future())
+        self._turns.put(turn)
+        self._room.acquire()
+        start = time.time_ns()
         try:
-            send(_finish(request, decoding.result(), engine, Stages(request.id, send)))
-        except Exception as error:
-            log.exception("request %s failed", request.id)
-            send(failures.describe(request.id, error))
-            if failures.poisons_device(error):
-                raise SystemExit(70) from error
+            audio = self._decode(Path(turn.request.source))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the request, whose turn raises it
+            turn.decoded.set_exception(error)
+        else:
+            turn.decoded.set_result(_Decoded(audio, start, time.time_ns()))
 
 
-def _finish(request: protocol.Transcribe, decoded: Decoded, engine: Engine, stages: Stages) -> protocol.Done:
+def work(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
+    """Until the process ends, which a device that failed brings about (`SystemExit`)."""
+    while True:
+        work_once(ahead, engine, send)
+
+
+def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
+    """Wait for one request and answer it. One that fails is reported and forgotten, and so is its recording."""
+    turn = ahead.take()
+    send(protocol.Started(turn.request.id))
+    try:
+        send(_finish(turn, engine, Stages(turn.request.id, send)))
+    except PermanentError as error:
+        log.info("request %s failed: %s", turn.request.id, error)
+        send(failures.describe(turn.request.id, error))
+    except Exception as error:
+        log.exception("request %s failed", turn.request.id)
+        send(failures.describe(turn.request.id, error))
+        if failures.poisons_device(error):
+            raise SystemExit(failures.EXIT_DEVICE) from error
+    finally:
+        ahead.done()
+
+
+def _finish(turn: _Turn, engine: Transcriber, stages: Stages) -> protocol.Done:
+    decoded = turn.decoded.result()
     stages.finished("decode", decoded.start_ns, decoded.end_ns)
-    result = engine.transcribe(decoded.audio, request.options, stages)
-    _write(Path(request.output), transcript.encode(result))
-    return protocol.Done(request.id, result.language.code, result.duration, len(result.speakers))
+    result = engine.transcribe(decoded.audio, turn.request.options, stages)
+    _write(Path(turn.request.output), transcript.encode(result))
+    return protocol.Done(turn.request.id, result.language.code, result.duration, len(result.speakers))
 
 
 def _write(path: Path, data: bytes) -> None:
     """Whole or not at all: the parent may look at any time."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
-    os.replace(partial, path)
+    partial.replace(path)
