@@ -10,14 +10,17 @@ from common.ids import EventId
 from common.jobs import store
 from common.jobs.document import public
 from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from standardwebhooks import Webhook
 
 from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery, delivery_in, due_now, wanting
-from tests.integration.notifier.receiver import Receiver, answering
+from tests.integration.notifier.receiver import Receiver, answering, receiving
 from tests.jobs import BROKEN, claimed
 from tests.running import Services, wait_until
 
+CHAIN = ("publish job.completed", "consume notifier.events", "publish delivery.due", "consume notifier.deliveries", "webhook POST")
 SECOND_SECRET = "whsec_c2Vjb25kIHNlY3JldCB0aGF0IGlzIGxvbmcgZW5vdWdo"
 
 
@@ -205,17 +208,23 @@ async def test_silence_is_a_failure(service: Services, complete: Complete, recei
 
 
 async def test_the_trace_goes_on(service: Services, complete: Complete, receiver: Receiver) -> None:
-    """The webhook carries the W3C context of the trace in which the job was completed."""
-    await service("notifier")
+    """From the job's completion to the webhook each span is the next one's parent, and the receiver gets the last one's context."""
     context = SpanContext(trace_id=0xABC, span_id=0xDEF, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-    with trace.use_span(NonRecordingSpan(context)):
-        await complete(receiver.url)
+    async with receiving() as collector:
+        notifier = await service("notifier", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url.removesuffix("/webhook"))
+        with trace.use_span(NonRecordingSpan(context)):
+            await complete(receiver.url)
+        [received] = await receiver.wait(1)
+        notifier.terminate()
+        assert await notifier.gone() == 0
+        spans = [span for request in collector.received for span in _spans(request.body) if span.trace_id == _bytes(context.trace_id, 16)]
 
-    [received] = await receiver.wait(1)
-
-    _, trace_id, span_id, _ = received.headers["traceparent"].split("-")
-    assert int(trace_id, 16) == context.trace_id
-    assert int(span_id, 16) != context.span_id
+    parent = _bytes(context.span_id, 8)
+    for name in CHAIN:
+        [span] = [span for span in spans if span.name == name]
+        assert span.parent_span_id == parent, name
+        parent = span.span_id
+    assert received.headers["traceparent"] == f"00-{context.trace_id:032x}-{parent.hex()}-01"
 
 
 async def test_a_stop_finishes_what_is_in_flight(service: Services, complete: Complete, receiver: Receiver, pool: Pool) -> None:
@@ -269,3 +278,12 @@ async def test_a_notifier_that_dies_loses_nothing(service: Services, complete: C
 
 async def _waits(pool: Pool) -> bool:
     return bool(await pool.fetchval("select exists (select from outbox where type = 'delivery.due' and available_at > now())"))
+
+
+def _spans(body: bytes) -> list[Span]:
+    request = ExportTraceServiceRequest.FromString(body)
+    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+
+
+def _bytes(number: int, length: int) -> bytes:
+    return number.to_bytes(length, "big")

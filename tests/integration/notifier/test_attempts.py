@@ -1,0 +1,198 @@
+"""One attempt against a real database and a real receiver: made once, whatever arrives twice or goes away meanwhile."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import msgspec
+import pytest
+from common import database, ids
+from common.database import Pool
+from common.envelope import Event
+from common.errors import PermanentError
+from common.ids import EventId
+from common.jobs.job import Job
+from common.migrations import migrate
+
+from deploy.local.stack import Stack
+from services.notifier import deliveries
+from services.notifier.attempts import Attempts
+from services.notifier.intake import Intake
+from services.notifier.post import Post, opened
+from services.notifier.schedule import Schedule
+from services.notifier.signature import Signer
+from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery, wanting
+from tests.integration.notifier.receiver import Receiver, answering
+from tests.running import wait_until
+
+LIMIT = timedelta(seconds=20)
+SIGNER = Signer(["whsec_" + base64.b64encode(b"x" * 32).decode()])
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[Post]:
+    """It may call loopback."""
+    async with opened(limit=LIMIT, allowed=(ip_network("127.0.0.0/8"),)) as made:
+        yield made
+
+
+def attempts_on(pool: Pool, post: Post) -> Attempts:
+    return Attempts(pool=pool, post=post, signer=SIGNER, schedule=Schedule(), timeout=LIMIT)
+
+
+@pytest.fixture
+def attempts(pool: Pool, post: Post) -> Attempts:
+    """On this test's database, with the default schedule."""
+    return attempts_on(pool, post)
+
+
+def event(kind: str, job: Job, data: bytes) -> Event:
+    return Event(id=EventId(ids.new()), type=kind, source="/verbatim", subject=str(job.id), time=datetime.now(UTC), data=data)
+
+
+async def taken_in(pool: Pool, job: Job) -> Event:
+    """The `delivery.due` that taking in an event of the job leads to."""
+    await Intake(pool).handle(event("job.completed", job, b'{"id":"x"}'))
+    [due] = await due_events(pool, job)
+    return due
+
+
+async def due_events(pool: Pool, job: Job) -> list[Event]:
+    """What the outbox holds for the notifier's own queue, and empties it of them, as a relay would."""
+    rows = await pool.fetch("delete from outbox where type = 'delivery.due' returning body")
+    return [event("delivery.due", job, row["body"]) for row in rows]
+
+
+async def test_the_body_is_the_event_byte_for_byte(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
+    """What the broker told is what the webhook tells, unknown fields, spacing and all; only type and time are put around it."""
+    job = await complete(receiver.url)
+    data = '{"id": 1.0,  "new": [1, 2.50, "ü\\u00fc"], "id": "twice"}'.encode()
+    happened = event("job.completed", job, data)
+    await Intake(pool).handle(happened)
+
+    for due in await due_events(pool, job):
+        await attempts.handle(due)
+
+    [received] = receiver.received
+    assert received.body.endswith(b',"data":' + data + b"}")
+    assert datetime.fromisoformat(received.event["timestamp"]) == happened.time
+
+
+async def test_an_event_taken_in_twice(pool: Pool, complete: Complete, receiver: Receiver) -> None:
+    """The second time finds the delivery there, and announces nothing."""
+    job = await complete(receiver.url)
+    happened = event("job.completed", job, b"{}")
+
+    await asyncio.gather(*(Intake(pool).handle(happened) for _ in range(5)))
+
+    assert await pool.fetchval("select count(*) from deliveries") == 1
+    assert len(await due_events(pool, job)) == 1
+
+
+async def test_an_event_of_a_job_that_is_gone(pool: Pool, complete: Complete, receiver: Receiver) -> None:
+    """Nothing is left to tell, and nothing breaks."""
+    job = await complete(receiver.url)
+    await pool.execute("delete from jobs")
+
+    await Intake(pool).handle(event("job.completed", job, b"{}"))
+
+    assert await due_events(pool, job) == []
+
+
+async def test_an_attempt_announced_many_times(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
+    """Copies that come while the request is under way send nothing; they look again when its claim has run out, and find it made."""
+    receiver.answers.append(receiver.held)
+    job = await complete(receiver.url)
+    due = await taken_in(pool, job)
+
+    first = asyncio.create_task(attempts.handle(due))
+    await receiver.wait(1)
+    await attempts.handle(due)
+    await attempts.handle(due)
+    receiver.release.set()
+    await first
+    await attempts.handle(due)
+    later = await due_events(pool, job)
+    for copy in later:
+        await attempts.handle(copy)
+
+    assert len(later) == 2
+    assert len(receiver.received) == 1
+    assert await delivery(pool, job) == Delivery("delivered", 1, [Tried(204, "", None)])
+    assert await due_events(pool, job) == []
+
+
+async def test_an_attempt_that_lost_its_claim(pool: Pool, complete: Complete, receiver: Receiver, post: Post) -> None:
+    """Who comes back after its claim ran out and another made the attempt changes nothing and records nothing."""
+    receiver.answers.extend([receiver.held, answering(200, "second")])
+    job = await complete(receiver.url)
+    due = await taken_in(pool, job)
+    late = asyncio.create_task(attempts_on(pool, post).handle(due))
+    await receiver.wait(1)
+    await pool.execute("update deliveries set due_at = now()")
+
+    await attempts_on(pool, post).handle(due)
+    receiver.release.set()
+    await late
+
+    assert await delivery(pool, job) == Delivery("delivered", 1, [Tried(200, "second", None)])
+
+
+async def test_a_message_from_the_past(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
+    """A failed attempt's message that comes again makes no second one; the next attempt is the outbox's, in its own time."""
+    receiver.answers.append(answering(500, "no"))
+    job = await complete(receiver.url)
+    due = await taken_in(pool, job)
+    await attempts.handle(due)
+    [following] = await due_events(pool, job)
+
+    await attempts.handle(due)
+
+    assert msgspec.json.decode(following.data, type=deliveries.Due).attempt == 2
+    assert await delivery(pool, job) == Delivery("pending", 1, [Tried(500, "no", None)])
+    assert len(receiver.received) == 1
+
+
+async def test_cancelled(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
+    """Our own end is no failure of the attempt: it is not spent, and can be made again at once."""
+    receiver.answers.append(receiver.held)
+    job = await complete(receiver.url)
+    due = await taken_in(pool, job)
+    task = asyncio.create_task(attempts.handle(due))
+    await receiver.wait(1)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await attempts.handle(due)
+
+    assert await delivery(pool, job) == Delivery("delivered", 1, [Tried(204, "", None)])
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"delivery_id":"x","attempt":1}', b"\xff"])
+async def test_no_attempt_named(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts, data: bytes) -> None:
+    """A message that names no attempt is poison."""
+    with pytest.raises(PermanentError):
+        await attempts.handle(event("delivery.due", await complete(receiver.url), data))
+
+
+async def test_the_database_goes_away_meanwhile(own_stack: Stack, post: Post, receiver: Receiver) -> None:
+    """The answer is recorded when Postgres is back, and the request is not made again."""
+    await migrate(own_stack.database_url)
+    async with database.connect(own_stack.database_url, name="test") as pool:
+        receiver.answers.append(receiver.held)
+        async with pool.acquire() as connection:
+            job = await wanting(connection, receiver.url)
+        handling = asyncio.create_task(attempts_on(pool, post).handle(await taken_in(pool, job)))
+        await receiver.wait(1)
+
+        await asyncio.to_thread(own_stack.postgres.stop)
+        receiver.release.set()
+        await asyncio.to_thread(own_stack.postgres.start)
+        await wait_until(handling.done, "the answer to be recorded", 30)
+
+        handling.result()
+        assert await delivery(pool, job) == Delivery("delivered", 1, [Tried(204, "", None)])
+        assert len(receiver.received) == 1
