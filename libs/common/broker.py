@@ -49,18 +49,19 @@ class Broker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._connection is not None:
-            await self._connection.close()
+        await self._discard()
 
     @property
     def connected(self) -> bool:
         """Whether the connection is open right now."""
-        return self._connection is not None and not self._connection.is_closed
+        # Not `is_closed`, which tells only of our own closing and stays false when the broker goes away.
+        return self._connection is not None and self._connection.connected.is_set()
 
     async def channel(self) -> AbstractChannel:
         """A new channel with confirms, on which an unroutable mandatory publish raises. Raises one of `LOST` when the broker is away."""
         async with self._lock:
             if not self.connected:
+                await self._discard()
                 self._connection = await aio_pika.connect(
                     self._url, timeout=10, client_properties={"connection_name": f"verbatim-{self._name}"}
                 )
@@ -85,6 +86,13 @@ class Broker:
             mandatory=mandatory,
             timeout=_CONFIRM_SECONDS,
         )
+
+    async def _discard(self) -> None:
+        """Close the connection, whatever state it is in."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*LOST):
+                await connection.close()
 
     async def _publishing(self) -> AbstractExchange:
         """The exchange on this process's one publishing channel."""
@@ -158,7 +166,8 @@ async def _close_when(messages: AbstractQueueIterator, *events: asyncio.Event) -
     finally:
         for wait in waits:
             wait.cancel()
-    await messages.close()
+    with contextlib.suppress(*LOST):
+        await messages.close()
 
 
 async def settle(message: AbstractIncomingMessage, *, poison: bool = False) -> None:

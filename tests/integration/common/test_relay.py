@@ -1,0 +1,200 @@
+"""What is in the outbox reaches the broker: once as a rule, at least once whatever happens, and not before its time."""
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+from common import database, listener, outbox, topology
+from common.broker import Broker, settle
+from common.database import Connection, Pool
+from common.envelope import from_message
+from common.ids import EventId
+from common.migrations import migrate
+from common.relay import Relay
+
+from deploy.local.stack import Stack
+from tests.running import wait_until
+from tests.tap import tap
+
+NOW = timedelta(0)
+
+
+async def add(connection: Connection, event_type: str = "job.started", delay: timedelta = NOW) -> EventId:
+    return await outbox.add(connection, event_type, subject="a job", data=b"{}", delay=delay)
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[None]:
+    task = asyncio.create_task(relay.run(), name="relay")
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def outbox_empty(pool: Pool) -> bool:
+    return not await pool.fetchval("select count(*) from outbox")
+
+
+async def test_several_relays_publish_each_event_once(pool: Pool, amqp_url: str) -> None:
+    """Four relays of four services share the work and none repeats another's."""
+    async with AsyncExitStack() as stack:
+        brokers = [await stack.enter_async_context(Broker(amqp_url, name=f"relay-{number}")) for number in range(4)]
+        heard = await stack.enter_async_context(tap(brokers[0], "#"))
+        async with pool.acquire() as connection:
+            added = [await add(connection) for _ in range(1_000)]
+        for broker in brokers:
+            await stack.enter_async_context(running(Relay(pool, broker)))
+        await wait_until(lambda: outbox_empty(pool), "the outbox to be empty")
+        await heard.until(len(added))
+        assert Counter(message.message_id for message in heard.messages) == Counter(str(event) for event in added)
+
+
+async def test_events_are_published_oldest_first(pool: Pool, broker: Broker) -> None:
+    """One relay keeps the order in which events were due."""
+    async with tap(broker, "#") as heard:
+        async with pool.acquire() as connection:
+            added = [await add(connection) for _ in range(250)]
+        async with running(Relay(pool, broker)):
+            messages = await heard.until(len(added))
+    assert [message.message_id for message in messages] == [str(event) for event in added]
+
+
+async def test_a_relay_that_dies_leaves_its_events_to_another(pool: Pool, amqp_url: str) -> None:
+    """Cancelled in the middle, a relay has deleted nothing that the broker does not have."""
+    async with Broker(amqp_url, name="dying") as dying, Broker(amqp_url, name="heir") as heir, tap(heir, "#") as heard:
+        async with pool.acquire() as connection:
+            added = {str(await add(connection)) for _ in range(300)}
+        task = asyncio.create_task(Relay(pool, dying).run(), name="dying-relay")
+        await heard.until(1)
+        task.cancel()
+        await asyncio.wait({task})
+        async with running(Relay(pool, heir)):
+            await wait_until(lambda: outbox_empty(pool), "the outbox to be empty")
+            await wait_until(lambda: {message.message_id for message in heard.messages} == added, "every event")
+
+
+async def test_an_uncommitted_event_is_not_published(pool: Pool, broker: Broker) -> None:
+    """An event is due when its transaction commits, and never when it is rolled back."""
+    async with tap(broker, "#") as heard, pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await add(connection)
+        assert await Relay(pool, broker).publish_due() == 0
+        await transaction.rollback()
+        kept = await add(connection)
+        assert await Relay(pool, broker).publish_due() == 1
+        [message] = await heard.until(1)
+    assert message.message_id == str(kept)
+
+
+async def test_a_notification_wakes_the_relay(database_url: str, pool: Pool, broker: Broker) -> None:
+    """From the commit to the consumer in a fraction of the poll."""
+    relay = Relay(pool, broker)
+    listening = asyncio.create_task(listener.listen(database_url, {"outbox": lambda _payload: relay.wake.set()}))
+    delays = []
+    async with tap(broker, "#") as heard, running(relay), pool.acquire() as connection:
+        for number in range(1, 11):
+            await add(connection)
+            committed = time.monotonic()
+            await heard.until(number)
+            delays.append(time.monotonic() - committed)
+    listening.cancel()
+    await asyncio.wait({listening})
+    assert statistics.median(delays) < 0.1
+
+
+async def test_the_poll_finds_what_no_notification_told_of(pool: Pool, broker: Broker) -> None:
+    """Without a listener events are late by no more than a poll."""
+    async with tap(broker, "#") as heard, running(Relay(pool, broker)), pool.acquire() as connection:
+        for number in range(1, 3):
+            await add(connection)
+            await heard.until(number, limit=3)
+
+
+async def test_a_delayed_event_comes_at_its_time(pool: Pool, broker: Broker) -> None:
+    """Not before, by the database's clock; and soon after, without anyone to wake the relay."""
+    delay = timedelta(seconds=1.2)
+    async with tap(broker, "#") as heard, running(Relay(pool, broker)), pool.acquire() as connection:
+        await add(connection, delay=delay)
+        due = await connection.fetchval("select available_at from outbox")
+        at_once = await add(connection)
+        await heard.until(2)
+        late = await connection.fetchval("select clock_timestamp() - $1::timestamptz", due)
+    assert heard.messages[0].message_id == str(at_once)
+    assert NOW <= late < timedelta(seconds=1)
+
+
+async def test_an_event_that_no_queue_takes_is_put_off_and_kept(pool: Pool, broker: Broker) -> None:
+    """A mandatory event that cannot be routed stays in the outbox, tried again later; the others of its batch are published."""
+    async with await broker.channel() as channel:
+        await channel.queue_delete(topology.TRANSCRIBER_JOBS.name)
+    async with pool.acquire() as connection, tap(broker, "job.started") as heard:
+        await add(connection, "job.created")
+        await add(connection, "job.started")
+
+        await Relay(pool, broker).publish_due()
+
+        await heard.until(1)
+        row = await connection.fetchrow("select type, attempt, available_at > now() as later from outbox")
+        assert row is not None
+        assert tuple(row) == ("job.created", 1, True)
+        async with await broker.channel() as channel:
+            await topology.declare(channel)
+        await connection.execute("update outbox set available_at = now()")
+        await Relay(pool, broker).publish_due()
+        assert await outbox_empty(pool)
+        assert await broker.ready(topology.TRANSCRIBER_JOBS) == 1
+
+
+async def test_refusals_back_off_up_to_a_minute(pool: Pool) -> None:
+    """Each refusal waits twice as long as the one before, for ever if need be."""
+    async with pool.acquire() as connection:
+        await add(connection)
+        row = await connection.fetchval("select id from outbox")
+        waits = []
+        for _ in range(8):
+            await outbox.postpone(connection, [row])
+            waits.append(await connection.fetchval("select extract(epoch from available_at - now()) from outbox"))
+        assert [round(wait) for wait in waits] == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+async def test_nothing_is_lost_when_the_broker_goes_away(own_stack: Stack) -> None:
+    """Events added before, during and after a broker's stop and its death all arrive; relay and consumer go on by themselves."""
+    await migrate(own_stack.database_url)
+    stopping, added, received = asyncio.Event(), set[EventId](), set[EventId]()
+    async with (
+        database.connect(own_stack.database_url, name="test") as pool,
+        Broker(own_stack.amqp_url, name="relay") as publisher,
+        Broker(own_stack.amqp_url, name="consumer") as consumer,
+    ):
+
+        async def consume() -> None:
+            async for message in consumer.deliveries(topology.TRANSCRIBER_JOBS, stopping=stopping):
+                received.add(from_message(message).id)
+                await settle(message)
+
+        async def add_some() -> None:
+            async with pool.acquire() as connection:
+                added.update([await add(connection, "job.created") for _ in range(150)])
+
+        consuming = asyncio.create_task(consume(), name="consume")
+        async with running(Relay(pool, publisher)):
+            for leave in (own_stack.rabbitmq.stop, own_stack.rabbitmq.kill):
+                before = len(received)
+                await add_some()
+                await wait_until(lambda before=before: len(received) > before, "a first event")
+                await asyncio.to_thread(leave)
+                await add_some()
+                await asyncio.to_thread(own_stack.rabbitmq.start)
+                await add_some()
+                await wait_until(lambda: received == added, "every event", limit=40)
+            assert await outbox_empty(pool)
+        stopping.set()
+        await asyncio.wait_for(consuming, 10)
