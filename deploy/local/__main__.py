@@ -10,6 +10,7 @@ from types import FrameType
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.local import foreground
 from deploy.local.errors import StackError
@@ -24,7 +25,7 @@ WIDEST_ROW = 160
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status of the program."""
     options = _parser().parse_args(arguments)
-    console = Console()
+    console = Console(soft_wrap=True)
     # A polite kill must take the same way out as Ctrl-C: the one that stops what was started. SIGINT itself is ignored in what a
     # script starts in the background, unless somebody asks for it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         status: int = options.command(options, console)
     except StackError as error:
-        Console(stderr=True).print(f"[red]✗[/] {error}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[red]✗[/] {escape(str(error))}", highlight=False)
         return 1
     except KeyboardInterrupt:
         return 130

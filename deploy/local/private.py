@@ -28,26 +28,23 @@ class Private:
             self._write(content)
         return content.secrets[name]
 
-    def port(self, name: str) -> int:
-        """The port last agreed on by `claim_ports`."""
+    def port(self, name: str, preferred: int | None = None) -> int:
+        """The port last agreed on by `claim_ports`; a first one is claimed now."""
         content = self._read()
-        if name not in content.ports:
-            return self.claim_ports({name: None})[name]
-        return content.ports[name]
+        return content.ports.get(name) or self.claim_ports({name: preferred})[name]
 
     def claim_ports(self, preferred: Mapping[str, int | None]) -> dict[str, int]:
-        """Keep every port that is still free and replace those that are taken; a new one is the preferred one if that is free.
+        """Take each preferred port that is free, else the one that was taken before, else a new one.
 
-        Call only while the server does not run.
+        Call only while the server does not run: its own ports would not look free.
         """
         content = self._read()
         with _claiming:
             for name, first in preferred.items():
-                wanted = content.ports.get(name) or first
-                if wanted is None or not is_free(wanted):
-                    wanted = _free_port()
-                _claimed.add(wanted)
-                content.ports[name] = wanted
+                candidates = (port for port in (first, content.ports.get(name)) if port and is_free(port))
+                port = next(candidates, None) or _free_port()
+                _claimed.add(port)
+                content.ports[name] = port
         self._write(content)
         return {name: content.ports[name] for name in preferred}
 

@@ -16,17 +16,20 @@ from deploy.local.process import Process
 from deploy.local.rabbitmq import CONSUMER_TIMEOUT_SECONDS
 from deploy.local.stack import Stack
 
-SERVICES = ("ingest", "transcriber", "notifier", "janitor")
+# In the order of their start: the transcriber has a model to load, so it goes first.
+SERVICES = ("transcriber", "ingest", "notifier", "janitor")
 REPOSITORY = Path(__file__).parents[2]
 LOOPBACK = "127.0.0.0/8,::1/128"
+FIRST_ANSWER = "its first answer"
 STOP_SECONDS = 45  # longer than a service drains
 
 
 class Service:
     """A process with a directory, a log and one HTTP port: its API for ingest, its health for the others."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, *, preferred_port: int | None = None) -> None:
         self.name = name
+        self._preferred_port = preferred_port
         self.process = Process(root / "services" / f"{name}.json", root / "log" / f"{name}.log")
         self._private = Private(root / "services" / f"{name}.private.json")
 
@@ -36,11 +39,11 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._private.port('http')}"
+        return f"http://127.0.0.1:{self._private.port('http', self._preferred_port)}"
 
-    def launch(self, environment: Mapping[str, str], *, preferred_port: int | None = None) -> None:
+    def launch(self, environment: Mapping[str, str]) -> None:
         """Start it with exactly this environment; call only while it does not run. See `readiness` for when it is up."""
-        port = self._private.claim_ports({"http": preferred_port})["http"]
+        port = self._private.claim_ports({"http": self._preferred_port})["http"]
         port_name = "PORT" if self.name == "ingest" else "HEALTH_PORT"
         command = [sys.executable, "-m", f"services.{self.name}"]
         full = {**environment, port_name: str(port)}
@@ -55,7 +58,7 @@ class Service:
             text = answer.read().decode(errors="replace")
             return None if answer.status == http.HTTPStatus.OK else _waiting_for(text)
         except OSError:
-            return "its first answer"
+            return FIRST_ANSWER
         finally:
             connection.close()
 

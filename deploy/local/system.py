@@ -17,7 +17,7 @@ from deploy.local.errors import StackError
 from deploy.local.install import install_rabbitmq
 from deploy.local.lock import exclusive
 from deploy.local.private import Private
-from deploy.local.service import REPOSITORY, SERVICES, Service, fingerprint, local_environment
+from deploy.local.service import FIRST_ANSWER, REPOSITORY, SERVICES, Service, fingerprint, local_environment
 from deploy.local.stack import S3, Stack
 
 ROOT = REPOSITORY / ".verbatim"
@@ -47,7 +47,8 @@ class System:
     def __init__(self, root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> None:
         self.root = root
         self.stack = Stack(root, environ)
-        self.services = {name: Service(name, root) for name in SERVICES}
+        ports = {"ingest": _api_port(environ)}
+        self.services = {name: Service(name, root, preferred_port=ports.get(name)) for name in SERVICES}
         self._environ = environ
         self._wanted = root / "wanted"
         self._private = Private(root / "services" / "private.json")
@@ -93,13 +94,13 @@ class System:
                     service.stop()
                 if service.pid is None:
                     report(name, "starting")
-                    service.launch(environment, preferred_port=self._preferred_port(name))
+                    service.launch(environment)
 
     def relaunch(self, name: str) -> None:
         """Start one service again that has died, unless somebody else has done so by now."""
         with exclusive(self.root / "services" / "lock"):
             if self.services[name].pid is None:
-                self.services[name].launch(self._environment(), preferred_port=self._preferred_port(name))
+                self.services[name].launch(self._environment())
 
     def down(self, report: Report) -> None:
         """Stop the services, which drain, and then the servers."""
@@ -131,9 +132,6 @@ class System:
     def _environment(self) -> dict[str, str]:
         return local_environment(self.stack, models=self.root.absolute() / "models", private=self._private, environ=self._environ)
 
-    def _preferred_port(self, name: str) -> int | None:
-        return int(self._environ.get("PORT") or API_PORT) if name == "ingest" else None
-
     def _wait_ready(self, report: Report) -> None:
         waiting = dict(self.services)
         deadline = time.monotonic() + READY_SECONDS
@@ -145,10 +143,17 @@ class System:
                     report(name, "")
                 elif service.pid is None:
                     raise service.process.failure(f"{name} ended while it was starting.")
-                else:
+                elif waits_for != FIRST_ANSWER:
                     report(name, f"waiting for {waits_for}")
             if waiting and time.monotonic() > deadline:
                 logs = ", ".join(str(service.process.log) for service in waiting.values())
                 raise StackError(f"{', '.join(waiting)} did not become ready within {READY_SECONDS:.0f} s. See {logs}")
             if waiting:
                 time.sleep(POLL_SECONDS)
+
+
+def _api_port(environ: Mapping[str, str]) -> int:
+    given = environ.get("PORT") or str(API_PORT)
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise StackError(f"PORT={given} is not a port number.")
+    return int(given)
