@@ -39,7 +39,7 @@ async def _run(copies: int, rounds: int) -> None:
     sides: dict[str, list[float]] = {"verbatim": [], "verbatim without word times": [], "whisperx": [], "whisperx with silero": []}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "sample.wav")
-        path.write_bytes(sample())
+        await asyncio.to_thread(path.write_bytes, sample())
         async with running("ingest", "transcriber") as system:
             bare = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "bench._bare_whisperx", str(path), stdin=PIPE, stdout=PIPE, env=system.environment

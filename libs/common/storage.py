@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
-PART_BYTES = 8 * 2**20  # 10,000 parts, S3's limit, make 80 GB
+PART_BYTES = 6 * 2**20  # 10,000 parts, the limit of S3, make 62 GB
 _IN_FLIGHT = 2
 _READ_BYTES = 2**20
 _DELETE_BATCH = 1_000
