@@ -44,7 +44,7 @@ def watch(system: System, console: Console) -> None:
             if service.pid is not None:
                 continue
             if name not in due:
-                deaths[name] = 0 if now - since[name] > STEADY_SECONDS else deaths.get(name, 0) + 1
+                deaths[name] = 0 if now - since[name] > STEADY_SECONDS else deaths.get(name, -1) + 1
                 wait = BACK_OFF_SECONDS[min(deaths[name], len(BACK_OFF_SECONDS) - 1)]
                 due[name] = now + wait
                 console.print(f"[yellow]{name} died[/] (see {service.process.log}); starting it again in {wait:.0f} s", highlight=False)

@@ -29,7 +29,7 @@ class Progress:
         line.doing = doing
         line.seconds = time.monotonic() - line.began
         if self._live is None:
-            self._console.print(f"  {part}: {doing or f'ready after {line.seconds:.1f} s'}", highlight=False)
+            self._console.print(f"  {part}: {doing or f'done after {line.seconds:.1f} s'}", highlight=False)
 
     def __enter__(self) -> Self:
         if self._live:

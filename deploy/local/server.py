@@ -60,7 +60,7 @@ class Server(ABC):
     def launch(self) -> None:
         """Prepare the directory and spawn the process."""
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027 - most servers have nothing left to do
         """What is left to do when it answers for the first time after a launch."""
 
     @abstractmethod

@@ -81,8 +81,14 @@ class Stack:
 
         self._all(start)
 
-    def stop(self) -> None:
-        self._all(lambda server: server.stop())
+    def stop(self, report: Callable[[str], None] = lambda _: None) -> None:
+        """Stop what runs, all at once; `report` is told each name that is gone."""
+
+        def stop(server: Server) -> None:
+            server.stop()
+            report(server.name)
+
+        self._all(stop)
 
     def __enter__(self) -> Self:
         try:

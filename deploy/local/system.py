@@ -111,12 +111,13 @@ class System:
                 if service.pid is not None:
                     report(service.name, "stopping")
                 service.stop()
+                report(service.name, "")
 
             list(pool.map(stop, self.services.values()))
         for server in self.stack.servers:
             if server.running:
                 report(server.name, "stopping")
-        self.stack.stop()
+        self.stack.stop(lambda name: report(name, ""))
 
     def status(self) -> Status:
         versions = {"verbatim": metadata.version("verbatim"), "python": platform.python_version()}
