@@ -1,0 +1,122 @@
+"""What runs all the time stays cheap as the tables grow: each hot query goes through its index, whatever is in the tables."""
+
+from typing import Any
+
+import msgspec
+from asyncpg import Record
+from common import outbox
+from common.database import Connection, Pool
+from common.jobs import store
+
+# One in fifty is processing, a fifth queued, the rest over; half of what is over is due to expire, half of the events are not due yet.
+_JOBS = """
+insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, attempt, lease_token, lease_until, result, error,
+                  claim_after, queued_at, finished_at, expires_at)
+select gen_random_uuid(), 'tenant ' || n % 50, status, n % 3, '{}', '{}', '1 hour', 3, 1,
+       case when status = 'processing' then gen_random_uuid() end,
+       case when status = 'processing' then now() + (n % 20 - 1) * interval '1 second' end,
+       '{}', '{}', now() - n * interval '1 second', now(),
+       case when status not in ('queued', 'processing') then now() end,
+       case when status not in ('queued', 'processing') then now() + (n % 2 * 2 - 1) * n * interval '1 second' end
+from (
+    select n, (case when n % 50 = 0 then 'processing' when n % 5 = 1 then 'queued' when n % 5 = 2 then 'failed' else 'completed' end
+              )::job_status as status
+    from generate_series(1, 50000) n
+) numbered
+"""
+_EVENTS = """
+insert into outbox (event_id, type, source, subject, body, available_at)
+select gen_random_uuid(), case when n % 2 = 0 then 'job.created' else 'delivery.due' end, '/verbatim', gen_random_uuid()::text, '',
+       now() + (n % 2 * 2 - 1) * n * interval '1 second'
+from generate_series(1, 50000) n
+"""
+
+# Each query with the types of its parameters, values for them, and the index it must use.
+_HOT: dict[str, tuple[str, str, str, str]] = {
+    "claim_job": (store.SQL["claim_job"], "uuid, interval, text", "gen_random_uuid(), '15 s', 'w'", "jobs_claimable"),
+    "rescue_jobs": (store.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
+    "expired_jobs": (store.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
+    "renew_lease": (
+        store.SQL["renew_lease"],
+        "uuid, uuid, interval, text, real",
+        "gen_random_uuid(), gen_random_uuid(), '15 s', 'decode', 1",
+        "jobs_pkey",
+    ),
+    "get_job": (store.SQL["get_job"], "uuid, text", "gen_random_uuid(), 't'", "jobs_pkey"),
+    "list_jobs": (store.SQL["list_jobs"], "text, job_status, uuid, int", "'tenant 1', null, null, 50", "jobs_by_tenant"),
+    "take_events": (outbox.SQL["take_events"], "int", "100", "outbox_due"),
+    "delete_events": (outbox.SQL["delete_events"], "bigint[]", "'{1,2,3}'", "outbox_pkey"),
+    "next_due": (outbox.SQL["next_due"], "", "", "outbox_due"),
+}
+
+
+async def test_hot_queries_use_their_indexes(pool: Pool) -> None:
+    """With 50,000 jobs and events no hot query scans a table, and each uses the index that was made for it."""
+    async with pool.acquire() as connection:
+        await connection.execute(_JOBS)
+        await connection.execute(_EVENTS)
+        await connection.execute("analyze")
+        # The plan that serves every value, which is what a statement prepared once and kept ends up with.
+        await connection.execute("set plan_cache_mode = force_generic_plan")
+        plans = {name: await _plan(connection, name) for name in _HOT}
+    assert {name: plan.indexes for name, plan in plans.items() if plan.scanned} == {}
+    assert {name: plan.indexes for name, plan in plans.items() if _HOT[name][3] not in plan.indexes} == {}
+
+
+async def test_hot_queries_read_a_handful_of_pages(pool: Pool) -> None:
+    """A claim, a relay's batch and the janitor's looks touch pages for what they return, not for what is in the table."""
+    async with pool.acquire() as connection:
+        await connection.execute(_JOBS)
+        await connection.execute(_EVENTS)
+        await connection.execute("vacuum analyze jobs, outbox")
+        touched = {
+            "claim_job": await _pages(connection, "claim_job"),
+            "take_events": await _pages(connection, "take_events"),
+            "expired_jobs": await _pages(connection, "expired_jobs"),
+            "next_due": await _pages(connection, "next_due"),
+        }
+    print(touched)  # noqa: T201 - shown when it fails
+    # A batch of a hundred reads a hundred rows, each perhaps on a page of its own.
+    assert touched["claim_job"] < 60
+    assert touched["next_due"] < 20
+    assert touched["take_events"] < 200
+    assert touched["expired_jobs"] < 200
+
+
+class _Plan(msgspec.Struct):
+    """Which indexes a plan uses, and which tables it scans from one end to the other."""
+
+    indexes: set[str] = msgspec.field(default_factory=set)
+    scanned: set[str] = msgspec.field(default_factory=set)
+
+
+async def _plan(connection: Connection, name: str) -> _Plan:
+    [answer] = await _explain(connection, name, "format json")
+    plan = _Plan()
+    _read(msgspec.json.decode(answer[0])[0]["Plan"], plan)
+    return plan
+
+
+async def _pages(connection: Connection, name: str) -> int:
+    async with connection.transaction():
+        [answer] = await _explain(connection, name, "analyze, buffers, format json")
+    top = msgspec.json.decode(answer[0])[0]["Plan"]
+    return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
+
+
+async def _explain(connection: Connection, name: str, options: str) -> list[Record]:
+    sql, types, values, _ = _HOT[name]
+    await connection.execute(f"prepare hot{f'({types})' if types else ''} as {sql}")
+    try:
+        return await connection.fetch(f"explain ({options}) execute hot{f'({values})' if values else ''}")
+    finally:
+        await connection.execute("deallocate hot")
+
+
+def _read(node: dict[str, Any], plan: _Plan) -> None:
+    if node["Node Type"] == "Seq Scan":
+        plan.scanned.add(node["Relation Name"])
+    if "Index Name" in node:
+        plan.indexes.add(node["Index Name"])
+    for child in node.get("Plans", ()):
+        _read(child, plan)

@@ -1,0 +1,22 @@
+"""The queues: safe to declare on every broker version that we support, and every internal event has one."""
+
+from common import topology
+
+
+def test_every_queue_keeps_its_messages() -> None:
+    """A bounded number of deliveries, then the dead letters, at least once; priorities would fail the declaration of a quorum queue."""
+    for queue in topology.QUEUES:
+        arguments = queue.arguments
+        assert arguments["x-queue-type"] == "quorum"
+        assert arguments["x-delivery-limit"] == topology.DELIVERY_LIMIT
+        assert arguments["x-dead-letter-strategy"] == "at-least-once"
+        assert arguments["x-overflow"] == "reject-publish"  # which at-least-once requires
+        assert arguments["x-dead-letter-routing-key"] == queue.dead
+        assert "x-max-priority" not in arguments
+        assert "x-consumer-timeout" not in arguments
+
+
+def test_events_that_one_of_ours_must_get_are_mandatory() -> None:
+    """What drives a job, its webhooks and the janitor must be routed; what only tells others may find nobody."""
+    assert {"job.created", "job.requeued", "job.completed", "job.failed", "delivery.due", "cleanup.requested"} <= topology.ROUTED
+    assert not {"job.started", "job.progress", "job.expired"} & topology.ROUTED
