@@ -8,24 +8,21 @@ from ipaddress import ip_network
 
 import msgspec
 import pytest
-from common import database, ids
+from common import ids
 from common.database import Pool
 from common.envelope import Event
 from common.errors import PermanentError
 from common.ids import EventId
 from common.jobs.job import Job
-from common.migrations import migrate
 
-from deploy.local.stack import Stack
 from services.notifier import deliveries
 from services.notifier.attempts import Attempts
 from services.notifier.intake import Intake
 from services.notifier.post import Post, opened
 from services.notifier.schedule import Schedule
 from services.notifier.signature import Signer
-from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery, wanting
+from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery
 from tests.integration.notifier.receiver import Receiver, answering
-from tests.running import wait_until
 
 LIMIT = timedelta(seconds=20)
 SIGNER = Signer(["whsec_" + base64.b64encode(b"x" * 32).decode()])
@@ -176,23 +173,3 @@ async def test_no_attempt_named(pool: Pool, complete: Complete, receiver: Receiv
     """A message that names no attempt is poison."""
     with pytest.raises(PermanentError):
         await attempts.handle(event("delivery.due", await complete(receiver.url), data))
-
-
-async def test_the_database_goes_away_meanwhile(own_stack: Stack, post: Post, receiver: Receiver) -> None:
-    """The answer is recorded when Postgres is back, and the request is not made again."""
-    await migrate(own_stack.database_url)
-    async with database.connect(own_stack.database_url, name="test") as pool:
-        receiver.answers.append(receiver.held)
-        async with pool.acquire() as connection:
-            job = await wanting(connection, receiver.url)
-        handling = asyncio.create_task(attempts_on(pool, post).handle(await taken_in(pool, job)))
-        await receiver.wait(1)
-
-        await asyncio.to_thread(own_stack.postgres.stop)
-        receiver.release.set()
-        await asyncio.to_thread(own_stack.postgres.start)
-        await wait_until(handling.done, "the answer to be recorded", 30)
-
-        handling.result()
-        assert await delivery(pool, job) == Delivery("delivered", 1, [Tried(204, "", None)])
-        assert len(receiver.received) == 1
