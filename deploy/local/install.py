@@ -35,11 +35,10 @@ had_epmd=no
 if dpkg-query -W -f '${Status}' erlang-base 2>/dev/null | grep -q 'ok installed'; then had_epmd=yes; fi
 install() { apt-get install -y --no-install-recommends rabbitmq-server; }
 install || { apt-get update; install; }
-units=rabbitmq-server.service
-if [ "$had_epmd" = no ]; then units="$units epmd.service epmd.socket"; fi
-for unit in $units; do
-    if command -v systemctl >/dev/null; then systemctl disable "$unit"; else deb-systemd-helper disable "$unit"; fi || true
-done
+if command -v systemctl >/dev/null; then
+    systemctl disable rabbitmq-server.service || true
+    if [ "$had_epmd" = no ]; then systemctl disable epmd.service epmd.socket || true; fi
+fi
 """
 
 
