@@ -4,12 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from services.janitor.duty import Duty
-from services.janitor.sweeper import Sweeper
 
 
-async def every(pause: timedelta, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> None:
+class Sweeps(Protocol):
+    """What a schedule needs of a sweeper."""
+
+    async def sweep(self, duty: Duty) -> object: ...
+
+
+async def every(pause: timedelta, duties: Sequence[Duty], sweeper: Sweeps, stopping: asyncio.Event) -> None:
     """Sweep `duties` one after another, with `pause` between two rounds, until told to stop."""
     while not stopping.is_set():
         for duty in duties:

@@ -8,10 +8,11 @@ acked; one too few leaves a job waiting for ever. So tokens are counted, not mat
 Unacked messages do not count. A worker holds its token until its job is done and then acks it, so it will claim nothing more; and should
 the worker die, the broker's redelivery is one token too many, beside the one that the rescue issues.
 
-Counting comes in this order: jobs and outbox in one snapshot, then the queue. A token that moves from the outbox to the queue in between is
-counted twice, which delays but never harms; one that is claimed in between is missed, which is why only what was missing at two looks in a
-row is issued, and only for jobs that have waited for a while. What is issued needlessly all the same stays in the queue, where it counts at
-the next look: surplus tokens are never more than there are workers' slots.
+Nothing stands still while it is counted, so jobs and outbox are counted in one snapshot before the queue and in another one after it, and
+the smaller result counts: a token used in between is missed by the first only, one published in between by the second only. What both miss
+is a token that has been delivered and not yet used, a matter of milliseconds. Hence only what was missing at two looks in a row is issued,
+and only for jobs that have waited for a while. What is issued needlessly all the same stays in the queue, where it counts at the next look:
+surplus tokens are never more than there are workers' slots.
 """
 
 from collections.abc import AsyncGenerator
@@ -19,6 +20,7 @@ from datetime import timedelta
 
 from common import topology
 from common.broker import Broker
+from common.database import Connection
 from common.jobs import store
 from common.jobs.store import Tokens
 
@@ -36,9 +38,7 @@ class Reissue:
         self._missing_before = 0
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-        tokens = await store.tokens(sweep.connection, older_than=PATIENCE)
-        ready = await self._broker.ready(topology.TRANSCRIBER_JOBS) if tokens.waiting else 0
-        found = missing(tokens, ready)
+        found = await self._count(sweep.connection)
         due = min(found, self._missing_before, _LIMIT)
         if not sweep.dry_run:
             self._missing_before = found
@@ -49,6 +49,14 @@ class Reissue:
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
         yield Counts(scanned=found, swept=len(jobs))
+
+    async def _count(self, connection: Connection) -> int:
+        before = await store.tokens(connection, older_than=PATIENCE)
+        if not before.waiting:
+            return 0
+        ready = await self._broker.ready(topology.TRANSCRIBER_JOBS)
+        after = await store.tokens(connection, older_than=PATIENCE)
+        return min(missing(before, ready), missing(after, ready))
 
 
 def missing(tokens: Tokens, ready: int) -> int:

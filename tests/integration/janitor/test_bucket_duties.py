@@ -1,0 +1,149 @@
+"""What lies in the bucket and nobody needs: old recordings, uploads that were never ended, objects without an owner."""
+
+import asyncio
+from datetime import timedelta
+
+from common import ids
+from common.database import Pool
+from common.ids import JobId, LeaseToken
+from common.jobs import store
+from common.storage import PART_BYTES, Storage
+from common.storage_keys import source_key, transcript_key
+
+from services.janitor.duties.audio import Audio
+from services.janitor.duties.orphans import Orphans
+from services.janitor.duties.uploads import Uploads
+from services.janitor.duty import Duty
+from services.janitor.sweeper import Report, Sweeper
+from tests.jobs import BROKEN, HOUR, LOST, claimed, finished_with_bytes, queued
+
+ANY_AGE = -HOUR  # whatever exists is older than that
+
+
+async def keys(storage: Storage) -> set[str]:
+    return {found.key async for found in storage.objects()}
+
+
+async def put(storage: Storage, *names: str) -> None:
+    for name in names:
+        await storage.put(name, b"bytes", content_type="application/octet-stream")
+
+
+async def sweep(sweeper: Sweeper, duty: Duty, *, dry_run: bool = False) -> Report:
+    report = await sweeper.sweep(duty, dry_run=dry_run)
+    assert report is not None
+    assert report.error is None
+    return report
+
+
+def lease(job_lease: LeaseToken | None) -> LeaseToken:
+    assert job_lease is not None
+    return job_lease
+
+
+async def test_recordings_go_before_results_do(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Of jobs that ended long enough ago; of others, and of jobs that are not over, they stay, and results stay anyway."""
+    async with pool.acquire() as connection:
+        old = await finished_with_bytes(connection, storage)
+        await connection.execute("update jobs set finished_at = now() - interval '2 hours'")
+        young = await finished_with_bytes(connection, storage)
+        waiting = await queued(connection)
+        await put(storage, source_key(waiting.id), source_key(JobId(ids.new())), "audio/not-ours")
+    before = await keys(storage)
+
+    assert (await sweep(sweeper, Audio(storage, HOUR), dry_run=True)).swept == 1
+    assert await keys(storage) == before
+    assert (await sweep(sweeper, Audio(storage, HOUR))).swept == 1
+
+    assert before - await keys(storage) == {source_key(old.id)}
+    assert (await sweep(sweeper, Audio(storage, HOUR))).swept == 0
+    assert source_key(young.id) in await keys(storage)
+
+
+async def test_recordings_of_failed_jobs_go_too(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """With a retention of nothing, as soon as the job is over."""
+    async with pool.acquire() as connection:
+        job = await queued(connection)
+        await put(storage, source_key(job.id))
+        await store.fail(connection, await claimed(connection), BROKEN)
+    await sweep(sweeper, Audio(storage, timedelta(0)))
+    assert await keys(storage) == set()
+
+
+async def test_uploads_that_nobody_ended_are_aborted(storage: Storage, sweeper: Sweeper) -> None:
+    """Old ones, in all our prefixes; a young one goes on and can be completed, and what is not ours is not touched."""
+    client = storage._client
+    begun = [
+        await client.create_multipart_upload(Bucket=storage.bucket, Key=key)
+        for key in ("audio/a/source", "results/b/c/transcript.json", "backups/d")
+    ]
+    duty, patient = Uploads(storage, ANY_AGE), Uploads(storage, HOUR)
+
+    assert (await sweep(sweeper, patient)).swept == 0
+    async with storage.upload("audio/running/source", content_type="audio/wav") as running:
+        await running.write(bytes(PART_BYTES))
+        assert (await sweep(sweeper, patient)).scanned == 3
+    assert await keys(storage) == {"audio/running/source"}
+
+    assert (await sweep(sweeper, duty, dry_run=True)).swept == 2
+    assert (await sweep(sweeper, duty)).swept == 2
+    assert [left.key async for left in storage.open_uploads()] == ["backups/d"]
+    assert (await sweep(sweeper, duty)).swept == 0
+    await storage.abort_upload("backups/d", begun[2]["UploadId"])
+
+
+async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Recordings and results without a job, results of attempts that lost, anything of an expired job; nothing else."""
+    async with pool.acquire() as connection:
+        done = await finished_with_bytes(connection, storage)
+        expired = await finished_with_bytes(connection, storage, retention=LOST)
+        await store.expire(connection, expired.id)
+        await queued(connection)
+        running = await claimed(connection)
+        waiting = await queued(connection)
+    loser, stranger = LeaseToken(ids.new()), JobId(ids.new())
+    owned = {source_key(running.id), transcript_key(running.id, lease(running.lease_token)), source_key(waiting.id)}
+    foreign = {"audio/readme.txt", f"results/{done.id}/notes.txt", "backups/x"}
+    orphaned = {
+        source_key(stranger),
+        transcript_key(stranger, loser),
+        transcript_key(done.id, loser),
+        transcript_key(running.id, loser),
+        transcript_key(waiting.id, loser),
+    }
+    left_by_expiry = {key for key in await keys(storage) if str(expired.id) in key}
+    owned |= {key for key in await keys(storage) if str(done.id) in key}
+    await put(storage, *(owned | foreign | orphaned) - await keys(storage))
+    before = await keys(storage)
+    duty = Orphans(storage, ANY_AGE)
+
+    assert (await sweep(sweeper, duty, dry_run=True)).swept == len(orphaned | left_by_expiry) == 7
+    assert await keys(storage) == before
+    assert (await sweep(sweeper, duty)).swept == 7
+
+    assert await keys(storage) == owned | foreign
+    assert (await sweep(sweeper, duty)).swept == 0
+
+
+async def test_young_objects_are_given_time(storage: Storage, sweeper: Sweeper) -> None:
+    """A recording whose row is about to be written is not an orphan yet."""
+    await put(storage, source_key(JobId(ids.new())))
+    assert (await sweep(sweeper, Orphans(storage, HOUR))).swept == 0
+    assert (await sweep(sweeper, Orphans(storage, ANY_AGE))).swept == 1
+
+
+async def test_more_orphans_than_a_page_all_go(storage: Storage, sweeper: Sweeper) -> None:
+    """Deleting what a page listed does not make the listing skip what follows."""
+    count = 1_100
+    names = [source_key(JobId(ids.new())) for _ in range(count)]
+    for start in range(0, count, 100):
+        await put_at_once(storage, names[start : start + 100])
+    report = await sweep(sweeper, Orphans(storage, ANY_AGE))
+    assert (report.scanned, report.swept) == (count, count)
+    assert await keys(storage) == set()
+
+
+async def put_at_once(storage: Storage, names: list[str]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(put(storage, name))

@@ -1,0 +1,173 @@
+"""Finished jobs past their time: bytes first, then the row, and each job once."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from common.database import Pool
+from common.errors import TransientError
+from common.jobs import store
+from common.jobs.job import Job, Status
+from common.storage import Storage
+from common.storage_keys import result_prefix, source_key
+
+from services.janitor.duties.expire import Expire
+from services.janitor.duty import Sweep
+from services.janitor.sweeper import Report, Sweeper
+from tests.jobs import BROKEN, Announced, announced, claimed, finished, finished_with_bytes, forget_events, queued, reread
+
+PAST = timedelta(seconds=-1)
+
+
+async def keys(storage: Storage) -> set[str]:
+    return {found.key async for found in storage.objects()}
+
+
+async def sweep(sweeper: Sweeper, storage: Storage, *, dry_run: bool = False) -> Report:
+    report = await sweeper.sweep(Expire(storage), dry_run=dry_run)
+    assert report is not None
+    return report
+
+
+class Reluctant(Storage):
+    """A bucket that will not give up what lies under one prefix."""
+
+    def __init__(self, storage: Storage, kept: str) -> None:
+        super().__init__(storage._client, storage.bucket)
+        self._kept = kept
+
+    async def delete_prefix(self, prefix: str) -> int:
+        if prefix == self._kept:
+            raise TransientError("storage_unavailable", "The store did not delete 1 object.")
+        return await super().delete_prefix(prefix)
+
+
+async def test_a_due_job_loses_its_bytes_and_leaves_a_tombstone(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Recording, result and what losing attempts left are gone, the row says so, and `job.expired` is announced; a job not due is whole."""
+    async with pool.acquire() as connection:
+        due = await finished_with_bytes(connection, storage, retention=PAST)
+        await storage.put(f"{result_prefix(due.id)}{due.id}/transcript.json", b"{}", content_type="application/json")
+        before = await keys(storage)
+        kept = await finished_with_bytes(connection, storage)
+        await forget_events(connection)
+
+        report = await sweep(sweeper, storage)
+
+        assert (report.scanned, report.swept, report.failed, report.complete) == (1, 1, 0, True)
+        tombstone = await reread(connection, due)
+        assert (tombstone.status, tombstone.result) == (Status.EXPIRED, None)
+        assert tombstone.source == due.source
+        assert await keys(storage) == {key for key in await keys(storage) if str(kept.id) in key}
+        assert len(before & await keys(storage)) == 0
+        assert len(await keys(storage)) == 2
+        assert await reread(connection, kept) == kept
+        assert await announced(connection) == [Announced("job.expired", str(due.id))]
+
+
+async def test_failed_jobs_expire_too(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Their recording is kept for as long as a result would be, and no longer."""
+    async with pool.acquire() as connection:
+        job = await queued(connection, retention=PAST)
+        await storage.put(source_key(job.id), b"RIFF", content_type="audio/wav")
+        await store.fail(connection, await claimed(connection), BROKEN)
+        await sweep(sweeper, storage)
+        assert (await reread(connection, job)).status is Status.EXPIRED
+    assert await keys(storage) == set()
+
+
+async def test_a_row_is_not_forgotten_before_its_bytes_are_gone(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """A store that fails leaves the job as it is, and the sweep says why."""
+    async with pool.acquire() as connection:
+        job = await finished_with_bytes(connection, storage, retention=PAST)
+        await forget_events(connection)
+        missing = Storage(storage._client, "test-no-such-bucket")
+
+        report = await sweep(sweeper, missing)
+
+        assert report.error is not None
+        assert report.swept == 0
+        assert await reread(connection, job) == job
+        assert await announced(connection) == []
+
+
+async def test_one_job_that_cannot_be_emptied_holds_up_no_other(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """The oldest due job stays, those behind it expire."""
+    async with pool.acquire() as connection:
+        stuck, *others = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(4)]
+
+        report = await sweep(sweeper, Reluctant(storage, result_prefix(stuck.id)))
+
+        assert (report.scanned, report.swept, report.failed) == (4, 3, 1)
+        assert await reread(connection, stuck) == stuck
+        assert {(await reread(connection, job)).status for job in others} == {Status.EXPIRED}
+        assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Bytes already gone, row not yet: the next sweep finds nothing to delete and forgets the row."""
+    async with pool.acquire() as connection:
+        job = await finished_with_bytes(connection, storage, retention=PAST)
+        await storage.delete_prefix("")
+        assert (await sweep(sweeper, storage)).swept == 1
+        assert (await reread(connection, job)).status is Status.EXPIRED
+
+
+async def test_a_dry_run_counts_everything_and_keeps_it(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """More than a batch is looked through, nothing goes, nothing is announced."""
+    async with pool.acquire() as connection:
+        for _ in range(120):
+            await queued(connection, retention=PAST)
+            await finished(connection, await claimed(connection))
+        whole = await finished_with_bytes(connection, storage, retention=PAST)
+        await forget_events(connection)
+        before = await keys(storage)
+
+        report = await sweep(sweeper, storage, dry_run=True)
+
+        assert (report.scanned, report.swept, report.complete) == (121, 121, True)
+        assert await keys(storage) == before
+        assert await reread(connection, whole) == whole
+        assert await announced(connection) == []
+
+
+async def due_jobs(pool: Pool, storage: Storage, count: int) -> list[Job]:
+    async with pool.acquire() as connection:
+        jobs = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(count)]
+        await forget_events(connection)
+    return jobs
+
+
+async def test_two_janitors_at_once_expire_each_job_once(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """One sweeps, the other finds the duty taken; every job is announced once."""
+    jobs = await due_jobs(pool, storage, 30)
+    other = Sweeper(pool, asyncio.Event())
+    reports = await asyncio.gather(sweeper.sweep(Expire(storage)), other.sweep(Expire(storage)))
+    assert sum(report.swept for report in reports if report is not None) == len(jobs)
+    async with pool.acquire() as connection:
+        assert sorted(event.subject for event in await announced(connection)) == sorted(str(job.id) for job in jobs)
+    assert await keys(storage) == set()
+
+
+async def test_without_the_lock_each_job_still_expires_once(pool: Pool, storage: Storage) -> None:
+    """Two janitors that both believe to have the lock, as after a lost connection, harm nothing."""
+    jobs = await due_jobs(pool, storage, 30)
+
+    async def work() -> int:
+        async with pool.acquire() as connection:
+            now = await connection.fetchval("select now()")
+            return sum([counts.swept async for counts in Expire(storage).batches(Sweep(connection, now, dry_run=False))])
+
+    assert sum(await asyncio.gather(*(work() for _ in range(3)))) == len(jobs)
+    async with pool.acquire() as connection:
+        assert sorted(event.subject for event in await announced(connection)) == sorted(str(job.id) for job in jobs)
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.PROCESSING])
+async def test_a_job_that_is_not_over_never_expires(pool: Pool, storage: Storage, sweeper: Sweeper, status: Status) -> None:
+    """However old it is and whatever its expiry says."""
+    async with pool.acquire() as connection:
+        await queued(connection, retention=PAST)
+        if status is Status.PROCESSING:
+            await claimed(connection)
+        await connection.execute("update jobs set expires_at = now() - interval '1 hour'")
+        assert (await sweep(sweeper, storage)).scanned == 0
