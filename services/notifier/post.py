@@ -49,9 +49,11 @@ class Post:
         except (aiohttp.InvalidURL, UnicodeError):  # a label that no host name can have is found only by the resolver
             return Unanswered(error="the URL is not valid", permanent=True)
         except aiohttp.ClientConnectorError as error:
-            return Unanswered(error=_text(error), permanent=isinstance(error.os_error, AddressRefused))
+            return Unanswered(error=_text(str(error)), permanent=isinstance(error.os_error, AddressRefused))
+        except aiohttp.ClientResponseError as error:  # its own text would show the URL, which may hold a secret
+            return Unanswered(error=_text(f"the answer is not valid HTTP: {error.message}"))
         except (aiohttp.ClientError, OSError) as error:
-            return Unanswered(error=_text(error))
+            return Unanswered(error=_text(f"{type(error).__name__}: {error}"))
 
 
 @asynccontextmanager
@@ -83,9 +85,10 @@ async def _beginning(content: aiohttp.StreamReader) -> str:
     return _storable(data.decode(errors="replace"))
 
 
-def _text(error: Exception) -> str:
-    return _storable(f"{type(error).__name__}: {error}")[:_ERROR_CHARACTERS]
+def _text(error: str) -> str:
+    return _storable(" ".join(error.split()))[:_ERROR_CHARACTERS]
 
 
 def _storable(text: str) -> str:
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    """What a text column takes: no NUL, and none of the lone surrogates that stand for bytes which were no UTF-8."""
+    return text.encode(errors="replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

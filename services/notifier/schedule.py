@@ -60,7 +60,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(text)) if len(text) <= _DIGITS else LONGEST
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if until.tzinfo is None:  # "-0000": UTC, says RFC 5322
         until = until.replace(tzinfo=now.tzinfo)
