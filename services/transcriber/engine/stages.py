@@ -23,7 +23,8 @@ class Stages:
     """One request's report. `timings` are wall seconds per finished stage."""
 
     def __init__(self, request_id: str, send: Send) -> None:
-        self._id, self._send, self._percent = request_id, send, 0.0
+        self._id, self._send = request_id, send
+        self._percent, self._stage = 0.0, ""
         self.timings: dict[str, float] = {}
 
     @contextmanager
@@ -43,6 +44,6 @@ class Stages:
     def _reach(self, name: protocol.Stage, fraction: float) -> None:
         low, high = SHARES[name]
         percent = round(low + (high - low) * min(1.0, max(0.0, fraction)), 1)
-        if percent > self._percent:
-            self._percent = percent
+        if percent > self._percent or (percent == self._percent and name != self._stage):
+            self._percent, self._stage = percent, name
             self._send(protocol.Progress(self._id, name, percent))
