@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
 
 
+class _StoppedInVain(Exception):
+    """The service stops, and whether there is a job nobody could ask."""
+
+
 class Worker:
     """`slots` of these run side by side; each has at most one job."""
 
@@ -59,13 +63,16 @@ class Worker:
             log.error("poison", error=error.message)
             await settle(message, poison=True)
             return
-        job = await self._claim(stopping)
+        try:
+            job = await self._claim(stopping)
+        except _StoppedInVain:
+            return  # unacked: the broker gives the token to another worker
         if job is not None:
             await self._process(event, job)
         await settle(message)
 
     async def _claim(self, stopping: asyncio.Event) -> Job | None:
-        """The best job, or None; waits while Postgres is away, holding the token."""
+        """The best job, or None; waits while Postgres is away, holding the token. Raises `_StoppedInVain` when told to stop meanwhile."""
         while not stopping.is_set():
             try:
                 async with self._pool.acquire() as connection:
@@ -75,7 +82,7 @@ class Worker:
                 log.warning("claim failed", error=repr(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
-        return None
+        raise _StoppedInVain
 
     async def _process(self, event: Event, job: Job) -> None:
         """The job's span continues the job's own trace: through the message when it announced this job, else from the submission."""
