@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from common.settings import Common, Network
+from common.settings import Common
 
 _LOOPBACK_NAMES = {"localhost"}
 
@@ -16,7 +16,6 @@ class Settings(Common, frozen=True, kw_only=True):
     max_upload_bytes: int = 4 * 2**30
     max_attempts: int = 3
     job_result_retention_seconds: int = 7 * 86_400
-    url_allow_networks: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
         if self.auth not in {"on", "off"}:
