@@ -73,14 +73,17 @@ def _matroska(head: bytes) -> Media | None:
 
 
 def _mpeg_audio(head: bytes) -> Media | None:
-    """MP3, MP2 or ADTS AAC without a tag: eleven or twelve set bits, then fields that have forbidden values."""
+    """MP3, MP2 or ADTS AAC without a tag: eleven or twelve set bits, then fields that have forbidden values.
+
+    Layer I is long extinct, and to admit it would be to take the byte order mark of UTF-16 for a frame.
+    """
     if len(head) < 4 or head[0] != 0xFF:
         return None
     if head[1] & 0xF6 == 0xF0 and (head[2] >> 2) & 0xF < 13:
         return Media("audio/aac", "audio")
     version, layer = (head[1] >> 3) & 3, (head[1] >> 1) & 3
     bit_rate, sample_rate = head[2] >> 4, (head[2] >> 2) & 3
-    if head[1] & 0xE0 == 0xE0 and version != 1 and layer != 0 and bit_rate != 15 and sample_rate != 3:
+    if head[1] & 0xE0 == 0xE0 and version != 1 and layer in {1, 2} and bit_rate != 15 and sample_rate != 3:
         return Media("audio/mpeg", "audio")
     return None
 

@@ -202,7 +202,7 @@ class _Progress:
 
 def delay_before(attempt: int) -> timedelta:
     """How long a job waits before its `attempt`-th attempt (from 2 on): doubling from 5 s up to 5 min, with a quarter of jitter."""
-    delay: timedelta = min(_FIRST_DELAY * 2 ** (attempt - 2), _LONGEST_DELAY)
+    delay: timedelta = min(_FIRST_DELAY * 2 ** min(attempt - 2, 10), _LONGEST_DELAY)
     return delay * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, guards nothing
 
 
