@@ -6,12 +6,14 @@ import sys
 
 import msgspec
 from common import health
+from common.broker import Broker
 from common.service import resources
 from common.settings import SettingsError, load
 from common.storage import Storage
 
 from services.janitor.commands import Cleanup, carry_out, obey
 from services.janitor.duties.audio import Audio
+from services.janitor.duties.dead_letters import DeadLetters
 from services.janitor.duties.expire import Expire
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.reissue import Reissue
@@ -28,7 +30,7 @@ async def serve(settings: Settings) -> None:
     async with resources("janitor", settings) as shared:
         life, stopping = shared.life, shared.life.stopping
         sweeper = Sweeper(shared.pool, stopping)
-        cleanup = duties(settings, shared.storage)
+        cleanup = duties(settings, shared.storage, shared.broker)
         life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
         for urgent in (Rescue(), Reissue(shared.broker)):
             # Each in a loop of its own: a broker that hangs must not hold up the rescue.
@@ -43,19 +45,20 @@ async def sweep_once(settings: Settings, *, dry_run: bool) -> None:
     async with resources("janitor", settings) as shared:
         sweeper = Sweeper(shared.pool, shared.life.stopping)
         request = Cleanup(dry_run=dry_run)
-        for report in await carry_out(request, duties(settings, shared.storage), sweeper, shared.life.stopping):
+        for report in await carry_out(request, duties(settings, shared.storage, shared.broker), sweeper, shared.life.stopping):
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
         shared.life.stopping.set()
         await shared.life.run()
 
 
-def duties(settings: Settings, storage: Storage) -> list[Duty]:
+def duties(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
     """What is swept every `CLEANUP_INTERVAL_MINUTES` and on request."""
     return [
         Expire(storage),
         *([] if settings.audio_retention is None else [Audio(storage, settings.audio_retention)]),
         Uploads(storage, settings.stale_upload),
         Orphans(storage, settings.orphan_grace),
+        DeadLetters(broker),
     ]
 
 

@@ -71,7 +71,7 @@ async def test_it_cleans_up_at_its_start_and_on_request(service: Services, pool:
     """A restart forgets nothing, and nobody has to wait for the interval; a request for a dry run changes nothing."""
     async with pool.acquire() as connection:
         first = await finished_with_bytes(connection, storage, retention=PAST)
-    janitor = await service("janitor", LOG_FORMAT="json", CLEANUP_INTERVAL_MINUTES=NEVER)
+    janitor = await service("janitor", CLEANUP_INTERVAL_MINUTES=NEVER, LOG_FORMAT="json")
     await wait_until(lambda: expired(pool, first), "the sweep at the start")
 
     async with pool.acquire() as connection:
@@ -90,7 +90,7 @@ async def idle(broker: Broker) -> bool:
 
 async def test_requests_that_make_no_sense_are_put_aside(service: Services, pool: Pool, storage: Storage, broker: Broker) -> None:
     """They go to the dead letters, what is no event at all included, and the next request is carried out."""
-    await service("janitor", CLEANUP_INTERVAL_MINUTES=NEVER)
+    janitor = await service("janitor", CLEANUP_INTERVAL_MINUTES=NEVER, LOG_FORMAT="json")
     async with pool.acquire() as connection:
         job = await finished_with_bytes(connection, storage, retention=PAST)
     for body in (b"not json", b'{"dry_run": "perhaps"}', b'{"what": 1}'):
@@ -106,6 +106,8 @@ async def test_requests_that_make_no_sense_are_put_aside(service: Services, pool
     await wait_until(put_aside, "the dead letters")
     await request_cleanup(pool, b"{}")
     await wait_until(lambda: expired(pool, job), "the sweep on request")
+    # From then on every sweep tells of them.
+    await wait_until(lambda: '"messages": 4' in janitor.log, "the dead letters to be told")
 
 
 async def test_janitors_share_the_work_and_survive_each_other(service: Services, pool: Pool, storage: Storage) -> None:
@@ -139,7 +141,7 @@ async def test_one_sweep_by_hand(environment: dict[str, str], pool: Pool, storag
         return reports(done.stdout)
 
     told = await asyncio.to_thread(sweep, "--dry-run")
-    assert set(told) == {"expire", "uploads", "orphans"}
+    assert set(told) == {"expire", "uploads", "orphans", "dead_letters"}
     assert told["expire"].swept == 1
     assert not await expired(pool, job)
     async with pool.acquire() as connection:
