@@ -190,7 +190,9 @@ def _started(pid: int) -> str | None:
             state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        return None if state in "ZX" else fields[18]
+        # A zombie whose other threads are still ending holds its files and ports as if it lived.
+        threads, started = fields[16], fields[18]
+        return None if state in "ZX" and int(threads) <= 1 else started
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())

@@ -14,6 +14,7 @@ import asyncpg
 import psutil
 import pytest
 
+from deploy.local.private import is_free
 from deploy.local.server import Server
 from deploy.local.stack import Stack
 
@@ -86,12 +87,11 @@ def pids(stack: Stack) -> dict[str, int | None]:
 
 def listening(stack: Stack) -> set[tuple[str, int]]:
     """Every address on which a process of the stack listens."""
-    sessions = {pid for pid in (*pids(stack).values(), stack.rabbitmq.epmd_pid) if pid}
-    mine = {process.pid for process in psutil.process_iter() if _session(process.pid) in sessions}
+    leaders = {pid for pid in (*pids(stack).values(), stack.rabbitmq.epmd_pid) if pid}
     found: set[tuple[str, int]] = set()
-    for connection in psutil.net_connections("inet"):
-        if connection.status == psutil.CONN_LISTEN and connection.pid in mine and connection.laddr:
-            found.add((connection.laddr.ip, connection.laddr.port))
+    for process in psutil.process_iter():
+        if _session(process.pid) in leaders:
+            found |= {(it.laddr.ip, it.laddr.port) for it in process.net_connections() if it.status == psutil.CONN_LISTEN and it.laddr}
     return found
 
 
@@ -128,9 +128,7 @@ async def test_a_stopped_stack_leaves_nothing_and_starts_where_it_was(running: S
     assert len(addresses) >= 3
     running.stop()
     assert set(pids(running).values()) == {None}
-    assert not addresses & {
-        (found.laddr.ip, found.laddr.port) for found in psutil.net_connections("inet") if found.status == psutil.CONN_LISTEN and found.laddr
-    }
+    assert [port for _, port in addresses if not is_free(port)] == []
     running.start()
     assert running.environment == before
     for use in USES.values():
