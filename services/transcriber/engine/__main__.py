@@ -14,6 +14,7 @@ from common.errors import VerbatimError
 from common.settings import SettingsError, load
 
 from services.transcriber import protocol
+from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
 from services.transcriber.engine.hardware import choose, prepare_environment
 from services.transcriber.engine.models import locate
@@ -29,10 +30,11 @@ def main() -> None:
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     channel = Channel.claim()
     try:
         settings = load(EngineSettings, os.environ)
+        logs.configure(settings.log_level, settings.log_format)
         prepare_environment(settings, os.environ)
         _serve(settings, channel, started)
     except (SettingsError, VerbatimError) as error:

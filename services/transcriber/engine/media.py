@@ -1,10 +1,9 @@
 """From any audio or video file to 16 kHz mono samples, with whatever can be saved of a damaged one.
 
-Two promises. A file is only ever read through the handle opened here: playlist and concatenation formats, which name other files or
-addresses inside, find every protocol closed, so an upload cannot make the engine read someone else's recording. And frames that cannot
-be decoded are skipped, not fatal: only a file without a single good frame fails.
-
-Samples are kept as 16-bit integers while decoding (half the memory, and the down-mix is normalised as in WhisperX's own loader).
+Three promises. A file is only ever read through the handle opened here: playlist and concatenation formats, which name other files or
+addresses inside, find every protocol closed, so an upload cannot make the engine read someone else's recording. Frames that cannot
+be decoded are skipped, not fatal: only a file without a single good frame fails. And memory is bounded: samples stay 16-bit integers (half
+the size, and the down-mix is normalised as in WhisperX's own loader) until a stretch is listened to, and a recording ends somewhere.
 """
 
 from collections.abc import Iterator
@@ -17,11 +16,17 @@ from common.errors import PermanentError, TransientError
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-Samples = NDArray[np.float32]
+LONGEST_HOURS = 24
+
+Samples = NDArray[np.int16]
+"""One channel at 16 kHz."""
+
+Waveform = NDArray[np.float32]
+"""The same in [-1, 1], for models; only ever a stretch of a recording."""
 
 
 class Audio(msgspec.Struct, frozen=True):
-    """`samples`: one channel at 16 kHz in [-1, 1], never empty. `damaged`: some of the recording could not be decoded."""
+    """A recording, never empty; `damaged` says that some of it could not be decoded."""
 
     samples: Samples
     damaged: bool
@@ -35,7 +40,7 @@ def decode(path: Path) -> Audio:
     """Decode the file's best audio stream.
 
     Raises `PermanentError`: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound), `unsupported_media` (not media, an
-    unknown codec, or damaged beyond use).
+    unknown codec, or damaged beyond use), `recording_too_long`.
     """
     try:
         if path.stat().st_size == 0:
@@ -61,11 +66,18 @@ def _decode(container: av.container.InputContainer) -> Audio:
     pcm = bytearray()
     for frame in _resampled(frames):
         pcm += memoryview(frame.planes[0])[: frame.samples * 2]
+        if len(pcm) > LONGEST_HOURS * 3600 * SAMPLE_RATE * 2:
+            raise PermanentError("recording_too_long", f"The recording is longer than {LONGEST_HOURS} hours; submit it in parts.")
     if pcm:
-        return Audio(np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32768), damaged=frames.lost > 0)
+        return Audio(np.frombuffer(pcm, np.int16), damaged=frames.lost > 0)
     if frames.lost:
         raise PermanentError("unsupported_media", "The file's audio cannot be decoded: it is damaged, protected or in an unknown format.")
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")
+
+
+def waveform(samples: Samples) -> Waveform:
+    """`samples` as models want them."""
+    return samples.astype(np.float32) / np.float32(32768)
 
 
 class _Frames:

@@ -20,7 +20,7 @@ from services.transcriber import protocol
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.imports import lean
-from services.transcriber.engine.media import SAMPLE_RATE, Samples
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
 from services.transcriber.engine.models import Whisper
 from services.transcriber.engine.speech import CHUNK_SECONDS
 
@@ -95,7 +95,7 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
     def preprocess(self, audio: dict[str, Samples]) -> Any:
         """One chunk's log-mel features; its true length is noted, as features are padded to 30 s."""
         self._now.frames.append(max(1, len(audio["inputs"]) * FRAMES_PER_SECOND // SAMPLE_RATE))
-        return super().preprocess(audio)
+        return super().preprocess({"inputs": waveform(audio["inputs"])})
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[Any]]:
         now, features = self._now, model_inputs["inputs"]

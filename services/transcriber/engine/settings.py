@@ -17,3 +17,5 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     whisper_threads: Positive | None = None
     hf_token: str | None = None
     verbatim_model_dir: str = ".verbatim/models"
+    log_level: str = "info"
+    log_format: str = "json"

@@ -9,22 +9,22 @@ from collections.abc import Callable
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import SAMPLE_RATE, Samples
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
 
 CHUNK_SECONDS = 30
 """What Whisper hears at once; no stretch of speech is longer."""
 
-WINDOW_SECONDS = 600
+WINDOW_SECONDS = 600.0
 
 
-def find_speech(samples: Samples, on_progress: Callable[[float], None]) -> list[Span]:
+def find_speech(samples: Samples, on_progress: Callable[[float], None], window: float = WINDOW_SECONDS) -> list[Span]:
     """Stretches of speech in order, with a little silence around each; `on_progress` gets fractions of 1."""
     options = VadOptions(max_speech_duration_s=CHUNK_SECONDS, min_silence_duration_ms=160, speech_pad_ms=200)
     found: list[Span] = []
     start, total = 0, len(samples)
     while start < total:
-        end = min(start + WINDOW_SECONDS * SAMPLE_RATE, total)
-        spans = [(start + s["start"], start + s["end"]) for s in get_speech_timestamps(samples[start:end], options)]
+        end = min(start + int(window * SAMPLE_RATE), total)
+        spans = [(start + s["start"], start + s["end"]) for s in get_speech_timestamps(waveform(samples[start:end]), options)]
         following = end
         if spans and end < total and spans[-1][1] >= end and spans[-1][0] > start:
             following = spans.pop()[0]

@@ -13,7 +13,7 @@ from common.transcript import WordTiming
 from numpy.typing import NDArray
 
 from services.transcriber.engine.heard import Chunk, HeardWord, Span
-from services.transcriber.engine.media import SAMPLE_RATE, Samples
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, Waveform, waveform
 
 SHORTEST = 0.02
 """Seconds; the resolution of Whisper's own times."""
@@ -45,7 +45,7 @@ def place(chunk: Chunk, samples: Samples) -> list[PlacedWord]:
     attended = [(word.start, word.end) for word in chunk.words if word.start is not None and word.end is not None]
     if len(attended) < len(chunk.words):
         return _placed(chunk.words, in_order(spread(chunk), chunk.span), "interpolated")
-    sound = audible(samples[int(offset * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)])
+    sound = audible(waveform(samples[int(offset * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)]))
     times = ring_out([trim(start, end, sound) for start, end in attended], sound)
     return _placed(chunk.words, in_order([(offset + start, offset + end) for start, end in times], chunk.span), "asr")
 
@@ -66,12 +66,12 @@ def spread(chunk: Chunk) -> Times:
     return list(zip(starts, ends, strict=True))
 
 
-def audible(samples: Samples) -> Sound:
+def audible(stretch: Waveform) -> Sound:
     """For each 10 ms: can something be heard? The threshold lies between the quiet and the loud parts, 45 dB below these at most."""
-    count = len(samples) // _FRAME
+    count = len(stretch) // _FRAME
     if count == 0:
         return np.zeros(0, dtype=np.bool_)
-    power = np.square(samples[: count * _FRAME]).reshape(count, _FRAME).mean(axis=1)
+    power = np.square(stretch[: count * _FRAME]).reshape(count, _FRAME).mean(axis=1)
     level = 10 * np.log10(np.convolve(np.pad(power, 1, "edge"), np.full(3, 1 / 3), "valid") + 1e-12)
     quiet, loud = np.percentile(level, (5, 95))
     return np.asarray(level > max(quiet + 0.35 * (loud - quiet), loud - 45))

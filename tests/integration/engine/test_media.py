@@ -1,0 +1,148 @@
+"""Decoding: every container people upload, in whatever state it arrives."""
+
+import struct
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from common.errors import PermanentError, TransientError
+
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode, waveform
+from tests.integration.engine.recorded import encode, silent_video
+from tests.recordings import wav
+
+
+@pytest.fixture(scope="session")
+def samples(conversation: Path) -> Samples:
+    return decode(conversation).samples
+
+
+def alike(one: Samples, other: Samples) -> float:
+    """Correlation at the best shift, as codecs delay: 1 for the same sound."""
+    one, other = one.astype(float), other.astype(float)
+    size = len(one) + len(other)
+    spectrum = np.fft.rfft(one, size) * np.conj(np.fft.rfft(other, size))
+    return float(np.fft.irfft(spectrum, size).max() / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "layout", "video"),
+    [
+        ("a.mp3", "libmp3lame", 44_100, "stereo", False),
+        ("a.m4a", "aac", 48_000, "mono", False),
+        ("a.ogg", "libopus", 48_000, "mono", False),
+        ("a.webm", "libopus", 48_000, "stereo", False),
+        ("a.flac", "flac", 96_000, "mono", False),
+        ("a.wav", "pcm_f32le", 48_000, "7.1", False),
+        ("b.wav", "pcm_mulaw", 8_000, "mono", False),
+        ("c.wav", "pcm_s24le", 44_100, "stereo", False),
+        ("a.mp4", "aac", 44_100, "stereo", True),
+        ("a.mkv", "libopus", 48_000, "mono", True),
+    ],
+)
+def test_every_container_sounds_the_same(
+    tmp_path: Path, samples: Samples, name: str, codec: str, rate: int, layout: str, *, video: bool
+) -> None:
+    """Codec, sample rate, channels and a picture change nothing about what is heard, how loud or how long it is."""
+    audio = decode(encode(tmp_path / name, samples, codec, rate=rate, layout=layout, video=video))
+    assert audio.seconds == pytest.approx(30, abs=0.1)
+    assert not audio.damaged
+    assert alike(samples, audio.samples) > 0.9
+    assert np.std(audio.samples) == pytest.approx(float(np.std(samples)), rel=0.25)
+
+
+def test_a_truncated_recording_is_heard_up_to_its_end(tmp_path: Path, samples: Samples) -> None:
+    """An upload that was cut off keeps what it has."""
+    path = encode(tmp_path / "a.mp3", samples, "libmp3lame")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert decode(path).seconds == pytest.approx(15, abs=0.2)
+
+
+def test_broken_frames_are_skipped_and_told(tmp_path: Path, samples: Samples) -> None:
+    """Garbage in the middle costs what it covers, and the recording says that it is damaged."""
+    path = encode(tmp_path / "a.mp3", samples, "libmp3lame")
+    data = bytearray(path.read_bytes())
+    data[30_000:34_000] = np.random.default_rng(1).bytes(4_000)
+    path.write_bytes(data)
+    audio = decode(path)
+    assert audio.damaged
+    assert 25 < audio.seconds < 30
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def zero_length(path: Path) -> None:
+    path.write_bytes(wav(b""))
+
+
+def text(path: Path) -> None:
+    path.write_text("This is not a recording.\n" * 100)
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(2).bytes(50_000))
+
+
+def unknown_codec(path: Path) -> None:
+    """A WAV file whose format tag nobody has heard of."""
+    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + 3200, b"WAVE", b"fmt ", 16, 0x4242, 1, 16_000, 32_000, 2, 16, b"data", 3200)
+    path.write_bytes(header + bytes(3200))
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (empty, "empty_audio"),
+        (zero_length, "empty_audio"),
+        (silent_video, "no_audio_stream"),
+        (text, "unsupported_media"),
+        (noise, "unsupported_media"),
+        (unknown_codec, "unsupported_media"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp3", ".mp4", ".wav"])
+def test_what_cannot_be_heard_fails_for_good(tmp_path: Path, make: Callable[[Path], object], code: str, suffix: str) -> None:
+    """Each kind of unusable file has its code, whatever its name pretends."""
+    path = tmp_path / "upload.mp4"
+    make(path)
+    with pytest.raises(PermanentError) as failure:
+        decode(path.rename(tmp_path / f"upload{suffix}"))
+    assert failure.value.code == code
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "ffconcat version 1.0\nfile other.wav\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:30\n#EXTINF:30,\nother.wav\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:30\n#EXTINF:30,\nhttp://127.0.0.1:9/other.wav\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_an_upload_cannot_name_other_files(tmp_path: Path, conversation: Path, playlist: str) -> None:
+    """A playlist dressed up as a recording does not make the engine open what it lists."""
+    (tmp_path / "other.wav").write_bytes(conversation.read_bytes())
+    (tmp_path / "upload").write_text(playlist)
+    with pytest.raises(PermanentError) as failure:
+        decode(tmp_path / "upload")
+    assert failure.value.code == "unsupported_media"
+
+
+def test_a_missing_file_is_worth_another_try(tmp_path: Path) -> None:
+    """It is not the submitter's fault when the recording is not where the parent put it."""
+    with pytest.raises(TransientError):
+        decode(tmp_path / "nothing")
+
+
+def test_a_full_scale_recording_does_not_clip(tmp_path: Path) -> None:
+    """Loud stereo is mixed down without wrapping around, and a stretch of it is a waveform in [-1, 1]."""
+    path = tmp_path / "loud.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, SAMPLE_RATE, 0, "NONE", "not compressed"))
+        file.writeframes(np.full((SAMPLE_RATE, 2), 32_767, np.int16).tobytes())
+    samples = decode(path).samples
+    assert 32_700 < samples.min() <= samples.max() <= 32_767
+    assert 0.99 < float(waveform(samples).max()) <= 1.0

@@ -1,0 +1,60 @@
+"""Finding speech with the real detector."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.transcriber.engine.heard import Span
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
+from services.transcriber.engine.speech import CHUNK_SECONDS, find_speech, whole
+
+
+@pytest.fixture(scope="session")
+def samples(conversation: Path) -> Samples:
+    return decode(conversation).samples
+
+
+def ignore(_fraction: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def test_speech_is_found_where_it_is(samples: Samples) -> None:
+    """The conversation starts after 6.7 seconds of line noise."""
+    speech = find_speech(samples, ignore)
+    assert speech[0].start == pytest.approx(6.5, abs=0.3)
+    assert sum(span.end - span.start for span in speech) > 20
+
+
+def test_windows_do_not_cut_speech(samples: Samples) -> None:
+    """A recording is detected window by window with the same outcome as at once, but for the detector's start-up at each edge."""
+    at_once, by_window = find_speech(samples, ignore), find_speech(samples, ignore, window=12.0)
+    assert all(one.end <= next_.start for one, next_ in pairwise(by_window))
+    assert not {12.0, 24.0} & {edge for span in by_window for edge in (span.start, span.end)}
+    assert covered(by_window) == pytest.approx(covered(at_once), abs=1.0)
+
+
+def covered(spans: list[Span]) -> float:
+    return sum(span.end - span.start for span in spans)
+
+
+def test_nothing_is_longer_than_whisper_hears(samples: Samples) -> None:
+    """Speech without a pause is cut before the 30 seconds are full."""
+    endless = np.tile(samples[int(21.9 * SAMPLE_RATE) : int(27.3 * SAMPLE_RATE)], 12)
+    assert max(span.end - span.start for span in find_speech(endless, ignore)) <= CHUNK_SECONDS
+
+
+def test_silence_holds_no_speech() -> None:
+    """Neither silence nor nothing at all is taken for speech, and progress reaches its end."""
+    progress: list[float] = []
+    assert find_speech(np.zeros(5 * SAMPLE_RATE, np.int16), progress.append) == []
+    assert find_speech(np.zeros(100, np.int16), ignore) == []
+    assert progress[-1] == 1.0
+
+
+def test_without_a_detector_all_of_it_is_speech() -> None:
+    """The pieces follow each other without a gap, to the last sample."""
+    spans = whole(np.zeros(int(75.5 * SAMPLE_RATE), np.int16))
+    assert [(span.start, span.end) for span in spans] == [(0.0, 30.0), (30.0, 60.0), (60.0, 75.5)]
+    assert whole(np.zeros(30 * SAMPLE_RATE, np.int16)) == [Span(0.0, 30.0)]

@@ -1,0 +1,32 @@
+"""What is chosen when nothing is set, and what the user's word outweighs."""
+
+from services.transcriber.engine.hardware import choose, prepare_environment, threads
+from services.transcriber.engine.settings import EngineSettings
+
+
+def test_a_gpu_is_used_when_there_is_one() -> None:
+    """`auto` takes CUDA with float16; without a device the CPU with int8."""
+    assert (choose(EngineSettings(), 1).device, choose(EngineSettings(), 1).compute_type) == ("cuda", "float16")
+    assert (choose(EngineSettings(), 0).device, choose(EngineSettings(), 0).compute_type) == ("cpu", "int8")
+
+
+def test_cuda_by_name_is_taken_at_its_word() -> None:
+    """Asking for CUDA where there is none must fail loudly later, not run slowly on the CPU."""
+    assert choose(EngineSettings(whisper_device="cuda"), 0).device == "cuda"
+    assert choose(EngineSettings(whisper_device="cpu"), 2).device == "cpu"
+
+
+def test_the_user_overrides_everything() -> None:
+    """Each choice has its variable."""
+    settings = EngineSettings(whisper_compute_type="float32", whisper_batch_size=3, whisper_threads=5)
+    hardware = choose(settings, 1)
+    assert (hardware.compute_type, hardware.batch_size, hardware.threads) == ("float32", 3, 5)
+    assert threads(settings) == 5
+
+
+def test_libraries_are_told_before_they_are_imported() -> None:
+    """Threads follow the setting; telemetry is off whatever was set before."""
+    environ = {"PYANNOTE_METRICS_ENABLED": "1"}
+    prepare_environment(EngineSettings(whisper_threads=2), environ)
+    assert environ["OMP_NUM_THREADS"] == "2"
+    assert environ["PYANNOTE_METRICS_ENABLED"] == "0"

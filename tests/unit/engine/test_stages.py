@@ -1,0 +1,64 @@
+"""Progress and spans of a request."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.transcriber.engine.stages import Stages
+from services.transcriber.protocol import Event, Progress, StageDone
+
+
+def reported(work: Callable[[Stages], None]) -> list[Event]:
+    events: list[Event] = []
+    work(Stages("job", events.append))
+    return events
+
+
+def test_progress_never_falls() -> None:
+    """Whatever a stage says about itself, the whole only grows and stays within 100."""
+
+    def work(stages: Stages) -> None:
+        stages.finished("decode", 0, 10**9)
+        for name in ("vad", "transcribe", "align"):
+            with stages.stage(name) as progress:
+                for fraction in (0.5, 0.2, 1.7, -1.0, 0.9):
+                    progress(fraction)
+
+    reports = [event for event in reported(work) if isinstance(event, Progress)]
+    percents = [report.percent for report in reports]
+    assert percents == sorted(percents)
+    assert len({(report.stage, report.percent) for report in reports}) == len(reports)
+    assert percents[-1] <= 100
+
+
+def test_each_stage_says_when_it_begins() -> None:
+    """A watcher sees the stage at once, not only when its first batch is done."""
+
+    def work(stages: Stages) -> None:
+        for name in ("vad", "transcribe"):
+            with stages.stage(name):
+                pass
+
+    first = {event.stage: event.percent for event in reversed(reported(work)) if isinstance(event, Progress)}
+    assert first == {"vad": 3.0, "transcribe": 8.0}
+
+
+def test_each_stage_is_a_span() -> None:
+    """A finished stage tells when it began and ended, and counts in the timings."""
+    events: list[Event] = []
+    stages = Stages("job", events.append)
+    stages.finished("decode", 1_000, 2_000_001_000)
+    with stages.stage("vad"):
+        pass
+    spans = [event for event in events if isinstance(event, StageDone)]
+    assert [(span.id, span.stage) for span in spans] == [("job", "decode"), ("job", "vad")]
+    assert all(span.start_ns <= span.end_ns for span in spans)
+    assert stages.timings["decode"] == 2.0
+
+
+def test_a_stage_that_fails_is_no_span() -> None:
+    """Only what was finished is reported as done."""
+    events: list[Event] = []
+    with pytest.raises(KeyError), Stages("job", events.append).stage("vad"):
+        raise KeyError
+    assert not [event for event in events if isinstance(event, StageDone)]

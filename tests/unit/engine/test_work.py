@@ -1,0 +1,133 @@
+"""The order of work in the child."""
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+from common import transcript
+from common.errors import PermanentError
+from common.transcript import Language, Transcript
+
+from services.transcriber.engine.media import Audio
+from services.transcriber.engine.stages import Stages
+from services.transcriber.engine.work import DecodeAhead, work_once
+from services.transcriber.protocol import Done, Event, Failed, Options, Started, Transcribe
+
+SECONDS = 10
+
+
+class Recorder:
+    """Transcribes nothing, into an empty transcript; raises `error` when there is one."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def transcribe(self, audio: Audio, options: Options, stages: Stages) -> Transcript:  # noqa: ARG002 - the interface
+        if self.error is not None:
+            raise self.error
+        return Transcript("", Language("en", 1.0), audio.seconds, (), (), {}, {})
+
+
+def silence() -> Audio:
+    return Audio(np.zeros(16_000, np.int16), damaged=False)
+
+
+def ahead(folder: Path, names: list[str], decode: Callable[[Path], Audio]) -> DecodeAhead:
+    requests: SimpleQueue[Transcribe] = SimpleQueue()
+    for name in names:
+        requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options()))
+    return DecodeAhead(requests, decode)
+
+
+def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> None:
+    """Each request is started and answered before the next one, whatever became of it."""
+
+    def decode(path: Path) -> Audio:
+        if path.name == "b":
+            raise PermanentError("empty_audio", "Nothing in it.")
+        return silence()
+
+    events: list[Event] = []
+    turns = ahead(tmp_path, ["a", "b", "c"], decode)
+    for _ in range(3):
+        work_once(turns, Recorder(), events.append)
+    told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
+    assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Failed, "b"), (Started, "c"), (Done, "c")]
+    assert transcript.decode((tmp_path / "c.json").read_bytes()).duration == 1.0
+
+
+def test_the_next_recording_is_decoded_during_this_ones_work(tmp_path: Path) -> None:
+    """While the engine is busy with one request, the next one is decoded, and no third one is."""
+    decoded: SimpleQueue[str] = SimpleQueue()
+
+    def decode(path: Path) -> Audio:
+        decoded.put(path.name)
+        return silence()
+
+    turns = ahead(tmp_path, ["a", "b", "c"], decode)
+    turns.take()
+    assert [decoded.get(timeout=SECONDS), decoded.get(timeout=SECONDS)] == ["a", "b"]
+    assert decoded.empty()
+    turns.done()
+    assert decoded.get(timeout=SECONDS) == "c"
+
+
+def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
+    """A decoder that hangs counts against its request's time limit: the parent has been told that it was started."""
+    release, started = threading.Event(), threading.Event()
+
+    def decode(path: Path) -> Audio:
+        release.wait(SECONDS)
+        return silence()
+
+    events: list[Event] = []
+
+    def send(event: Event) -> None:
+        events.append(event)
+        started.set()
+
+    worker = threading.Thread(target=work_once, args=(ahead(tmp_path, ["a"], decode), Recorder(), send))
+    worker.start()
+    assert started.wait(SECONDS)
+    assert [type(event) for event in events] == [Started]
+    release.set()
+    worker.join(SECONDS)
+    assert isinstance(events[-1], Done)
+
+
+def test_a_finished_recording_is_let_go(tmp_path: Path) -> None:
+    """An idle child holds no recording: hours of audio are a gigabyte."""
+    seen: list[weakref.ref[Audio]] = []
+
+    def decode(path: Path) -> Audio:
+        audio = Tracked(np.zeros(16_000, np.int16), damaged=False)
+        seen.append(weakref.ref(audio))
+        return audio
+
+    turns = ahead(tmp_path, ["a"], decode)
+    work_once(turns, Recorder(), list[Event]().append)
+    gc.collect()
+    assert seen[0]() is None
+
+
+class Tracked(Audio, frozen=True, weakref=True):
+    """A recording that can be watched."""
+
+
+def test_a_device_failure_ends_the_process(tmp_path: Path) -> None:
+    """After an accelerator's error every later request would fail too: it is reported, then the child goes."""
+    events: list[Event] = []
+
+    def decode(_path: Path) -> Audio:
+        return silence()
+
+    broken = Recorder(RuntimeError("CUDA error: unspecified launch failure"))
+    with pytest.raises(SystemExit):
+        work_once(ahead(tmp_path, ["a"], decode), broken, events.append)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].code == "device_failed"
