@@ -11,7 +11,6 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from common import tracing
 
-
 # Without locals: they hold keys, URLs with passwords and people's words.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
@@ -32,9 +31,7 @@ def configure(service: str, *, level: str, style: str) -> None:
         cache_logger_on_first_use=True,
     )
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if style == "console"
-        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [structlog.dev.ConsoleRenderer()] if style == "console" else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

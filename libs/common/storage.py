@@ -82,6 +82,15 @@ class Storage:
         with _translated(key):
             await self._client.put_object(Bucket=self.bucket, Key=key, Body=io.BytesIO(data), ContentType=content_type)
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            with _translated(key):
+                await self._client.head_object(Bucket=self.bucket, Key=key)
+        except PermanentError:
+            return False
+        return True
+
     async def get(self, key: str) -> bytes:
         """A small object, whole."""
         with _translated(key):

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 
 import uvicorn
+from common.jobs.watch import CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
 from common.settings import SettingsError, load
 
 from services.ingest import app, keys
 from services.ingest.settings import Settings
-from services.ingest.waiting import Waiters
 
 
 class _Server(uvicorn.Server):
@@ -26,9 +26,9 @@ class _Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until told to stop."""
-    waiters = Waiters()
-    async with resources("ingest", settings, notified={"job": waiters.notify}) as shared:
-        application = app.create(settings, pool=shared.pool, storage=shared.storage, health=shared.health, waiters=waiters)
+    watch = Watch()
+    async with resources("ingest", settings, notified={CHANNEL: watch.notify}) as shared:
+        application = app.create(settings, pool=shared.pool, storage=shared.storage, health=shared.health, watch=watch)
         config = uvicorn.Config(
             application,
             host=settings.host,

@@ -2,21 +2,26 @@
 
 from common.database import Pool
 from common.health import Health
+from common.jobs.watch import Watch
 from common.storage import Storage
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.types import ASGIApp
 
-from services.ingest import documentation, jobs, operations, problems
+from services.ingest import acting, documentation, jobs, operations, problems
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
-from services.ingest.waiting import Waiters
 
 
-def create(settings: Settings, *, pool: Pool, storage: Storage, health: Health, waiters: Waiters) -> ASGIApp:
+def create(settings: Settings, *, pool: Pool, storage: Storage, health: Health, watch: Watch) -> ASGIApp:
     """The ASGI application on resources that are already open."""
-    api = jobs.router(Submissions(pool, storage, settings), pool, storage, waiters)
+    submissions = Submissions(pool, storage, settings)
+    api = Router(
+        "/api/v1/jobs",
+        route_handlers=[*jobs.handlers(submissions, pool, storage, watch), *acting.handlers(pool, storage)],
+        tags=["jobs"],
+    )
     return edge(
         Litestar(
             route_handlers=[api, operations.router(health, pool)],

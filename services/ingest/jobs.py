@@ -11,25 +11,22 @@ from common.ids import JobId
 from common.jobs import store
 from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
+from common.jobs.watch import Watch
 from common.storage import Storage
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, get, post
 from litestar.exceptions import InternalServerException
-from litestar.openapi.datastructures import ResponseSpec
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
 from services.ingest import rendering
 from services.ingest.auth import caller
 from services.ingest.documentation import SubmitOperation
-from services.ingest.problems import Problem, ProblemDocument
+from services.ingest.problems import Problem
+from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
-from services.ingest.waiting import MAX_SECONDS, Waiters
+from services.ingest.waiting import MAX_SECONDS, until_changed
 
 _RETRY_SECONDS = 2
-_REFUSALS = {
-    status: ResponseSpec(ProblemDocument, description=text, generate_examples=False)
-    for status, text in {401: "No valid key", 403: "The key lacks the scope", 503: "A dependency is away"}.items()
-}
-_MISSING = {404: ResponseSpec(ProblemDocument, description="There is no such job", generate_examples=False)}
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -39,8 +36,8 @@ class JobPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Waiters) -> Router:
-    """`/api/v1/jobs`."""
+def handlers(submissions: Submissions, pool: Pool, storage: Storage, watch: Watch) -> list[HTTPRouteHandler]:
+    """Submitting and reading under `/api/v1/jobs`."""
 
     async def find(job_id: UUID, request: Request[Any, Any, Any]) -> Job:
         async with pool.acquire() as connection:
@@ -55,16 +52,15 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
         summary="Submit a recording",
         operation_class=SubmitOperation,
         request_max_body_size=None,
-        responses=_REFUSALS
-        | {
-            status: ResponseSpec(ProblemDocument, description=text, generate_examples=False)
-            for status, text in {
+        responses=REFUSALS
+        | refusals(
+            {
                 400: "The body is not readable multipart",
                 413: "Larger than the limit",
                 415: "Neither audio nor video",
                 422: "A field is missing, doubled or invalid",
-            }.items()
-        },
+            }
+        ),
     )
     async def submit(request: Request[Any, Any, Any]) -> Response[JobDocument]:
         """Stream a recording in as multipart/form-data; the answer comes as soon as it is stored and queued."""
@@ -77,7 +73,7 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
         document = public(job)
         return Response(document, status_code=202, headers={"Location": document.links["self"]})
 
-    @get("/", summary="List jobs", responses=_REFUSALS)
+    @get("/", summary="List jobs", responses=REFUSALS)
     async def list_jobs(
         request: Request[Any, Any, Any],
         status: Status | None = None,
@@ -96,7 +92,7 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
         page = jobs[:limit]
         return JobPage([public(job) for job in page], str(page[-1].id) if len(jobs) > limit else None)
 
-    @get("/{job_id:uuid}", summary="Read a job", responses=_REFUSALS | _MISSING)
+    @get("/{job_id:uuid}", summary="Read a job", responses=REFUSALS | MISSING)
     async def read(
         request: Request[Any, Any, Any], job_id: UUID, wait: Annotated[float, Parameter(ge=0, le=MAX_SECONDS)] = 0
     ) -> JobDocument:
@@ -109,19 +105,15 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
                 async with pool.acquire() as connection:
                     return await store.get(connection, JobId(job_id), tenant)
 
-            job = await waiters.until_changed(JobId(job_id), reread, wait) or job
+            job = await until_changed(watch, JobId(job_id), reread, wait) or job
         return public(job)
 
     @get(
         "/{job_id:uuid}/transcript",
         summary="Read the transcript",
-        responses=_REFUSALS
-        | _MISSING
-        | {
-            202: ResponseSpec(ProblemDocument, description="Not ready yet", generate_examples=False),
-            409: ResponseSpec(ProblemDocument, description="The job failed or was cancelled", generate_examples=False),
-            410: ResponseSpec(ProblemDocument, description="The result has expired", generate_examples=False),
-        },
+        responses=REFUSALS
+        | MISSING
+        | refusals({202: "Not ready yet", 409: "The job failed or was cancelled", 410: "The result has expired"}),
     )
     async def read_transcript(
         request: Request[Any, Any, Any],
@@ -134,7 +126,7 @@ def router(submissions: Submissions, pool: Pool, storage: Storage, waiters: Wait
         document = transcript.decode(await storage.get(_transcript_key(job)))
         return Response(rendering.render(document, chosen), media_type=rendering.MEDIA_TYPES[chosen])
 
-    return Router("/api/v1/jobs", route_handlers=[submit, list_jobs, read, read_transcript], tags=["jobs"])
+    return [submit, list_jobs, read, read_transcript]
 
 
 def _transcript_key(job: Job) -> str:

@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 from common import health
+from common.jobs.watch import CHANNEL, Watch
 from common.service import resources
 from common.settings import SettingsError, load
 
@@ -18,8 +19,9 @@ from services.transcriber.worker import Worker
 async def serve(settings: Settings) -> None:
     """Run until told to stop."""
     engine = Engine(time_limit=timedelta(seconds=settings.job_time_limit_seconds))
-    async with resources("transcriber", settings, checks={"engine": engine.check}) as shared:
-        attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, settings=settings)
+    watch = Watch()
+    async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
+        attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, watch=watch, settings=settings)
         worker = Worker(pool=shared.pool, broker=shared.broker, engine=engine, attempts=attempts, settings=settings)
         shared.life.side("engine", engine.run())
         shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))

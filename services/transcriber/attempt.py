@@ -25,6 +25,7 @@ from common.ids import EventId
 from common.jobs import store
 from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result
+from common.jobs.watch import Watch
 from common.storage import Storage
 from common.storage_keys import transcript_key
 
@@ -36,6 +37,7 @@ from services.transcriber.settings import Settings
 log = structlog.get_logger(__name__)
 
 _LEAST_BEAT = 0.5
+_TELL_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(minutes=5)
@@ -44,7 +46,8 @@ _LONGEST_DELAY = timedelta(minutes=5)
 class Attempts:
     """Works on claimed jobs, any number at a time."""
 
-    def __init__(self, *, pool: Pool, storage: Storage, broker: Broker, engine: Engine, settings: Settings) -> None:
+    def __init__(self, *, pool: Pool, storage: Storage, broker: Broker, engine: Engine, watch: Watch, settings: Settings) -> None:
+        self._watch = watch
         self._pool = pool
         self._storage = storage
         self._broker = broker
@@ -53,9 +56,9 @@ class Attempts:
 
     async def make(self, job: Job) -> None:
         """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
-        progress = _Progress()
         try:
-            done, key = await self._while_leased(job, progress)
+            with self._watch.watching(job.id) as news:
+                done, key = await self._while_leased(job, _Progress(news))
             await self._finish(job, done, key)
         except _LeaseLost:
             log.info("job is no longer ours")
@@ -116,8 +119,8 @@ class Attempts:
         )
         finished = await self._write(lambda connection: store.finish(connection, job, result))
         if finished is None:
-            log.info("another attempt won")
-            await self._storage.delete([key])
+            # Another attempt won, or our own commit was lost on its way back: the janitor can tell, and deletes a loser's transcript.
+            log.info("job was no longer ours to finish")
         else:
             log.info("job completed", seconds=round(done.duration, 1), language=done.language)
 
@@ -149,7 +152,8 @@ class Attempts:
             data=msgspec.json.encode(public(job)),
         )
         with contextlib.suppress(*LOST):
-            await self._broker.publish(event, mandatory=False, persistent=False)
+            async with asyncio.timeout(_TELL_SECONDS):  # a broker that hangs must not cost us the lease
+                await self._broker.publish(event, mandatory=False, persistent=False)
 
     async def _failed(self, job: Job, error: VerbatimError) -> None:
         failure = Failure(error.code, error.message, retryable=error.transient)
@@ -183,12 +187,12 @@ class _LeaseLost(Exception):
 
 
 class _Progress:
-    """What the heartbeat reports; `wait` returns early when there is news."""
+    """What the heartbeat reports; `wait` returns early when there is news, of our progress or of what others did to the job."""
 
-    def __init__(self) -> None:
+    def __init__(self, news: asyncio.Event) -> None:
         self.stage: Stage = "fetch"
         self.percent = 0.0
-        self._news = asyncio.Event()
+        self._news = news
 
     def update(self, progress: Progress) -> None:
         self.stage, self.percent = progress.stage, progress.percent

@@ -49,9 +49,7 @@ class _Work:
 class Engine:
     """Await `transcribe` from any number of tasks while `run` runs in one. `environ` is the child's; by default it inherits ours."""
 
-    def __init__(
-        self, *, time_limit: timedelta, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, *, time_limit: timedelta, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] | None = None) -> None:
         self._time_limit = time_limit
         self._command = command
         self._environ = environ

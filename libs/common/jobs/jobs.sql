@@ -69,6 +69,28 @@ set status = 'queued', attempt = attempt - 1, stage = null, progress = 0, lease_
 where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 
+-- name: cancel_job
+-- uploading | queued | processing -> cancelled: a worker that has it learns of it from its next heartbeat.
+update jobs
+set status = 'cancelled', stage = null, lease_token = null, lease_until = null, worker = null,
+    finished_at = now(), expires_at = now() + retention
+where id = $1 and tenant = $2 and status in ('uploading', 'queued', 'processing')
+returning *;
+
+-- name: resubmit_job
+-- failed | cancelled -> queued: asked for by a person, with all attempts given anew and exactly the options it had.
+update jobs
+set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(), claim_after = now(),
+    started_at = null, finished_at = null, expires_at = null
+where id = $1 and tenant = $2 and status in ('failed', 'cancelled')
+returning *;
+
+-- name: delete_job
+-- completed | failed | cancelled | expired -> (gone): the bytes are gone already.
+delete from jobs
+where id = $1 and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
+returning *;
+
 -- name: rescue_jobs
 -- processing -> queued or failed: the worker stopped renewing its lease. The job keeps its place in the queue: with a backlog it would
 -- otherwise wait behind all of it.

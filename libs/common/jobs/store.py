@@ -114,6 +114,24 @@ async def release(connection: Connection, job: Job) -> Job | None:
         return await _change(connection, "job.requeued", "release_job", job.id, job.lease_token)
 
 
+async def cancel(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
+    """uploading | queued | processing -> cancelled."""
+    async with connection.transaction():
+        return await _change(connection, "job.cancelled", "cancel_job", job_id, tenant)
+
+
+async def resubmit(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
+    """failed | cancelled -> queued, with all attempts given anew. Call only when the recording is still in the bucket."""
+    async with connection.transaction():
+        return await _change(connection, "job.requeued", "resubmit_job", job_id, tenant)
+
+
+async def delete(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
+    """completed | failed | cancelled | expired -> (gone). Call only when the bytes are gone."""
+    async with connection.transaction():
+        return await _change(connection, "job.deleted", "delete_job", job_id, tenant)
+
+
 async def rescue(connection: Connection, *, limit: int) -> list[Job]:
     """processing -> queued (or failed, when attempts are used up) for jobs whose lease ran out."""
     lost = Failure("worker_lost", "The worker stopped responding while it had this job.", retryable=True)

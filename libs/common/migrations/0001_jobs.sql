@@ -63,12 +63,15 @@ create trigger outbox_inserted after insert on outbox
 
 create function job_notify() returns trigger language plpgsql as $$
 begin
-    perform pg_notify('job', new.id::text);
+    perform pg_notify('job', coalesce(new.id, old.id)::text);
     return null;
 end $$;
 
-create trigger job_changed after update of status, stage, progress on jobs
-    for each row when (old is distinct from new) execute function job_notify();
+create trigger job_changed after update of status on jobs
+    for each row when (old.status is distinct from new.status) execute function job_notify();
+
+create trigger job_deleted after delete on jobs
+    for each row execute function job_notify();
 
 create table deliveries (
     id          uuid primary key,

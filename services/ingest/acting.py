@@ -1,0 +1,87 @@
+"""What a client may do to a job after its submission: cancel it, have it tried again, delete it.
+
+Each is idempotent: asking for what is already so gives the job as it is. Asking for what its status forbids is a 409 that names the
+statuses in which it is allowed.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from common.database import Pool
+from common.ids import JobId
+from common.jobs import store
+from common.jobs.document import JobDocument, public
+from common.jobs.job import Job, Status
+from common.storage import Storage
+from common.storage_keys import result_prefix
+from litestar import Request, Response, delete, post
+from litestar.handlers import HTTPRouteHandler
+
+from services.ingest.auth import caller
+from services.ingest.problems import Problem
+from services.ingest.refusals import CONFLICT, MISSING, REFUSALS
+
+_CANCELLABLE = (Status.UPLOADING, Status.QUEUED, Status.PROCESSING)
+_RETRYABLE = (Status.FAILED, Status.CANCELLED)
+
+
+def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
+    """`/api/v1/jobs/{id}/cancel`, `/retry`, and DELETE."""
+
+    async def find(job_id: JobId, tenant: str) -> Job:
+        async with pool.acquire() as connection:
+            job = await store.get(connection, job_id, tenant)
+        if job is None:
+            raise Problem(404, "job_not_found", f"There is no job {job_id}.")
+        return job
+
+    @post("/{job_id:uuid}/cancel", status_code=200, summary="Cancel a job", responses=REFUSALS | MISSING | CONFLICT)
+    async def cancel(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
+        """Stop a job that is not finished; a worker that has it lets go within two seconds."""
+        tenant = caller(request, "write").tenant
+        async with pool.acquire() as connection:
+            job = await store.cancel(connection, JobId(job_id), tenant)
+        job = job or await find(JobId(job_id), tenant)
+        if job.status is not Status.CANCELLED:
+            raise _forbidden("cancelled", job, _CANCELLABLE)
+        return public(job)
+
+    @post("/{job_id:uuid}/retry", status_code=202, summary="Try a job again", responses=REFUSALS | MISSING | CONFLICT)
+    async def retry(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
+        """Queue a failed or cancelled job again, with exactly the options it was submitted with."""
+        tenant = caller(request, "write").tenant
+        job = await find(JobId(job_id), tenant)
+        if job.status in _RETRYABLE:
+            if not await storage.exists(job.source_key):
+                raise Problem(409, "audio_gone", "The recording has been deleted; submit it again.")
+            async with pool.acquire() as connection:
+                job = await store.resubmit(connection, job.id, tenant) or await store.get(connection, job.id, tenant) or job
+        if job.status not in {Status.QUEUED, Status.PROCESSING}:
+            raise _forbidden("retried", job, _RETRYABLE)
+        return public(job)
+
+    @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
+    async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+        """Cancel the job if need be, then delete its recording, its results and itself."""
+        tenant = caller(request, "write").tenant
+        async with pool.acquire() as connection:
+            job = await store.cancel(connection, JobId(job_id), tenant)
+        job = job or await find(JobId(job_id), tenant)
+        await storage.delete([job.source_key])
+        await storage.delete_prefix(result_prefix(job.id))
+        async with pool.acquire() as connection:
+            await store.delete(connection, job.id, tenant)
+        return Response(None, status_code=204)
+
+    return [cancel, retry, remove]
+
+
+def _forbidden(what: str, job: Job, allowed: tuple[Status, ...]) -> Problem:
+    names = [status.value for status in allowed]
+    return Problem(
+        409,
+        "wrong_status",
+        f"A job that is {job.status.value} cannot be {what}; that is for jobs that are {' or '.join(names)}.",
+        job_status=job.status.value,
+        allowed=names,
+    )

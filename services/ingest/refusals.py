@@ -1,0 +1,15 @@
+"""How refusals appear in the OpenAPI document: each is a problem with a status and a reason."""
+
+from litestar.openapi.datastructures import ResponseSpec
+
+from services.ingest.problems import ProblemDocument
+
+
+def refusals(reasons: dict[int, str]) -> dict[int, ResponseSpec]:
+    """For a handler's `responses`."""
+    return {status: ResponseSpec(ProblemDocument, description=reason, generate_examples=False) for status, reason in reasons.items()}
+
+
+REFUSALS = refusals({401: "No valid key", 403: "The key lacks the scope", 503: "A dependency is away"})
+MISSING = refusals({404: "There is no such job"})
+CONFLICT = refusals({409: "The job's status forbids it; `allowed` names those that do not"})

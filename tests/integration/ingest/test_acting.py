@@ -1,0 +1,77 @@
+"""Cancelling, retrying and deleting jobs through the real API."""
+
+from datetime import timedelta
+
+import asyncpg
+import httpx
+from common import ids
+from common.database import connect
+from common.ids import LeaseToken
+from common.jobs import store as jobs
+from common.jobs.job import Failure
+from common.storage import Storage
+
+from tests.integration.ingest.conftest import left_behind
+from tests.integration.ingest.test_jobs import JOBS, finish, submit
+
+
+async def test_cancel(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:
+    """A queued job is cancelled at once, once more changes nothing, and no worker gets it any more."""
+    job = await submit(client, sample)
+    for _ in range(2):
+        answer = await client.post(f"{JOBS}/{job['id']}/cancel")
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        assert await jobs.claim(connection, LeaseToken(ids.new()), lease=timedelta(seconds=15), worker="test") is None
+    assert (await client.get(f"{JOBS}/{job['id']}/transcript")).json()["code"] == "job_cancelled"
+
+
+async def test_cancel_takes_the_lease_away(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:
+    """A worker whose job was cancelled can neither renew nor finish nor fail it."""
+    job = await submit(client, sample)
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        claimed = await jobs.claim(connection, LeaseToken(ids.new()), lease=timedelta(seconds=15), worker="test")
+        assert claimed is not None
+        await client.post(f"{JOBS}/{job['id']}/cancel")
+        assert await jobs.renew(connection, claimed, lease=timedelta(seconds=15), stage="vad", progress=5) is None
+        assert await jobs.fail(connection, claimed, Failure("x", "y", retryable=False)) is None
+
+
+async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage) -> None:
+    """A failed job is queued again with its options and all its attempts; a finished one is not; without its recording it cannot be."""
+    job = await submit(client, sample, language="en")
+    url = f"{JOBS}/{job['id']}/retry"
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        claimed = await jobs.claim(connection, LeaseToken(ids.new()), lease=timedelta(seconds=15), worker="test")
+        assert claimed is not None
+        await jobs.fail(connection, claimed, Failure("time_limit", "Too long.", retryable=False))
+    for _ in range(2):
+        again = await client.post(url)
+        assert (again.status_code, again.json()["status"], again.json()["attempt"]) == (202, "queued", 0)
+        assert again.json()["options"] == {"language": "en"}
+        assert again.json()["error"] is None
+    await client.post(f"{JOBS}/{job['id']}/cancel")
+    await store.delete([f"audio/{job['id']}/source"])
+    gone = await client.post(url)
+    assert (gone.status_code, gone.json()["code"]) == (409, "audio_gone")
+
+
+async def test_what_a_finished_job_forbids(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage) -> None:
+    """Cancelling or retrying a completed job is a 409 that names the statuses in which it is allowed."""
+    job = await submit(client, sample)
+    await finish(database_url, store, job["id"])
+    for action, allowed in {"cancel": ["uploading", "queued", "processing"], "retry": ["failed", "cancelled"]}.items():
+        answer = await client.post(f"{JOBS}/{job['id']}/{action}")
+        assert (answer.status_code, answer.json()["code"], answer.json()["allowed"]) == (409, "wrong_status", allowed)
+
+
+async def test_delete(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage, database: asyncpg.Connection) -> None:
+    """Deleting takes recording, results and row away, whether the job was queued or completed."""
+    done, queued = await submit(client, sample), await submit(client, sample)
+    await finish(database_url, store, done["id"])
+    for job in (done, queued):
+        assert (await client.delete(f"{JOBS}/{job['id']}")).status_code == 204
+        assert (await client.get(f"{JOBS}/{job['id']}")).status_code == 404
+        assert (await client.delete(f"{JOBS}/{job['id']}")).json()["code"] == "job_not_found"
+    left = await left_behind(store, database)
+    assert (left.jobs, left.objects) == (0, 0)
