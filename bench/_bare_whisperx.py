@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.settings import load
-
 from services.transcriber.engine.hardware import choose, prepare_environment
 from services.transcriber.engine.models import locate
 from services.transcriber.engine.settings import EngineSettings

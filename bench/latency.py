@@ -9,14 +9,14 @@ from datetime import timedelta
 
 import aio_pika
 from aiohttp import web
+
+from bench._system import System, report, running
 from common import ids, outbox
 from common.database import Pool, connect
 from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.jobs.job import Result, Source
 from common.jobs.options import Options
-
-from bench._system import System, report, running
 
 _COMMIT_MS = 20
 _WEBHOOK_MS = 50

@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 import msgspec
-from common.transcript import Transcript
 
 from bench._system import System, report, running
+from common.transcript import Transcript
 from tests.recordings import sample
 
 _SECONDS = 30.0

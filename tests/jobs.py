@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import msgspec
+
 from common import ids
 from common.database import Connection
 from common.ids import JobId, LeaseToken

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractIncomingMessage
+
 from common import topology
 from common.broker import Broker
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 
 import uvicorn
+
 from common.jobs.watch import CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
 from common.settings import SettingsError, load
-
 from services.ingest import app, keys
 from services.ingest.settings import Settings
 

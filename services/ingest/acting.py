@@ -7,6 +7,9 @@ statuses in which it is allowed.
 from typing import Any
 from uuid import UUID
 
+from litestar import Request, Response, delete, post
+from litestar.handlers import HTTPRouteHandler
+
 from common.database import Pool
 from common.ids import JobId
 from common.jobs import store
@@ -14,9 +17,6 @@ from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import result_prefix
-from litestar import Request, Response, delete, post
-from litestar.handlers import HTTPRouteHandler
-
 from services.ingest.auth import caller
 from services.ingest.problems import Problem
 from services.ingest.refusals import CONFLICT, MISSING, REFUSALS

@@ -1,12 +1,12 @@
 """The HTTP application: routes, who may call them, how failures look."""
 
+from litestar import Litestar, Router
+from litestar.types import ASGIApp
+
 from common.database import Pool
 from common.health import Health
 from common.jobs.watch import Watch
 from common.storage import Storage
-from litestar import Litestar, Router
-from litestar.types import ASGIApp
-
 from services.ingest import acting, documentation, jobs, operations, problems
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge

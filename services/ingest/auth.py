@@ -8,12 +8,12 @@ import secrets
 from typing import Any
 
 import msgspec
-from common import ids
-from common.database import Connection, Pool
 from litestar import Request
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from common import ids
+from common.database import Connection, Pool
 from services.ingest.problems import Problem
 
 PREFIX = "vb_"

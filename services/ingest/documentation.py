@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from common.jobs.options import PRIORITIES
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, RequestBody, Schema, SecurityScheme
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+
+from common.jobs.options import PRIORITIES
 
 _FORM = Schema(
     type=OpenAPIType.OBJECT,

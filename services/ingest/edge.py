@@ -5,10 +5,11 @@ It wraps the framework from outside so that even a refusal made by a middleware 
 
 from typing import Any
 
-from common import tracing
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter
+
+from common import tracing
 
 _REQUESTS = Counter("verbatim_http_requests_total", "HTTP requests answered", ["method", "status"])
 _SAFETY = [

@@ -5,19 +5,20 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from litestar import Request, Response, get, post
+from litestar.exceptions import InternalServerException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
 from common import transcript
 from common.database import Pool
+from common.errors import PermanentError
 from common.ids import JobId
 from common.jobs import store
 from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.jobs.watch import Watch
 from common.storage import Storage
-from litestar import Request, Response, get, post
-from litestar.exceptions import InternalServerException
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
-
 from services.ingest import rendering
 from services.ingest.auth import caller
 from services.ingest.documentation import SubmitOperation
@@ -123,7 +124,10 @@ def handlers(submissions: Submissions, pool: Pool, storage: Storage, watch: Watc
         """The transcript in the format asked for."""
         job = await find(job_id, request)
         chosen = format or rendering.negotiate(request.headers.get("accept", ""))
-        document = transcript.decode(await storage.get(_transcript_key(job)))
+        try:
+            document = transcript.decode(await storage.get(_transcript_key(job)))
+        except PermanentError:  # the bytes go before the row says so
+            raise _expired() from None
         return Response(rendering.render(document, chosen), media_type=rendering.MEDIA_TYPES[chosen])
 
     return [submit, list_jobs, read, read_transcript]
@@ -135,7 +139,7 @@ def _transcript_key(job: Job) -> str:
         case Status.COMPLETED if job.result is not None:
             return job.result.keys["transcript"]
         case Status.EXPIRED:
-            raise Problem(410, "result_expired", "The result has expired and was deleted.")
+            raise _expired()
         case Status.FAILED if job.error is not None:
             raise Problem(409, "job_failed", f"The job failed: {job.error.message}", job_error=msgspec.to_builtins(job.error))
         case Status.CANCELLED:
@@ -149,6 +153,10 @@ def _transcript_key(job: Job) -> str:
                 job_status=job.status.value,
                 progress=round(job.progress, 1),
             )
+
+
+def _expired() -> Problem:
+    return Problem(410, "result_expired", "The result has expired and was deleted.")
 
 
 async def _body(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:

@@ -4,8 +4,8 @@ import argparse
 from uuid import UUID
 
 import asyncpg
-from common.migrations import migrate
 
+from common.migrations import migrate
 from services.ingest import auth
 
 

@@ -1,11 +1,12 @@
 """Health and metrics: for orchestrators and dashboards, without a key."""
 
+from litestar import Response, Router, get
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+
 from common.database import Pool
 from common.health import Health
 from common.jobs import store
 from common.jobs.job import Status
-from litestar import Response, Router, get
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 _JOBS = Gauge("verbatim_jobs", "Jobs in the database", ["status"])
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
 from common import tracing
 from common.database import AWAY
 from common.errors import TransientError
-from litestar import Request, Response
-from litestar.exceptions import HTTPException
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,9 @@ Subtitles go through pysubs2; a cue is a segment, with its speaker in front when
 
 from typing import Literal
 
-from common.transcript import Segment, Transcript, encode
 from pysubs2 import SSAEvent, SSAFile
+
+from common.transcript import Segment, Transcript, encode
 
 Format = Literal["json", "text", "srt", "vtt"]
 

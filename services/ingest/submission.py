@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
 from common import ids, tracing
 from common.database import Pool
 from common.ids import JobId
@@ -18,8 +20,6 @@ from common.jobs.job import Job, Source
 from common.jobs.options import OptionError, Options, parse
 from common.storage import Storage
 from common.storage_keys import source_key
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
-
 from services.ingest.problems import Problem
 from services.ingest.settings import Settings
 from services.ingest.sniffing import HEAD_BYTES, Media, sniff

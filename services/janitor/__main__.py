@@ -5,12 +5,12 @@ import os
 import sys
 
 import msgspec
+
 from common import health
 from common.broker import Broker
 from common.service import resources
 from common.settings import SettingsError, load
 from common.storage import Storage
-
 from services.janitor.commands import Cleanup, carry_out, obey
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.dead_letters import DeadLetters

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import msgspec
 import structlog
+
 from common import topology
 from common.broker import Broker, settle
 from common.envelope import from_message
 from common.errors import PermanentError
-
 from services.janitor.duty import Duty
 from services.janitor.sweeper import Report, Sweeper
 

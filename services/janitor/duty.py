@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 import structlog
+
 from common.database import Connection
 
 log = structlog.get_logger(__name__)

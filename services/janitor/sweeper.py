@@ -6,10 +6,10 @@ from contextlib import aclosing
 
 import msgspec
 import structlog
+
 from common.broker import LOST
 from common.database import AWAY, Pool
 from common.errors import VerbatimError
-
 from services.janitor.duty import Counts, Duty, Sweep
 from services.janitor.lock import exclusive
 

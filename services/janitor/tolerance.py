@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
+
 from common.errors import VerbatimError
 
 T = TypeVar("T")

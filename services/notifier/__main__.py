@@ -7,7 +7,6 @@ import sys
 from common import health, topology
 from common.service import resources
 from common.settings import SettingsError, load
-
 from services.notifier import post
 from services.notifier.attempts import Attempts
 from services.notifier.consumer import consume

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 import structlog
+
 from common import tracing
 from common.database import Connection, Pool
 from common.envelope import Event
 from common.errors import PermanentError
-
 from services.notifier import deliveries
 from services.notifier.answer import Again, Answer, Answered, Delivered, Failed, Unanswered, judge
 from services.notifier.deliveries import Attempt, Due

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
+
 from common import tracing
 from common.broker import Broker, settle
 from common.envelope import Event, from_message

@@ -11,11 +11,11 @@ from typing import assert_never
 from uuid import UUID
 
 import msgspec
+
 from common import ids, outbox
 from common.database import Connection, Queries
 from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
-
 from services.notifier.answer import Answer, Answered, Unanswered
 
 SQL = Queries(Path(__file__).with_name("deliveries.sql"))

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 import structlog
+
 from common.database import Pool
 from common.envelope import Event
 from common.errors import PermanentError
 from common.ids import JobId
-
 from services.notifier import deliveries
 from services.notifier.persistence import persist
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
+
 from common.database import AWAY, Connection, Pool
 
 T = TypeVar("T")

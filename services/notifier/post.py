@@ -13,9 +13,9 @@ from datetime import timedelta
 from importlib.metadata import version
 
 import aiohttp
+
 from common.public_address import AddressRefused, socket_factory
 from common.settings import Network
-
 from services.notifier.answer import Answer, Answered, Unanswered
 
 ANSWER_BYTES = 2_048

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from common.settings import Common, Network
-
 from services.notifier.schedule import Schedule
 from services.notifier.signature import Signer
 

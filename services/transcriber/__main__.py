@@ -9,7 +9,6 @@ from common import health
 from common.jobs.watch import CHANNEL, Watch
 from common.service import resources
 from common.settings import SettingsError, load
-
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.settings import Settings

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import msgspec
 import structlog
+
 from common import ids, tracing
 from common.broker import LOST, Broker
 from common.database import AWAY, Connection, Pool
@@ -28,7 +29,6 @@ from common.jobs.job import Failure, Job, Result
 from common.jobs.watch import Watch
 from common.storage import Storage
 from common.storage_keys import transcript_key
-
 from services.transcriber import protocol
 from services.transcriber.child import Engine
 from services.transcriber.protocol import Done, Progress, Stage, StageDone

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import msgspec
 import structlog
-from common.errors import PermanentError, TransientError, VerbatimError
 
+from common.errors import PermanentError, TransientError, VerbatimError
 from services.transcriber import protocol
 from services.transcriber.protocol import Done, Event, Failed, Progress, Ready, StageDone, Started, Transcribe
 

@@ -10,6 +10,7 @@ import contextlib
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
+
 from common import ids, topology, tracing
 from common.broker import Broker, settle
 from common.database import AWAY, Pool
@@ -18,7 +19,6 @@ from common.errors import PermanentError
 from common.ids import LeaseToken
 from common.jobs import store
 from common.jobs.job import Job
-
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.settings import Settings, worker_name

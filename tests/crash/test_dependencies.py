@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from common import storage
 
+from common import storage
 from deploy.local.private import Private
 from deploy.local.service import REPOSITORY, local_environment, without_configuration
 from deploy.local.stack import Stack

@@ -7,9 +7,9 @@ import aio_pika
 import asyncpg
 import httpx
 import msgspec
+
 from common import ids, outbox, storage
 from common.database import connect
-
 from tests.recordings import sample
 from tests.running import Services, wait_until
 

@@ -8,8 +8,8 @@ import aio_pika
 import asyncpg
 import httpx
 import psutil
-from common import storage
 
+from common import storage
 from tests.recordings import sample
 from tests.running import Services, wait_until
 

@@ -9,11 +9,12 @@ from typing import Any
 import aio_pika
 import httpx
 import msgspec
+import psutil
 from aiohttp import web
 from standardwebhooks import Webhook
 
 from tests.recordings import sample, wav
-from tests.running import Services
+from tests.running import Services, wait_until
 
 JOBS = "/api/v1/jobs"
 
@@ -134,3 +135,23 @@ async def test_silence_is_a_result(service: Services) -> None:
         transcript = (await client.get(f"{JOBS}/{job['id']}/transcript")).json()
     assert (transcript["text"], transcript["segments"]) == ("", [])
     assert [warning["code"] for warning in transcript["warnings"]] == ["no_speech"]
+
+
+async def test_cancel_stops_the_engine(service: Services) -> None:
+    """A job that is cancelled on the engine is off it within two seconds, and the next job is done by a new child."""
+    ingest = await service("ingest")
+    worker = psutil.Process((await service("transcriber")).pid)
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        long = (await client.post(JOBS, files={"file": ("talk.wav", sample(12))})).json()["id"]
+
+        async def on_the_engine() -> bool:
+            return bool((await client.get(f"{JOBS}/{long}")).json()["stage"] == "transcribe")
+
+        await wait_until(on_the_engine, "the engine to have the job", 60)
+        [engine] = worker.children()
+        cancelled = await client.post(f"{JOBS}/{long}/cancel")
+        assert cancelled.json()["status"] == "cancelled"
+        await wait_until(lambda: not engine.is_running(), "the engine to be free", 2)
+        short = (await client.post(JOBS, files={"file": ("talk.wav", sample())})).json()["id"]
+        assert (await until_final(client, short))["status"] == "completed"
+        assert (await until_final(client, long))["status"] == "cancelled"

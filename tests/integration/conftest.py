@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from common import database
 from common import storage as stores
 from common.broker import Broker
 from common.database import Pool
 from common.storage import Storage
-
 from deploy.local.stack import Stack
 
 

@@ -12,7 +12,6 @@ from common.jobs import store
 from common.jobs.store import Owner
 from common.storage import Storage
 from common.storage_keys import AUDIO, parse_key
-
 from services.janitor.duty import Counts, Sweep
 from services.janitor.paging import pages
 

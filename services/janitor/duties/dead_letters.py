@@ -8,9 +8,9 @@ token from the reissue. Messages are not taken out to be read, as brokers from 4
 from collections.abc import AsyncGenerator
 
 import structlog
+
 from common import topology
 from common.broker import Broker
-
 from services.janitor.duty import Counts, Sweep
 
 log = structlog.get_logger(__name__)

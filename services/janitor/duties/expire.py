@@ -10,7 +10,6 @@ from common.jobs import store
 from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import audio_prefix, result_prefix
-
 from services.janitor.duty import Counts, Sweep
 from services.janitor.tolerance import attempt_each
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 import structlog
+
 from common.errors import TransientError
 from common.ids import JobId
 from common.jobs import store
@@ -16,7 +17,6 @@ from common.jobs.job import Status
 from common.jobs.store import Owner
 from common.storage import Object, Storage
 from common.storage_keys import PREFIXES, Place, parse_key
-
 from services.janitor.duty import Counts, Sweep
 from services.janitor.paging import pages
 

@@ -23,7 +23,6 @@ from common.broker import Broker
 from common.database import Connection
 from common.jobs import store
 from common.jobs.store import Tokens
-
 from services.janitor.duty import Counts, Sweep
 
 PATIENCE = timedelta(seconds=5)

@@ -7,7 +7,6 @@ the lease only says who may write, and a worker that wakes from the dead finds i
 from collections.abc import AsyncGenerator
 
 from common.jobs import store
-
 from services.janitor.duty import Counts, Sweep
 
 _BATCH = 100

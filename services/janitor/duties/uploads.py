@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from common.storage import StaleUpload, Storage
 from common.storage_keys import PREFIXES
-
 from services.janitor.duty import Counts, Sweep
 from services.janitor.paging import pages
 from services.janitor.tolerance import attempt_each

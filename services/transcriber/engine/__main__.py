@@ -12,7 +12,6 @@ import time
 
 from common.errors import VerbatimError
 from common.settings import SettingsError, load
-
 from services.transcriber import protocol
 from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel

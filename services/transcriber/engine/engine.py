@@ -1,7 +1,6 @@
 """One request from samples to transcript: find speech, hear it, place the words, lay out the lines."""
 
 from common.transcript import Language, Note, Transcript
-
 from services.transcriber import protocol
 from services.transcriber.engine import lines, words
 from services.transcriber.engine.hardware import Hardware

@@ -5,7 +5,6 @@ Anything unforeseen is transient too: attempts are bounded, and a bug that alway
 """
 
 from common.errors import VerbatimError
-
 from services.transcriber import protocol
 
 EXIT_DEVICE = 70

@@ -7,7 +7,6 @@ otherwise in the longest gap between two words.
 from collections.abc import Iterable, Iterator, Sequence
 
 from common.transcript import Segment, Word
-
 from services.transcriber.engine.words import PlacedWord
 
 LONGEST_SECONDS = 12.0

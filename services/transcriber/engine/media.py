@@ -12,8 +12,9 @@ from pathlib import Path
 import av
 import msgspec
 import numpy as np
-from common.errors import PermanentError, TransientError
 from numpy.typing import NDArray
+
+from common.errors import PermanentError, TransientError
 
 SAMPLE_RATE = 16_000
 LONGEST_HOURS = 24

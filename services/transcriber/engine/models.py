@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+
 from common.errors import PermanentError, VerbatimError
 from common.settings import SettingsError, load
-
 from services.transcriber.engine import parcels
 from services.transcriber.engine.manifest import BUNDLED, WHISPER_BASE, BundledModel
 from services.transcriber.engine.settings import EngineSettings

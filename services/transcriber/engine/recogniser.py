@@ -15,7 +15,6 @@ from math import exp
 from typing import Any, NamedTuple
 
 from common.errors import PermanentError
-
 from services.transcriber import protocol
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span

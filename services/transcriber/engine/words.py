@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from common.transcript import WordTiming
 from numpy.typing import NDArray
 
+from common.transcript import WordTiming
 from services.transcriber.engine.heard import Chunk, HeardWord, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, Waveform, waveform
 

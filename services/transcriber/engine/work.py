@@ -16,7 +16,6 @@ from typing import NamedTuple, Protocol
 from common import transcript
 from common.errors import PermanentError
 from common.transcript import Transcript
-
 from services.transcriber import protocol
 from services.transcriber.engine import failures
 from services.transcriber.engine.media import Audio

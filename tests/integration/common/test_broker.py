@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
+
 from common import ids, topology
 from common.broker import Broker, settle
 from common.envelope import Event, from_message
 from common.errors import PermanentError
 from common.ids import EventId
-
 from tests.running import wait_until
 from tests.tap import tap
 

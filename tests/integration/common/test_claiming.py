@@ -9,7 +9,6 @@ from common.database import Pool
 from common.ids import LeaseToken
 from common.jobs import store
 from common.jobs.job import Job, Status
-
 from tests.jobs import BROKEN, HOUR, Announced, announced, claimed, forget_events, queued
 
 WORKERS = 20

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+
 from common.public_address import AddressRefused, socket_factory
 from common.settings import Network
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
+
 from common import ids
 from common.database import Connection, Pool
 from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.jobs.job import Job, Result, Status
-from msgspec.structs import replace
-
 from tests.jobs import BROKEN, HOUR, LOST, Announced, announced, claimed, finished, forget_events, queued, reread
 
 RESULT = Result(bucket="bucket", keys={"transcript": "results/a/b/transcript.json"}, language="en", duration=1.0, speakers=1)

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+
 from common.errors import PermanentError
 from common.migrations import is_current, migrate
-
 from deploy.local.stack import Stack
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from asyncpg import Record
+
 from common import outbox
 from common.database import Connection, Pool
 from common.jobs import store

@@ -15,7 +15,6 @@ from common.envelope import from_message
 from common.ids import EventId
 from common.migrations import migrate
 from common.relay import Relay
-
 from deploy.local.stack import Stack
 from tests.running import wait_until
 from tests.tap import tap

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from common import storage as stores
 from common.errors import PermanentError, TransientError
 from common.storage import PART_BYTES, Storage
-
 from deploy.local.stack import Stack
 
 KEY = "audio/01990000-0000-7000-8000-000000000000/source"

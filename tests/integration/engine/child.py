@@ -11,7 +11,6 @@ from typing import Self
 
 from common import transcript
 from common.transcript import Transcript
-
 from deploy.local.service import REPOSITORY
 from services.transcriber import protocol
 from services.transcriber.protocol import Done, Event, Failed, Options, Ready, Transcribe

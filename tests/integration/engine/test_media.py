@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from common.errors import PermanentError, TransientError
 
+from common.errors import PermanentError, TransientError
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode, waveform
 from tests.integration.engine.recorded import encode, silent_video
 from tests.recordings import wav

@@ -9,8 +9,8 @@ from statistics import median
 
 import numpy as np
 import pytest
-from common.transcript import Segment, Transcript, Word
 
+from common.transcript import Segment, Transcript, Word
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.protocol import Done, Options, Progress, StageDone, Started
 from tests.integration.engine.child import Child
@@ -90,10 +90,9 @@ def test_turns_start_when_they_start(heard: Transcript) -> None:
     assert median(errors) <= 0.1
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.webm", "libopus")])
-def test_compressed_recordings_are_understood(engine: Child, tmp_path: Path, samples: Samples, name: str, codec: str) -> None:
-    """What people upload is rarely WAV."""
-    assert DIANE in plain(engine.transcribe(encode(tmp_path / name, samples, codec, rate=48_000)).text)
+def test_a_videos_sound_is_understood(engine: Child, tmp_path: Path, samples: Samples) -> None:
+    """What people upload is rarely WAV (`test_media` has the other containers)."""
+    assert DIANE in plain(engine.transcribe(encode(tmp_path / "a.mp4", samples, "aac", rate=48_000, video=True)).text)
 
 
 def test_a_truncated_recording_is_understood_up_to_its_end(engine: Child, tmp_path: Path, samples: Samples) -> None:
@@ -139,8 +138,7 @@ def test_options_reach_the_model(engine: Child, conversation: Path) -> None:
     spelled = engine.transcribe(conversation, options)
     assert spelled.language.confidence == 1.0
     assert "Dyane" in spelled.text
-    assert engine.transcribe(conversation, Options(temperature=0.4)).text
-    assert DIANE in plain(engine.transcribe(conversation).text)
+    assert "Dyane" not in engine.transcribe(conversation, Options(temperature=0.2)).text
 
 
 def test_an_unknown_language_is_refused(engine: Child, conversation: Path) -> None:
@@ -158,7 +156,7 @@ def test_a_longer_recording_shows_its_progress(engine: Child, tmp_path: Path) ->
     assert isinstance(events[0], Started)
     assert isinstance(events[-1], Done)
     percents = [event.percent for event in events if isinstance(event, Progress)]
-    assert percents == sorted(set(percents))
+    assert percents == sorted(percents)
     assert len([percent for percent in percents if 10 < percent < 98]) >= 3
     spans = [event for event in events if isinstance(event, StageDone)]
     assert [span.stage for span in spans] == ["decode", "vad", "transcribe", "align"]

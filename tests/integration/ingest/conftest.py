@@ -6,9 +6,9 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
+
 from common import storage
 from common.storage import Storage
-
 from tests import recordings
 from tests.running import RunningService, Services
 

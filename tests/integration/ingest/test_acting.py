@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import asyncpg
 import httpx
+
 from common import ids
 from common.database import connect
 from common.ids import LeaseToken
 from common.jobs import store as jobs
 from common.jobs.job import Failure
 from common.storage import Storage
-
 from tests.integration.ingest.conftest import left_behind
 from tests.integration.ingest.test_jobs import JOBS, finish, submit
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import asyncpg
 import httpx
-from common.storage import Storage
 
+from common.storage import Storage
 from tests.integration.ingest.conftest import NOTHING, left_behind
 from tests.running import Services, wait_until
 

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+
 from common import ids
 from common.database import connect
 from common.ids import JobId, LeaseToken
@@ -17,7 +18,6 @@ from common.jobs.job import Failure, Result
 from common.storage import Storage
 from common.storage_keys import transcript_key
 from common.transcript import Language, Segment, Transcript, encode
-
 from tests.running import Services, wait_until
 
 JOBS = "/api/v1/jobs"
@@ -162,6 +162,15 @@ async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: b
     assert (expired.status_code, expired.json()["code"]) == (410, "result_expired")
 
 
+async def test_transcript_that_is_just_being_deleted(client: httpx.AsyncClient, store: Storage, sample: bytes, database_url: str) -> None:
+    """The bytes go before the row says expired; in between, the result has expired all the same."""
+    job = await submit(client, sample)
+    await finish(database_url, store, job["id"])
+    await store.delete_prefix(f"results/{job['id']}/")
+    answer = await client.get(f"{JOBS}/{job['id']}/transcript")
+    assert (answer.status_code, answer.json()["code"]) == (410, "result_expired")
+
+
 async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
     """Ready names each dependency; metrics count jobs and requests."""
     ready = await client.get("/health/ready")
@@ -214,7 +223,6 @@ async def test_keys(service: Services, sample: bytes, database: asyncpg.Connecti
 def test_auth_off_is_for_loopback(host: str, *, starts: bool) -> None:
     """`AUTH=off` on an address that others can reach is refused at start."""
     from common.settings import SettingsError, load  # noqa: PLC0415
-
     from services.ingest.settings import Settings  # noqa: PLC0415
 
     environ = {"DATABASE_URL": "d", "AMQP_URL": "a", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AUTH": "off", "HOST": host}

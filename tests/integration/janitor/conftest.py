@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from common.database import Pool
 
+from common.database import Pool
 from services.janitor.sweeper import Sweeper
 
 

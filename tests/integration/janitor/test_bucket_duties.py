@@ -9,7 +9,6 @@ from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.storage import PART_BYTES, Storage
 from common.storage_keys import source_key, transcript_key
-
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.uploads import Uploads

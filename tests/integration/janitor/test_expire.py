@@ -4,13 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+
 from common.database import Pool
 from common.errors import TransientError
 from common.jobs import store
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import result_prefix, source_key
-
 from services.janitor.duties.expire import Expire
 from services.janitor.duty import Sweep
 from services.janitor.sweeper import Report, Sweeper

@@ -6,7 +6,6 @@ from pathlib import Path
 from common import database
 from common.database import Pool
 from common.jobs.job import Job, Status
-
 from deploy.local.private import Private
 from deploy.local.service import local_environment, without_configuration
 from deploy.local.stack import Stack

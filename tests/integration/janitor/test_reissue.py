@@ -9,7 +9,6 @@ from common.database import Connection, Pool
 from common.ids import LeaseToken, new
 from common.jobs import store
 from common.relay import Relay
-
 from services.janitor.duties.reissue import Reissue
 from services.janitor.sweeper import Report, Sweeper
 from tests.jobs import BROKEN, HOUR, Announced, announced, claimed, finished, forget_events, queued

@@ -4,7 +4,6 @@ import asyncio
 
 from common.database import Pool
 from common.jobs import store
-
 from services.janitor.duties.rescue import Rescue
 from services.janitor.sweeper import Sweeper
 from tests.jobs import HOUR, LOST, Announced, announced, claimed, forget_events, queued, reread

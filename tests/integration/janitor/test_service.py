@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import msgspec
 from aio_pika import Message
+
 from common import outbox, topology
 from common.broker import Broker
 from common.database import Pool
 from common.jobs import store
 from common.jobs.job import Job, Status
 from common.storage import Storage
-
 from services.janitor.duties.reissue import PATIENCE
 from services.janitor.sweeper import Report
 from tests.jobs import announced, claimed, finished_with_bytes, forget_events, queued, reread

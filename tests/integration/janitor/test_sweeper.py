@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Callable
 
 from common.database import Pool
 from common.errors import TransientError
-
 from services.janitor.duty import Counts, Sweep
 from services.janitor.sweeper import Report, Sweeper
 from tests.running import wait_until

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from common import ids
 from common.database import Pool
 from common.ids import JobId
 from common.jobs import store
 from common.jobs.job import Job, Source
 from common.jobs.options import Options
-
 from tests.integration.notifier.receiver import Receiver, receiving
 from tests.jobs import claimed, finished
 from tests.running import wait_until

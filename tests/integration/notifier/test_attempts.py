@@ -8,13 +8,13 @@ from ipaddress import ip_network
 
 import msgspec
 import pytest
+
 from common import ids
 from common.database import Pool
 from common.envelope import Event
 from common.errors import PermanentError
 from common.ids import EventId
 from common.jobs.job import Job
-
 from services.notifier import deliveries
 from services.notifier.attempts import Attempts
 from services.notifier.intake import Intake

@@ -7,7 +7,6 @@ from common import database
 from common.database import Pool
 from common.jobs.job import Job
 from common.migrations import migrate
-
 from deploy.local.stack import Stack
 from tests.integration.notifier.conftest import Delivery, Tried, delivery, delivery_in, due_now, wanting
 from tests.integration.notifier.receiver import Receiver

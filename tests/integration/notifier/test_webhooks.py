@@ -3,18 +3,18 @@
 from datetime import timedelta
 
 import msgspec
-from common.broker import Broker
-from common.database import Pool
-from common.envelope import Event
-from common.ids import EventId
-from common.jobs import store
-from common.jobs.document import public
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from standardwebhooks import Webhook
 
+from common.broker import Broker
+from common.database import Pool
+from common.envelope import Event
+from common.ids import EventId
+from common.jobs import store
+from common.jobs.document import public
 from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery, delivery_in, due_now, wanting
 from tests.integration.notifier.receiver import Receiver, answering, receiving
 from tests.jobs import BROKEN, claimed

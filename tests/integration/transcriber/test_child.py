@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from common.errors import PermanentError, TransientError
 
+from common.errors import PermanentError, TransientError
 from deploy.local.service import REPOSITORY
 from services.transcriber.child import COMMAND, Engine, EngineUnusable
 from services.transcriber.protocol import Options, Progress, Transcribe

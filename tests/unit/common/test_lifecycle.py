@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
+
 from common.lifecycle import Lifecycle, ServiceFailed, lifecycle
 
 

@@ -5,6 +5,7 @@ import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
+
 from common.public_address import AddressInfo, AddressRefused, is_public, may_connect, socket_factory
 
 PUBLIC = [

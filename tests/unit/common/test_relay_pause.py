@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+
 from common.relay import _BREATH, _POLL, _pause_for
 
 

@@ -3,6 +3,7 @@
 from ipaddress import ip_network
 
 import pytest
+
 from common.settings import Common, Network, SettingsError, load
 
 REQUIRED = {

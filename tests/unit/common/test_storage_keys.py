@@ -1,6 +1,7 @@
 """Keys hold ids only, and say whose object it is."""
 
 import pytest
+
 from common import ids
 from common.ids import JobId, LeaseToken
 from common.storage_keys import Place, audio_prefix, parse_key, result_prefix, source_key, transcript_key

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from common.settings import Common, load
 
+from common.settings import Common, load
 from services.ingest.settings import Settings as Ingest
 from services.janitor.settings import Settings as Janitor
 from services.notifier.settings import Settings as Notifier

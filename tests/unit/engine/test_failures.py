@@ -1,8 +1,8 @@
 """What the parent is told about a failure."""
 
 import pytest
-from common.errors import PermanentError, TransientError
 
+from common.errors import PermanentError, TransientError
 from services.transcriber.engine.failures import describe, poisons_device
 
 

@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from common.errors import PermanentError
 
+from common.errors import PermanentError
 from services.transcriber.engine.manifest import BUNDLED, BundledModel, ModelFile, Source
 from services.transcriber.engine.models import install, locate, main
 from services.transcriber.engine.settings import EngineSettings

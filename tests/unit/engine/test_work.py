@@ -9,10 +9,10 @@ from queue import SimpleQueue
 
 import numpy as np
 import pytest
+
 from common import transcript
 from common.errors import PermanentError
 from common.transcript import Language, Transcript
-
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.stages import Stages
 from services.transcriber.engine.work import DecodeAhead, work_once

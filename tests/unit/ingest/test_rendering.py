@@ -1,8 +1,8 @@
 """Output formats, from one small transcript."""
 
 import pytest
-from common.transcript import Language, Segment, Transcript
 
+from common.transcript import Language, Segment, Transcript
 from services.ingest.rendering import negotiate, render
 
 

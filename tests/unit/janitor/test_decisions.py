@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from common import ids
 from common.ids import JobId, LeaseToken
 from common.jobs.job import Status
 from common.jobs.store import Owner, Tokens
 from common.storage_keys import Place
-
 from services.janitor.duties.audio import is_over
 from services.janitor.duties.orphans import why_orphaned
 from services.janitor.duties.reissue import missing

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 
 import pytest
+
 from common.errors import PermanentError, TransientError
 from common.settings import SettingsError, load
-
 from services.janitor.duty import Counts, Duty, Sweep
 from services.janitor.paging import pages
 from services.janitor.schedule import every

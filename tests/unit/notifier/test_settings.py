@@ -4,8 +4,8 @@ import base64
 from datetime import timedelta
 
 import pytest
-from common.settings import SettingsError, load
 
+from common.settings import SettingsError, load
 from services.notifier.schedule import DEFAULT
 from services.notifier.settings import Settings
 

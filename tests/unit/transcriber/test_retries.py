@@ -1,8 +1,8 @@
 """How long a job waits before it is tried again, and settings that contradict each other."""
 
 import pytest
-from common.settings import SettingsError, load
 
+from common.settings import SettingsError, load
 from services.transcriber.attempt import delay_before
 from services.transcriber.settings import Settings
 
