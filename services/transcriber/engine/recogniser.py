@@ -36,6 +36,9 @@ _ROUNDING = 0.001
 FRAMES_PER_SECOND = 100
 """Of the log-mel spectrogram that Whisper hears."""
 
+_FEWEST_FRAMES = 2
+"""One step of Whisper's attention; alignment fails on less."""
+
 
 class _Hearing:
     """The request being worked on: what is known before a batch, and what was found so far."""
@@ -93,7 +96,7 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
 
     def preprocess(self, audio: dict[str, Samples]) -> Any:
         """One chunk's log-mel features; its true length is noted, as features are padded to 30 s."""
-        self._now.frames.append(max(1, len(audio["inputs"]) * FRAMES_PER_SECOND // SAMPLE_RATE))
+        self._now.frames.append(max(_FEWEST_FRAMES, len(audio["inputs"]) * FRAMES_PER_SECOND // SAMPLE_RATE))
         return super().preprocess({"inputs": waveform(audio["inputs"])})
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[Any]]:

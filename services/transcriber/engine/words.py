@@ -90,9 +90,9 @@ def trim(start: float, end: float, sound: Sound) -> tuple[float, float]:
 
 def ring_out(times: Times, sound: Sound) -> Times:
     """Move each end on while sound goes on, up to the next word's start and by `RING_OUT` at most."""
-    limits = [*(start for start, _ in times[1:]), len(sound) / _FRAMES_PER_SECOND]
-    moved = []
-    for (start, end), limit in zip(times, limits, strict=True):
+    moved: Times = []
+    for index, (start, end) in enumerate(times):
+        limit = times[index + 1][0] if index + 1 < len(times) else len(sound) / _FRAMES_PER_SECOND
         first, last = round(end * _FRAMES_PER_SECOND), round(min(limit, end + RING_OUT) * _FRAMES_PER_SECOND)
         silent = np.flatnonzero(~sound[first:last])
         frames = int(silent[0]) if len(silent) else max(0, last - first)

@@ -100,6 +100,11 @@ def test_one_word_without_a_time_makes_the_chunk_interpolated() -> None:
     assert [word.timing for word in place(chunk(words, 1.0), recording("##########"))] == ["interpolated"] * 2
 
 
+def test_nothing_heard_is_nothing_placed() -> None:
+    """A chunk in which the model heard no word, as in music, is no error."""
+    assert place(chunk((), 1.0), recording("##########")) == []
+
+
 def test_attended_words_are_placed_in_the_recording() -> None:
     """Times count from the start of the recording, not of the chunk, and hug the sound."""
     heard = Chunk(Span(1.0, 2.0), (), (HeardWord(" one", 0.9, 0.0, 0.45), HeardWord(" two", 0.8, 0.45, 1.0)))
