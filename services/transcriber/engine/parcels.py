@@ -21,7 +21,7 @@ def fetch(requirements: list[str], into: Path) -> None:
     """Unpack the wheels of `requirements` (`name==version`) into `into`; raises `TransientError` when none of the installers can."""
     answers: list[str] = []
     for command in _installers():
-        arguments = ["install", "--no-deps", "--only-binary", ":all:", "--no-compile", "--target", os.fspath(into), *requirements]
+        arguments = ["--no-deps", "--only-binary", ":all:", "--no-compile", "--target", os.fspath(into), *requirements]
         outcome = subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if outcome.returncode == 0:
             return
@@ -32,7 +32,7 @@ def fetch(requirements: list[str], into: Path) -> None:
 
 def _installers() -> Iterator[list[str]]:
     if importlib.util.find_spec("pip"):
-        yield [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        yield [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     uv = os.environ.get("UV") or shutil.which("uv") or shutil.which("uv", path=os.fspath(Path(sys.executable).parent))
     if uv:
-        yield [uv, "--quiet", "pip"]
+        yield [uv, "--quiet", "pip", "install", "--python", sys.executable]
