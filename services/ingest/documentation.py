@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, RequestBody, Schema, SecurityScheme
+from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, Parameter, RequestBody, Schema, SecurityScheme
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from common.jobs.options import PRIORITIES
@@ -30,6 +30,15 @@ _FORM = Schema(
     additional_properties=False,
 )
 
+_KEY = Parameter(
+    name="Idempotency-Key",
+    param_in="header",
+    description="Makes the submission safe to send again: for 24 hours the same request with the same key gets the first answer, and the"
+    " header `Idempotency-Replayed`. A refused submission does not use up its key.",
+    schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255),
+    example="2f1c9c3e-6a4f-4f0e-8f57-0b7d7a3e9d11",
+)
+
 
 @dataclass
 class SubmitOperation(Operation):
@@ -41,6 +50,7 @@ class SubmitOperation(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=_FORM)}, required=True)
+        self.parameters = [*(self.parameters or []), _KEY]
 
 
 CONFIG = OpenAPIConfig(

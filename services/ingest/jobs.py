@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from common import transcript
@@ -22,6 +23,7 @@ from common.storage import Storage
 from services.ingest import rendering
 from services.ingest.auth import caller
 from services.ingest.documentation import SubmitOperation
+from services.ingest.idempotency import REPLAYED
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
@@ -53,26 +55,32 @@ def handlers(submissions: Submissions, pool: Pool, storage: Storage, watch: Watc
         summary="Submit a recording",
         operation_class=SubmitOperation,
         request_max_body_size=None,
-        responses=REFUSALS
+        responses={202: ResponseSpec(JobDocument, description="Stored and queued", generate_examples=False)}
+        | REFUSALS
         | refusals(
             {
-                400: "The body is not readable multipart",
+                400: "The body is not readable",
+                409: "A request with this Idempotency-Key is still being carried out",
                 413: "Larger than the limit",
                 415: "Neither audio nor video",
-                422: "A field is missing, doubled or invalid",
+                422: "A field is missing, doubled or invalid; or the Idempotency-Key was used for another request",
             }
         ),
     )
-    async def submit(request: Request[Any, Any, Any]) -> Response[JobDocument]:
-        """Stream a recording in as multipart/form-data; the answer comes as soon as it is stored and queued."""
-        job = await submissions.accept(
+    async def submit(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Stream a recording in as multipart/form-data; the answer comes as soon as it is stored and queued.
+
+        With an `Idempotency-Key` a submission can be sent again without making a second job: for 24 hours each copy gets the first answer.
+        """
+        accepted = await submissions.accept(
             _body(request),
             content_type=request.headers.get("content-type", ""),
             content_length=_length(request),
             tenant=caller(request, "write").tenant,
+            key=request.headers.get("idempotency-key"),
         )
-        document = public(job)
-        return Response(document, status_code=202, headers={"Location": document.links["self"]})
+        headers = {"Location": f"/api/v1/jobs/{accepted.job_id}"} | ({REPLAYED: "true"} if accepted.replayed else {})
+        return Response(accepted.body, status_code=202, media_type="application/json", headers=headers)
 
     @get("/", summary="List jobs", responses=REFUSALS)
     async def list_jobs(

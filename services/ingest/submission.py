@@ -1,34 +1,43 @@
-"""A submission on its way in: multipart bytes from the socket to the bucket, with constant memory and nothing spooled.
+"""A submission on its way in: from the socket to the bucket, and from there to the queue.
 
-The fields may come in any order. The object is complete before the job's row exists, so a row never points at nothing; whatever goes wrong
-before the row is committed (a refusal, a client that goes away, a lost database) takes the object away again.
+The object is complete before the job's row exists, so a row never points at nothing; whatever goes wrong before the row is committed (a
+refusal, a client that goes away, a lost database) takes the object away again. Only when the commit itself is lost nobody knows who won:
+then the object stays, for the job if there is one, and otherwise for the janitor.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
+import msgspec
 import structlog
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import parse_options_header
 
 from common import ids, tracing
-from common.database import Pool
+from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
-from common.jobs.job import Job, Source
-from common.jobs.options import OptionError, Options, parse
+from common.jobs.document import public
+from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import source_key
+from services.ingest import form, idempotency
+from services.ingest.form import Form
+from services.ingest.idempotency import Answered, Held
 from services.ingest.problems import Problem
+from services.ingest.recording import Received, Sink, Submission
 from services.ingest.settings import Settings
-from services.ingest.sniffing import HEAD_BYTES, Media, sniff
 
 log = structlog.get_logger(__name__)
 
-_FIELD_BYTES = 64 * 2**10
-_MAX_FIELDS = 64
-_MAX_NAME = 255
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer: the job's document in JSON, as it is now or, `replayed`, as it was when the first request was answered."""
+
+    job_id: JobId
+    body: bytes
+    replayed: bool = False
 
 
 class Submissions:
@@ -39,102 +48,77 @@ class Submissions:
         self._storage = storage
         self._settings = settings
 
-    async def accept(self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str) -> Job:
-        """Store the recording in a multipart `body` and queue a job for it. Raises `Problem`."""
+    async def accept(
+        self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str, key: str | None
+    ) -> Accepted:
+        """Store the recording that `body` is or names and queue a job for it, once for each idempotency `key`. Raises `Problem`."""
         limit = self._settings.max_upload_bytes
         if content_length is not None and content_length > limit:
             raise too_large(limit)
-        job_id = JobId(ids.new())
-        async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._remove, job_id)
-            async with aclosing(_limited(body, limit)) as chunks:
-                source, options = await self._receive(job_id, chunks, _boundary(content_type))
-            async with self._pool.acquire() as connection:
-                job = await store.create(
-                    connection,
-                    job_id=job_id,
-                    tenant=tenant,
-                    options=options,
-                    source=source,
-                    retention=timedelta(seconds=options.expires_in or self._settings.job_result_retention_seconds),
-                    max_attempts=self._settings.max_attempts,
-                    trace=tracing.current_traceparent(),
-                )
-            undo.pop_all()
-        log.info("job queued", job_id=str(job.id), size=source.size, content_type=source.content_type)
-        return job
+        async with aclosing(_limited(body, limit)) as chunks, AsyncExitStack() as stack:
+            submission = await self._read(chunks, content_type)
+            held = None if key is None else await stack.enter_async_context(idempotency.hold(self._pool, tenant, idempotency.valid(key)))
+            if isinstance(held, Answered):
+                if await submission.identify() != held.fingerprint:
+                    raise idempotency.another_request()
+                return Accepted(held.job_id, held.body, replayed=True)
+            return await self._carry_out(submission, tenant, held)
 
-    async def _receive(self, job_id: JobId, chunks: AsyncIterator[bytes], boundary: str) -> tuple[Source, Options]:
-        """Read every part; returns what was stored and what was asked for."""
-        fields: dict[str, str] = {}
-        source: Source | None = None
-        async with aclosing(_parts(chunks, boundary)) as parts:
-            async for segment, payload in parts:
-                if segment.name == "file":
-                    if source is not None:
-                        raise Problem(422, "duplicate_file", "The form has two file fields; submit one recording a job.", field="file")
-                    source = await self._store(job_id, segment.filename or "", payload)
-                elif segment.name in fields:
-                    raise Problem(422, "duplicate_field", f"The form has {segment.name!r} twice.", field=segment.name)
-                else:
-                    fields[segment.name] = await _text(segment.name, payload)
-                    _options({segment.name: fields[segment.name]})  # refuse early, before the recording has travelled
-        if source is None:
-            raise Problem(422, "file_missing", "The form has no field named 'file'; put the recording there.", field="file")
-        return source, _options(fields)
-
-    async def _store(self, job_id: JobId, filename: str, payload: AsyncIterator[bytes]) -> Source:
-        head = b""
-        async for chunk in payload:
-            head += chunk
-            if len(head) >= HEAD_BYTES:
-                break
-        media = _recognise(head)
-        async with self._storage.upload(source_key(job_id), content_type=media.content_type) as upload:
-            await upload.write(head)
-            async for chunk in payload:
-                await upload.write(chunk)
-        return Source(
-            filename=filename[:_MAX_NAME], content_type=media.content_type, size=upload.size, sha256=upload.sha256, kind=media.kind
+    async def _read(self, chunks: AsyncIterator[bytes], content_type: str) -> Submission:
+        kind, parameters = parse_options_header(content_type)
+        if kind == form.MEDIA_TYPE:
+            return Form(chunks, str(parameters.get("boundary", "")))
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            "Submit multipart/form-data with the recording in the field 'file'.",
+            allowed=[form.MEDIA_TYPE],
         )
 
-    async def _remove(self, job_id: JobId) -> None:
-        await self._storage.delete([source_key(job_id)])
+    async def _carry_out(self, submission: Submission, tenant: str, held: Held | None) -> Accepted:
+        job_id = JobId(ids.new())
+
+        @asynccontextmanager
+        async def bucket(content_type: str) -> AsyncIterator[Sink]:
+            async with self._storage.upload(source_key(job_id), content_type=content_type) as upload:
+                yield upload
+
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._storage.delete, [source_key(job_id)])
+            received = await submission.receive(bucket)
+            async with self._pool.acquire() as connection:
+                try:
+                    job, body = await self._queue(connection, job_id, tenant, received, held)
+                except (*AWAY, asyncio.CancelledError):
+                    undo.pop_all()
+                    raise
+            undo.pop_all()
+        log.info("job queued", job_id=str(job.id), size=job.source.size, content_type=job.source.content_type)
+        return Accepted(job_id, body)
+
+    async def _queue(self, connection: Connection, job_id: JobId, tenant: str, received: Received, held: Held | None) -> tuple[Job, bytes]:
+        """The job and the answer to its key, in one transaction."""
+        retention = timedelta(seconds=received.options.expires_in or self._settings.job_result_retention_seconds)
+        async with connection.transaction():
+            job = await store.create(
+                connection,
+                job_id=job_id,
+                tenant=tenant,
+                options=received.options,
+                source=received.source,
+                retention=retention,
+                max_attempts=self._settings.max_attempts,
+                trace=tracing.current_traceparent(),
+            )
+            body = msgspec.json.encode(public(job))
+            if held is not None:
+                await held.answer(connection, Answered(received.fingerprint, job_id, body))
+        return job, body
 
 
 def too_large(limit: int) -> Problem:
     """413. What the client still sends is read and thrown away: closing at once could cost it the answer."""
     return Problem(413, "too_large", f"The submission is larger than the limit of {limit} bytes.", limit=limit)
-
-
-def _recognise(head: bytes) -> Media:
-    if not head:
-        raise Problem(422, "empty_file", "The file is empty.", field="file")
-    media = sniff(head)
-    if media is None:
-        raise Problem(415, "unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", field="file")
-    return media
-
-
-def _options(values: dict[str, Any]) -> Options:
-    try:
-        return parse(values)
-    except OptionError as error:
-        raise Problem(422, "invalid_option", str(error), field=error.field) from None
-
-
-def _boundary(content_type: str) -> str:
-    kind, parameters = parse_options_header(content_type)
-    if kind != "multipart/form-data":
-        raise Problem(
-            415,
-            "unsupported_media_type",
-            "Submit multipart/form-data with the recording in the field 'file'.",
-            allowed=["multipart/form-data"],
-        )
-    if not parameters.get("boundary"):
-        raise _malformed("the Content-Type names no boundary")
-    return str(parameters["boundary"])
 
 
 async def _limited(body: AsyncGenerator[bytes, None], limit: int) -> AsyncGenerator[bytes, None]:
@@ -145,47 +129,3 @@ async def _limited(body: AsyncGenerator[bytes, None], limit: int) -> AsyncGenera
         if received > limit:
             raise too_large(limit)
         yield chunk
-
-
-async def _parts(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[tuple[MultipartSegment, AsyncIterator[bytes]], None]:
-    """Each part with its payload, which must be consumed before the next part."""
-    async with aclosing(_events(chunks, boundary)) as events:
-        async for event in events:
-            assert isinstance(event, MultipartSegment)
-            yield event, _payload(events)
-
-
-async def _events(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[MultipartSegment | bytes | None, None]:
-    try:
-        with PushMultipartParser(boundary, max_segment_count=_MAX_FIELDS, strict=True) as parser:
-            async for chunk in chunks:
-                for event in parser.parse(chunk):
-                    yield event
-    except MultipartError as error:
-        raise _malformed(str(error)) from None
-
-
-async def _payload(events: AsyncIterator[MultipartSegment | bytes | None]) -> AsyncIterator[bytes]:
-    async for event in events:
-        if event is None:
-            return
-        assert not isinstance(event, MultipartSegment)
-        yield bytes(event)
-
-
-async def _text(name: str, payload: AsyncIterator[bytes]) -> str:
-    data = b""
-    async for chunk in payload:
-        data += chunk
-        if len(data) > _FIELD_BYTES:
-            raise Problem(
-                422, "field_too_large", f"The field {name!r} is larger than {_FIELD_BYTES} bytes.", field=name, limit=_FIELD_BYTES
-            )
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise Problem(422, "invalid_option", f"The field {name!r} is not UTF-8 text.", field=name) from None
-
-
-def _malformed(reason: str) -> Problem:
-    return Problem(400, "malformed_multipart", f"The multipart body cannot be read: {reason}.")
