@@ -45,6 +45,7 @@ def configure(service: str, *, level: str, style: str) -> None:
     root.setLevel(level.upper())
     for noisy in ("aiormq", "aio_pika", "botocore", "aiobotocore", "boto3", "urllib3", "httpx", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # below that it shows a WebSocket's headers, keys among them
 
 
 def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

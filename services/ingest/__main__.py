@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from common.jobs.watch import CHANNEL, Watch
+from common.jobs.watch import CHANNEL, PROGRESS_CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
 from common.settings import SettingsError, load
 from services.ingest import app, keys
+from services.ingest.feeds import Feeds
 from services.ingest.settings import Settings
+
+_WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
 
 
 class _Server(uvicorn.Server):
@@ -26,9 +29,14 @@ class _Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until told to stop."""
-    watch = Watch()
-    async with resources("ingest", settings, notified={CHANNEL: watch.notify}) as shared:
-        application = app.create(settings, pool=shared.pool, storage=shared.storage, health=shared.health, watch=watch)
+    watch, feeds = Watch(), Feeds()
+
+    def changed(job_id: str) -> None:
+        watch.notify(job_id)
+        feeds.notify(job_id)
+
+    async with resources("ingest", settings, notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify}) as shared:
+        application = app.create(settings, pool=shared.pool, storage=shared.storage, health=shared.health, watch=watch, feeds=feeds)
         config = uvicorn.Config(
             application,
             host=settings.host,
@@ -38,7 +46,9 @@ async def serve(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=int(settings.drain_seconds),
             lifespan="off",
+            ws_max_size=_WEBSOCKET_BYTES,
         )
+        shared.life.work("feeds", feeds.run(shared.pool, shared.life.stopping))
         shared.life.work("http", _http(_Server(config), shared.life))
         await shared.life.run()
 

@@ -7,19 +7,25 @@ from common.database import Pool
 from common.health import Health
 from common.jobs.watch import Watch
 from common.storage import Storage
-from services.ingest import acting, documentation, jobs, operations, problems
+from services.ingest import acting, documentation, jobs, operations, problems, sockets, watching
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
+from services.ingest.feeds import Feeds
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
 
 
-def create(settings: Settings, *, pool: Pool, storage: Storage, health: Health, watch: Watch) -> ASGIApp:
+def create(settings: Settings, *, pool: Pool, storage: Storage, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
     """The ASGI application on resources that are already open."""
     submissions = Submissions(pool, storage, settings)
     api = Router(
         "/api/v1/jobs",
-        route_handlers=[*jobs.handlers(submissions, pool, storage, watch), *acting.handlers(pool, storage)],
+        route_handlers=[
+            *jobs.handlers(submissions, pool, storage, watch),
+            *acting.handlers(pool, storage),
+            *watching.handlers(pool, feeds),
+            *sockets.handlers(pool, feeds),
+        ],
         tags=["jobs"],
     )
     return edge(

@@ -9,14 +9,16 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common import ids
 from common.database import Connection, Pool
-from services.ingest.problems import Problem
+from services.ingest.problems import Problem, deny
 
 PREFIX = "vb_"
+KEY_SUBPROTOCOL = "bearer."
 SCOPES = ("read", "write", "admin")
 DEFAULT_TENANT = "default"
 _GUARDED = ("/api/", "/v1/")
@@ -34,28 +36,37 @@ EVERYBODY = Caller(DEFAULT_TENANT, frozenset(SCOPES))
 
 def caller(request: Request[Any, Any, Any], scope: str) -> Caller:
     """The request's caller, who must have `scope`. Raises `Problem` 403."""
-    found: Caller = request.scope["verbatim.caller"]  # type: ignore[typeddict-item]  # ASGI scopes take extra keys
+    return caller_in(request.scope, scope)
+
+
+def caller_in(connection: Scope, scope: str) -> Caller:
+    """The same for a connection that is no HTTP request, by its ASGI scope."""
+    found: Caller = connection["verbatim.caller"]  # type: ignore[typeddict-item]  # ASGI scopes take extra keys
     if scope not in found.scopes:
         raise Problem(403, "forbidden", f"This key lacks the scope {scope!r}.", allowed=sorted(found.scopes))
     return found
 
 
 class Authentication(ASGIMiddleware):
-    """Puts the `Caller` into the scope of every request under `/api` and `/v1`, or refuses it."""
+    """Puts the `Caller` into the scope of every request and WebSocket under `/api` and `/v1`, or refuses it."""
 
     def __init__(self, pool: Pool | None) -> None:
         self._pool = pool
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope["path"].startswith(_GUARDED):
-            scope["verbatim.caller"] = (  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
-                EVERYBODY if self._pool is None else await self._identify(self._pool, dict(scope["headers"]))
-            )
+            try:
+                found = EVERYBODY if self._pool is None else await self._identify(self._pool, _key(scope))
+            except Problem as problem:
+                if scope["type"] != ScopeType.WEBSOCKET:
+                    raise
+                await deny(problem, send)
+                return
+            scope["verbatim.caller"] = found  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
         await next_app(scope, receive, send)
 
-    async def _identify(self, pool: Pool, headers: dict[bytes, bytes]) -> Caller:
-        kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if kind.lower() == "bearer" and key.startswith(PREFIX):
+    async def _identify(self, pool: Pool, key: str) -> Caller:
+        if key.startswith(PREFIX):
             async with pool.acquire() as connection:
                 row = await connection.fetchrow("select tenant, scopes from api_keys where hash = $1 and revoked_at is null", digest(key))
             if row is not None:
@@ -66,6 +77,15 @@ class Authentication(ASGIMiddleware):
             "Send a valid API key as 'Authorization: Bearer vb_…'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def _key(scope: Scope) -> str:
+    """The key that the connection shows, else an empty text; a browser's WebSocket cannot send headers and offers it as a subprotocol."""
+    kind, _, key = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
+    if kind.lower() == "bearer":
+        return key
+    offered = scope["subprotocols"] if scope["type"] == ScopeType.WEBSOCKET else []
+    return next((name.removeprefix(KEY_SUBPROTOCOL) for name in offered if name.startswith(KEY_SUBPROTOCOL)), "")
 
 
 def digest(key: str) -> bytes:

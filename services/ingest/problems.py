@@ -4,6 +4,7 @@ All exceptions are mapped here and nowhere else. What is not foreseen becomes a 
 has the trace id that the body shows.
 """
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.types import Send
 
 from common import tracing
 from common.database import AWAY
@@ -60,7 +62,25 @@ def unavailable(what: str) -> Problem:
 
 def respond(problem: Problem) -> Response[dict[str, Any]]:
     """The answer to a problem."""
-    body = {
+    return Response(_body(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+async def deny(problem: Problem, send: Send) -> None:
+    """The same answer to a WebSocket's handshake, which the client then sees refused."""
+    headers = {"Content-Type": MEDIA_TYPE, **problem.headers}
+    start: Any = {
+        "type": "websocket.http.response.start",
+        "status": problem.status,
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    body: Any = {"type": "websocket.http.response.body", "body": msgspec.json.encode(_body(problem))}
+    await send(start)
+    await send(body)
+    await asyncio.sleep(0)  # uvicorn closes the connection in the loop's next round; one who returns before that is logged as an error
+
+
+def _body(problem: Problem) -> dict[str, Any]:
+    return {
         "type": f"urn:verbatim:problem:{problem.code}",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
@@ -69,7 +89,6 @@ def respond(problem: Problem) -> Response[dict[str, Any]]:
         "trace_id": tracing.current_trace_id(),
         **problem.extra,
     }
-    return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 def on_problem(_request: Request[Any, Any, Any], error: Problem) -> Response[dict[str, Any]]:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from common.ids import JobId
 
 CHANNEL = "job"
+PROGRESS_CHANNEL = "job_progress"
+"""Notified at changes of stage and progress alone; only those listen who show them, a worker would but wake itself."""
 
 
 class Watch:

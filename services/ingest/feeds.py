@@ -1,0 +1,203 @@
+"""Watched jobs, each read once for all who watch it.
+
+One reader serves the process: a notification marks a job as stale, and the reader fetches all that are stale in one query. A feed keeps
+only the latest state, and each watcher fetches it from there at its own pace: a slow one skips states and holds up nobody, and memory is
+one state per watched job. Postgres is the truth: every few seconds all watched jobs are read anyway, so a lost notification costs time.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import msgspec
+import structlog
+from prometheus_client import Gauge
+
+from common.database import AWAY, Pool
+from common.ids import JobId
+from common.jobs import state
+from common.jobs.job import Failure, Status
+from common.jobs.state import JobState
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_SECONDS = 15.0
+MOST_WATCHERS = 5_000
+_POLL_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+_BATCH = 500
+
+_WATCHERS = Gauge("verbatim_watchers", "Streams of events that are open")
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watcher is told of its job; `progress` in percent, `final` when nothing will follow."""
+
+    job_id: str
+    status: Status
+    stage: str | None
+    progress: float
+    attempt: int
+    error: Failure | None
+    final: bool
+
+
+class News(msgspec.Struct, frozen=True):
+    """A state of a job, encoded once for all its watchers; `id` grows with each later state."""
+
+    id: int
+    change: Change
+    data: bytes
+    deleted: bool = False
+
+
+class Feed:
+    """One job's latest news."""
+
+    def __init__(self) -> None:
+        self.latest: News | None = None
+        self.watchers = 0
+        self._changed = asyncio.Event()
+
+    def offer(self, found: JobState) -> None:
+        """Show `found` if it is later than what is shown."""
+        if self.latest is None or found.revision > self.latest.id:
+            self._show(news(found))
+
+    def end(self) -> None:
+        """The job was deleted: its last state once more, as the end."""
+        if self.latest is not None and not self.latest.deleted:
+            change = msgspec.structs.replace(self.latest.change, final=True)
+            self._show(News(self.latest.id + 1, change, msgspec.json.encode(change), deleted=True))
+
+    def wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Wait until there is other news, or a reason to look up."""
+        await self._changed.wait()
+
+    def _show(self, latest: News) -> None:
+        self.latest = latest
+        self.wake()
+
+
+class Feeds:
+    """`notify` is called by the listener for both of the job's channels; `run` is the reader."""
+
+    def __init__(self, most: int = MOST_WATCHERS) -> None:
+        self._most = most
+        self._watchers = 0
+        self._feeds: dict[JobId, Feed] = {}
+        self._stale: set[JobId] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def notify(self, job_id: str) -> None:
+        """The job may have changed; an empty id stands for all, as notifications may have been missed."""
+        self._stale |= {JobId(UUID(job_id))} & self._feeds.keys() if job_id else self._feeds.keys()
+        if self._stale:
+            self._wake.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether this process has as many watchers as it takes."""
+        return self._watchers >= self._most
+
+    @contextmanager
+    def watching(self, known: JobState) -> Iterator[Feed]:
+        """The job's feed, beginning with the state that the watcher has read, or with a later one."""
+        job_id = known.id
+        feed = self._feeds.setdefault(job_id, Feed())
+        self._watchers += 1
+        feed.watchers += 1
+        _WATCHERS.inc()
+        feed.offer(known)
+        self.notify(str(job_id))  # it may have changed after it was read and before anybody watched
+        try:
+            yield feed
+        finally:
+            _WATCHERS.dec()
+            self._watchers -= 1
+            feed.watchers -= 1
+            if not feed.watchers:
+                del self._feeds[job_id]
+
+    async def follow(self, feed: Feed, seen: int | None) -> AsyncGenerator[News | None, None]:
+        """The feed's news later than `seen` until the final one, or until the service stops; None is a heartbeat."""
+        while not self._stopping:
+            latest = feed.latest
+            if latest is not None and latest.id != seen:
+                seen = latest.id
+                yield latest
+            elif latest is not None and latest.change.final:
+                return
+            else:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await feed.changed()
+                except TimeoutError:
+                    yield None
+
+    async def run(self, pool: Pool, stopping: asyncio.Event) -> None:
+        """Read what is stale until `stopping`, then let every watcher go: it comes back to another process, or to this one's successor."""
+        reader = asyncio.create_task(self._keep_reading(pool), name="feeds-reader")
+        stop = asyncio.create_task(stopping.wait(), name="feeds-stopping")
+        try:
+            await asyncio.wait((reader, stop), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done():
+                reader.result()
+        finally:
+            self._stopping = True
+            for feed in self._feeds.values():
+                feed.wake()
+            for task in (reader, stop):
+                task.cancel()
+            await asyncio.gather(reader, stop, return_exceptions=True)
+
+    async def _keep_reading(self, pool: Pool) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                self.notify("")
+            self._wake.clear()
+            batch = [job_id for job_id, _ in zip(self._stale, range(_BATCH), strict=False)]
+            self._stale.difference_update(batch)
+            try:
+                await self._read(pool, batch)
+            except AWAY as error:
+                log.warning("database away", error=repr(error))
+                self._stale.update(batch)
+                await asyncio.sleep(_RETRY_SECONDS)
+            if self._stale:
+                self._wake.set()
+
+    async def _read(self, pool: Pool, batch: list[JobId]) -> None:
+        batch = [job_id for job_id in batch if job_id in self._feeds]
+        if not batch:
+            return
+        async with pool.acquire() as connection:
+            found = await state.read_many(connection, batch)
+        for job_id in batch:
+            with contextlib.suppress(KeyError):  # its last watcher left meanwhile
+                feed = self._feeds[job_id]
+                feed.offer(found[job_id]) if job_id in found else feed.end()
+
+
+def news(found: JobState) -> News:
+    """What watchers are told of a state."""
+    change = Change(
+        job_id=str(found.id),
+        status=found.status,
+        stage=found.stage,
+        progress=round(found.progress, 1),
+        attempt=found.attempt,
+        error=found.error,
+        final=found.status.final,
+    )
+    return News(found.revision, change, msgspec.json.encode(change))

@@ -1,0 +1,96 @@
+"""Watching a job by server-sent events.
+
+A watcher gets the job's state at once, then every change of status (`status`) and of stage or percent (`progress`), and the stream ends
+after the final one. Each event's id is the job's revision, so a watcher that comes back with the last id it saw misses nothing and gets
+nothing twice, whichever process it reaches.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from litestar.response import Stream
+from litestar.response.sse import ServerSentEventMessage
+
+from common.database import Pool
+from common.ids import JobId
+from common.jobs import state
+from common.jobs.state import JobState
+from services.ingest.auth import caller
+from services.ingest.feeds import Feeds, News
+from services.ingest.problems import Problem
+from services.ingest.refusals import MISSING, REFUSALS, refusals
+
+MEDIA_TYPE = "text/event-stream"
+_RECONNECT = ServerSentEventMessage(data=None, retry=2_000).encode()
+_HEARTBEAT = ServerSentEventMessage(data=None, comment="still here").encode()
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx, which would hold events back
+
+
+def handlers(pool: Pool, feeds: Feeds) -> list[HTTPRouteHandler]:
+    """`/api/v1/jobs/{id}/events`."""
+
+    @get(
+        "/{job_id:uuid}/events",
+        summary="Watch a job",
+        media_type=MEDIA_TYPE,
+        responses=REFUSALS | MISSING | refusals({204: "The watcher has seen the final event already; EventSource stops at this"}),
+    )
+    async def events(
+        request: Request[Any, Any, Any],
+        job_id: UUID,
+        seen: Annotated[str | None, Parameter(header="Last-Event-ID", description="The last id seen, as EventSource sends it")] = None,
+        last_event_id: Annotated[str | None, Parameter(description="The same, for clients that cannot send headers")] = None,
+    ) -> Response[Any]:
+        """Server-sent events: the job's state at once, then each change, until it is final. Comments keep the connection alive."""
+        known = await watched(pool, feeds, job_id, caller(request, "read").tenant)
+        last = revision(seen or last_event_id or "")
+        if known.status.final and known.revision == last:
+            return Response(None, status_code=204)
+        return Stream(_events(feeds, known, last), media_type=MEDIA_TYPE, headers=_HEADERS)
+
+    return [events]
+
+
+async def watched(pool: Pool, feeds: Feeds, job_id: UUID, tenant: str) -> JobState:
+    """Where the job stands for one who wants to watch it. Raises a `Problem`: there is no such job, or no room for a watcher."""
+    if feeds.full:
+        raise Problem(503, "too_many_watchers", "Too many streams are open on this server.", headers={"Retry-After": "5"})
+    async with pool.acquire() as connection:
+        found = await state.read(connection, JobId(job_id), tenant)
+    if found is None:
+        raise Problem(404, "job_not_found", f"There is no job {job_id}.")
+    return found
+
+
+async def unseen(feeds: Feeds, known: JobState, seen: int | None) -> AsyncGenerator[tuple[str, News | None], None]:
+    """What a watcher that has seen the revision `seen` has not, each with its kind; None is a heartbeat.
+
+    The kind compares with what this watcher was told last, since a slow one skips states.
+    """
+    status = known.status if known.revision == seen else None
+    with feeds.watching(known) as feed:
+        async with aclosing(feeds.follow(feed, seen)) as following:
+            async for news in following:
+                if news is None:
+                    yield "", None
+                    continue
+                kind = "deleted" if news.deleted else "progress" if news.change.status is status else "status"
+                status = news.change.status
+                yield kind, news
+
+
+def revision(text: str) -> int | None:
+    """A last id as a client sends it back; what is no revision counts as none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+async def _events(feeds: Feeds, known: JobState, seen: int | None) -> AsyncGenerator[bytes, None]:
+    yield _RECONNECT
+    async with aclosing(unseen(feeds, known, seen)) as following:
+        async for kind, news in following:
+            yield _HEARTBEAT if news is None else ServerSentEventMessage(data=news.data, event=kind, id=news.id).encode()
