@@ -30,6 +30,7 @@ class Announced(msgspec.Struct, frozen=True):
 async def queued(
     connection: Connection,
     *,
+    tenant: str = "default",
     priority: Priority = "normal",
     retention: timedelta = HOUR,
     max_attempts: int = 3,
@@ -39,7 +40,7 @@ async def queued(
     return await store.create(
         connection,
         job_id=JobId(ids.new()),
-        tenant="default",
+        tenant=tenant,
         options=Options(priority=priority),
         source=_SOURCE,
         retention=retention,
@@ -48,9 +49,9 @@ async def queued(
     )
 
 
-async def claimed(connection: Connection, lease: timedelta = HOUR) -> Job:
+async def claimed(connection: Connection, lease: timedelta = HOUR, *, worker: str = "test") -> Job:
     """The best job there is, leased."""
-    job = await store.claim(connection, LeaseToken(ids.new()), lease=lease, worker="test")
+    job = await store.claim(connection, LeaseToken(ids.new()), lease=lease, worker=worker)
     assert job is not None
     return job
 

@@ -15,6 +15,7 @@ from services.janitor.commands import Cleanup, carry_out, obey
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.dead_letters import DeadLetters
 from services.janitor.duties.expire import Expire
+from services.janitor.duties.lift import Lift
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.reissue import Reissue
 from services.janitor.duties.rescue import Rescue
@@ -32,7 +33,7 @@ async def serve(settings: Settings) -> None:
         sweeper = Sweeper(shared.pool, stopping)
         cleanup = duties(settings, shared.storage, shared.broker)
         life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
-        for urgent in (Rescue(), Reissue(shared.broker)):
+        for urgent in (Rescue(), Reissue(shared.broker), Lift()):
             # Each in a loop of its own: a broker that hangs must not hold up the rescue.
             life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping))
         life.work("cleanup", every(settings.cleanup_interval, cleanup, sweeper, stopping))

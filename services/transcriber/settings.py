@@ -8,9 +8,13 @@ from common.settings import Common
 
 
 class Settings(Common, frozen=True, kw_only=True):
-    """`max_concurrent_jobs` are in flight at once: one on the engine, the others being fetched, decoded or stored."""
+    """`max_concurrent_jobs` are in flight at once: one on the engine, the others being fetched, decoded or stored.
+
+    `max_jobs_per_tenant` counts a tenant's jobs over all transcribers, so all of them should have the same.
+    """
 
     max_concurrent_jobs: int = 3
+    max_jobs_per_tenant: int | None = None
     lease_seconds: float = 15
     heartbeat_seconds: float = 4
     job_time_limit_seconds: float = 1_700
@@ -19,6 +23,8 @@ class Settings(Common, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.max_concurrent_jobs < 1:
             raise ValueError("MAX_CONCURRENT_JOBS must be at least 1")
+        if self.max_jobs_per_tenant is not None and self.max_jobs_per_tenant < 1:
+            raise ValueError("MAX_JOBS_PER_TENANT must be at least 1; leave it unset for no limit")
         if self.lease_seconds <= 3 * self.heartbeat_seconds:
             raise ValueError("LEASE_SECONDS must be more than 3 x HEARTBEAT_SECONDS, or one lost heartbeat loses a job")
         if self.job_time_limit_seconds >= self.consumer_timeout_seconds:

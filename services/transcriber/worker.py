@@ -69,6 +69,7 @@ class Worker:
             return  # unacked: the broker gives the token to another worker
         if job is not None:
             await self._process(event, job)
+            await self._pass_on(job, stopping)
         await settle(message)
 
     async def _claim(self, stopping: asyncio.Event) -> Job | None:
@@ -77,12 +78,29 @@ class Worker:
             try:
                 async with self._pool.acquire() as connection:
                     token = LeaseToken(ids.new())
-                    return await store.claim(connection, token, lease=self._settings.lease, worker=self._name)
+                    return await store.claim(
+                        connection,
+                        token,
+                        lease=self._settings.lease,
+                        worker=self._name,
+                        jobs_per_tenant=self._settings.max_jobs_per_tenant,
+                    )
             except AWAY as error:
                 log.warning("claim failed", error=repr(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
         raise _StoppedInVain
+
+    async def _pass_on(self, job: Job, stopping: asyncio.Event) -> None:
+        """Under a limit, the tokens that came while the tenant was at it found nothing and are gone: its next job needs a new one.
+
+        One that is lost here is issued again by the janitor.
+        """
+        if self._settings.max_jobs_per_tenant is None or stopping.is_set():
+            return
+        with contextlib.suppress(*AWAY):
+            async with self._pool.acquire() as connection:
+                await store.pass_on(connection, job.tenant)
 
     async def _process(self, event: Event, job: Job) -> None:
         """The job's span continues the job's own trace: through the message when it announced this job, else from the submission."""

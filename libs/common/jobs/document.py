@@ -4,10 +4,11 @@ It holds no secret, internal host or path: storage is named by bucket and key on
 """
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
-from common.jobs.job import Failure, Job, Source, Status
+from common.jobs.job import Failure, Job, Status
 from common.jobs.options import PRIORITIES, Options, Priority
 
 
@@ -23,6 +24,18 @@ class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
     speakers: int
 
 
+class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The submitted recording; `duration` in seconds, estimated from size and type until the recording has been decoded."""
+
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    kind: Literal["audio", "video"]
+    duration: float | None
+    duration_estimated: bool
+
+
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it; `progress` in percent, times in RFC 3339 UTC."""
 
@@ -32,7 +45,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     progress: float
     attempt: int
     priority: Priority
-    source: Source
+    source: SourceDocument
     options: Options
     error: Failure | None
     result: ResultDocument | None
@@ -54,7 +67,7 @@ def public(job: Job) -> JobDocument:
         progress=round(job.progress, 1),
         attempt=job.attempt,
         priority=PRIORITIES[job.priority],
-        source=job.source,
+        source=_source(job),
         options=msgspec.structs.replace(job.options, webhook_url=None),
         error=job.error,
         result=_result(job),
@@ -64,6 +77,19 @@ def public(job: Job) -> JobDocument:
         started_at=job.started_at,
         finished_at=job.finished_at,
         links={"self": own, "transcript": f"{own}/transcript"},
+    )
+
+
+def _source(job: Job) -> SourceDocument:
+    found = job.source
+    return SourceDocument(
+        filename=found.filename,
+        content_type=found.content_type,
+        size=found.size,
+        sha256=found.sha256,
+        kind=found.kind,
+        duration=None if job.duration is None else round(job.duration, 2),
+        duration_estimated=not job.duration_known,
     )
 
 

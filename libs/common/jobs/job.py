@@ -36,13 +36,17 @@ class Status(StrEnum):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """The submitted recording; `size` in bytes, `sha256` in hex, `filename` as the client called it (never used as a path or key)."""
+    """The submitted recording; `size` in bytes, `sha256` in hex, `filename` as the client called it (never used as a path or key).
+
+    `duration` is in seconds, where the file's header tells it.
+    """
 
     filename: str
     content_type: str
     size: int
     sha256: str
     kind: Literal["audio", "video"]
+    duration: float | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -64,14 +68,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `jobs`."""
+    """One row of `jobs`; `band` and `turn` are its place in the queue, `duration` is in seconds, `eta` the first that anybody was told."""
 
     id: JobId
     tenant: str
     status: Status
     priority: int
+    band: int
+    turn: int
     options: Options
     source: Source
+    duration: float | None
+    duration_known: bool
     retention: timedelta
     attempt: int
     max_attempts: int
@@ -89,6 +97,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
+    eta: datetime | None
 
     @property
     def source_key(self) -> str:

@@ -1,7 +1,16 @@
+-- name: lock_tail
+-- Who adds to a tenant's queue does so alone, or two jobs would get the same turn. A process that is stopped with the lock in its hands
+-- loses its connection, and the lock with it.
+select pg_advisory_xact_lock(hashtextextended('tail ' || $1::text, 0)), set_config('idle_in_transaction_session_timeout', '5s', true);
+
 -- name: create_job
--- (new) -> queued. The object is already in the bucket; the caller adds job.created in the same transaction.
-insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, trace, queued_at)
-values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, now())
+-- (new) -> queued, in the round after the tenant's last job, or after the round that is being served. The object is already in the bucket;
+-- the caller holds `lock_tail` and adds job.created in the same transaction.
+insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, trace, queued_at, band, duration, duration_known, turn)
+values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, now(), $3, $9, $10, 1 + greatest(
+    (select turn from queue_rounds where band = $3),
+    (select turn from jobs where tenant = $2 and status = 'queued' and band = $3 order by turn desc limit 1)
+))
 returning *;
 
 -- name: get_job
@@ -15,17 +24,60 @@ order by id desc
 limit $4;
 
 -- name: claim_job
--- queued -> processing: the best job that may be claimed now, whichever token brought us here.
+-- queued -> processing: the best job that may be claimed now, whichever token brought us here. The band's round moves on with it, unless
+-- another claim is moving it: a claim waits for nobody, and a round that lags by one costs nobody more than a place.
 with best as (
-    select id from jobs
+    select id, band, turn from jobs
     where status = 'queued' and claim_after <= now()
-    order by priority, claim_after, id
+    order by band, turn, id
     limit 1
     for update skip locked
+), round as (
+    select queue_rounds.band from queue_rounds join best on queue_rounds.band = best.band and queue_rounds.turn < best.turn
+    for update of queue_rounds skip locked
+), moved as (
+    update queue_rounds set turn = best.turn from best, round where queue_rounds.band = round.band
 )
 update jobs
 set status = 'processing', lease_token = $1, lease_until = now() + $2, worker = $3, attempt = attempt + 1,
-    stage = 'fetch', progress = 0, started_at = coalesce(started_at, now())
+    stage = 'fetch', progress = 0, started_at = coalesce(started_at, now()), claimed_at = now()
+from best
+where jobs.id = best.id
+returning jobs.*;
+
+-- name: lock_claims
+-- Whether a tenant is below its limit can be told only when no other claim is under way. A process that is stopped with the lock in its
+-- hands loses its connection, and the lock with it.
+select pg_advisory_xact_lock(hashtextextended('claims', 0)), set_config('idle_in_transaction_session_timeout', '5s', true);
+
+-- name: claim_job_within_limit
+-- queued -> processing: the same, passing over tenants that have $4 jobs in the works. It looks at the first job of each tenant, as all that
+-- a tenant at its limit has queued may be ahead of everybody else's. The caller holds `lock_claims`.
+with recursive tenants as (
+    (select tenant from jobs where status = 'queued' order by tenant limit 1)
+    union all
+    select (select jobs.tenant from jobs where status = 'queued' and jobs.tenant > tenants.tenant order by jobs.tenant limit 1)
+    from tenants where tenants.tenant is not null
+), busy as (
+    select tenant from jobs where status = 'processing' group by tenant having count(*) >= $4
+), first as (
+    select head.* from tenants, lateral (
+        select id, band, turn from jobs
+        where jobs.tenant = tenants.tenant and status = 'queued' and claim_after <= now()
+        order by band, turn, id limit 1
+    ) head
+    where tenants.tenant is not null and tenants.tenant not in (select tenant from busy)
+), best as (
+    select jobs.id, first.band, first.turn from first join jobs on jobs.id = first.id and jobs.status = 'queued'
+    order by first.band, first.turn, first.id
+    limit 1
+    for update of jobs skip locked
+), moved as (
+    update queue_rounds set turn = best.turn from best where queue_rounds.band = best.band and queue_rounds.turn < best.turn
+)
+update jobs
+set status = 'processing', lease_token = $1, lease_until = now() + $2, worker = $3, attempt = attempt + 1,
+    stage = 'fetch', progress = 0, started_at = coalesce(started_at, now()), claimed_at = now()
 from best
 where jobs.id = best.id
 returning jobs.*;
@@ -41,7 +93,7 @@ returning *;
 -- processing -> completed: names the winner among results.
 update jobs
 set status = 'completed', result = $3, error = null, stage = null, progress = 100, lease_token = null, lease_until = null,
-    worker = null, finished_at = now(), expires_at = now() + retention
+    worker = null, finished_at = now(), expires_at = now() + retention, duration = $4, duration_known = true
 where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 
@@ -54,7 +106,7 @@ where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 
 -- name: retry_job
--- processing -> queued: the failure is transient and attempts are left; claimable again after a delay.
+-- processing -> queued: the failure is transient and attempts are left; claimable again after a delay, then at its old place.
 update jobs
 set status = 'queued', error = $3, stage = null, progress = 0, lease_token = null, lease_until = null, worker = null,
     queued_at = now(), claim_after = now() + $4
@@ -62,7 +114,7 @@ where id = $1 and status = 'processing' and lease_token = $2 and attempt < max_a
 returning *;
 
 -- name: release_job
--- processing -> queued: our own shutdown; the attempt is given back, and so is the place in the queue (`claim_after` stays).
+-- processing -> queued: our own shutdown; the attempt is given back, and so is the place in the queue (`turn` stays).
 update jobs
 set status = 'queued', attempt = attempt - 1, stage = null, progress = 0, lease_token = null, lease_until = null, worker = null,
     queued_at = now()
@@ -78,10 +130,15 @@ where id = $1 and tenant = $2 and status in ('uploading', 'queued', 'processing'
 returning *;
 
 -- name: resubmit_job
--- failed | cancelled -> queued: asked for by a person, with all attempts given anew and exactly the options it had.
+-- failed | cancelled -> queued: asked for by a person, with all attempts given anew and exactly the options it had. It queues like a new
+-- job; the caller holds `lock_tail`.
 update jobs
 set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(), claim_after = now(),
-    started_at = null, finished_at = null, expires_at = null
+    started_at = null, claimed_at = null, finished_at = null, expires_at = null, eta = null, eta_told_at = null,
+    band = priority, band_since = now(), turn = 1 + greatest(
+        (select turn from queue_rounds where band = jobs.priority),
+        (select turn from jobs last where last.tenant = $2 and last.status = 'queued' and last.band = jobs.priority order by turn desc limit 1)
+    )
 where id = $1 and tenant = $2 and status in ('failed', 'cancelled')
 returning *;
 
@@ -111,13 +168,56 @@ from lost
 where jobs.id = lost.id
 returning jobs.*;
 
+-- name: lift_jobs
+-- queued -> queued: the first of a tenant's jobs in a band goes one band up when it has waited in it for longer than $1, as if it was
+-- submitted now; but while the tenant has a lifted job there, no other, or what is urgent would wait behind all that is merely old.
+with recursive tenants as (
+    (select tenant from jobs where status = 'queued' order by tenant limit 1)
+    union all
+    select (select jobs.tenant from jobs where status = 'queued' and jobs.tenant > tenants.tenant order by jobs.tenant limit 1)
+    from tenants where tenants.tenant is not null
+), aged as (
+    select head.* from tenants cross join (values (1), (2)) bands (band), lateral (
+        select id, tenant, jobs.band, band_since from jobs
+        where jobs.tenant = tenants.tenant and status = 'queued' and jobs.band = bands.band
+        order by turn, id limit 1
+    ) head
+    where tenants.tenant is not null and band_since < now() - $1::interval and not exists (
+        select from jobs lifted where lifted.tenant = head.tenant and lifted.status = 'queued' and lifted.band = head.band - 1
+        and lifted.priority > lifted.band
+    )
+), lifted as (
+    select jobs.id from aged join jobs on jobs.id = aged.id and jobs.status = 'queued' and jobs.band = aged.band
+    limit $2
+    for update of jobs skip locked
+)
+update jobs
+set band = band - 1, band_since = now(), turn = 1 + greatest(
+    (select turn from queue_rounds where band = jobs.band - 1),
+    (select turn from jobs last where last.tenant = jobs.tenant and last.status = 'queued' and last.band = jobs.band - 1
+     order by turn desc limit 1)
+)
+from lifted
+where jobs.id = lifted.id
+returning jobs.*;
+
 -- name: count_tokens
 -- In one snapshot: the jobs that may be claimed, those of them that have waited for longer than $1, and the tokens that no relay has
--- published yet. A token that the broker refused is put off although its job may be claimed, so it counts.
+-- published yet. Of a tenant's jobs only so many may be claimed as the workers' limit leaves room for. A token that the broker refused is
+-- put off although its job may be claimed, so it counts.
 select jobs.claimable, jobs.waiting, events.unpublished
 from (
-    select count(*) as claimable, count(*) filter (where greatest(claim_after, queued_at) < now() - $1::interval) as waiting
-    from jobs where status = 'queued' and claim_after <= now()
+    select coalesce(sum(least(queued.claimable, room)), 0)::bigint as claimable, coalesce(sum(least(queued.waiting, room)), 0)::bigint as waiting
+    from (
+        select tenant, count(*) as claimable, count(*) filter (where greatest(claim_after, queued_at) < now() - $1::interval) as waiting
+        from jobs where status = 'queued' and claim_after <= now() group by tenant
+    ) queued
+    left join (select tenant, count(*) as jobs from jobs where status = 'processing' group by tenant) busy using (tenant)
+    cross join (
+        select case when bool_and(jobs_per_tenant is not null) then max(jobs_per_tenant) end as jobs from workers where alive_until > now()
+    ) allowed
+    cross join lateral (select greatest(0, allowed.jobs - coalesce(busy.jobs, 0)) as room where allowed.jobs is not null
+                        union all select null where allowed.jobs is null) rooms
 ) jobs, (
     select count(*) as unpublished
     from outbox where type in ('job.created', 'job.requeued') and (available_at <= now() or attempt > 0)
@@ -128,8 +228,12 @@ from (
 select * from jobs
 where status = 'queued' and claim_after <= now() and greatest(claim_after, queued_at) < now() - $1::interval
   and not exists (select from outbox where outbox.subject = jobs.id::text and outbox.type in ('job.created', 'job.requeued'))
-order by priority, claim_after, id
+order by band, turn, id
 limit $2;
+
+-- name: next_of_tenant
+-- The tenant's job that is claimed next.
+select * from jobs where tenant = $1 and status = 'queued' and claim_after <= now() order by band, turn, id limit 1;
 
 -- name: expired_jobs
 -- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_job`.

@@ -15,6 +15,7 @@ from common import outbox
 from common.database import Connection, Queries
 from common.ids import JobId, LeaseToken
 from common.jobs.document import public
+from common.jobs.duration import estimated_seconds
 from common.jobs.job import Failure, Job, Result, Source, Status, from_row
 from common.jobs.options import PRIORITIES, Options
 from common.storage_keys import parse_key
@@ -51,6 +52,7 @@ async def create(
 ) -> Job:
     """(new) -> queued. Call only when the recording is in the bucket."""
     async with connection.transaction():
+        await connection.execute(SQL["lock_tail"], tenant)
         row = await connection.fetchrow(
             SQL["create_job"],
             job_id,
@@ -61,6 +63,8 @@ async def create(
             retention,
             max_attempts,
             trace,
+            estimated_seconds(source) if source.duration is None else source.duration,
+            source.duration is not None,
         )
         job = from_row(row)
         await _announce(connection, "job.created", job)
@@ -78,10 +82,18 @@ async def list_page(connection: Connection, tenant: str, *, status: Status | Non
     return [from_row(row) for row in await connection.fetch(SQL["list_jobs"], tenant, status, before, limit)]
 
 
-async def claim(connection: Connection, token: LeaseToken, *, lease: timedelta, worker: str) -> Job | None:
-    """queued -> processing: the best job there is, leased to `token`; None when nothing may be claimed now."""
+async def claim(
+    connection: Connection, token: LeaseToken, *, lease: timedelta, worker: str, jobs_per_tenant: int | None = None
+) -> Job | None:
+    """queued -> processing: the best job there is, leased to `token`; None when nothing may be claimed now.
+
+    The best is the first by band, round and id. With `jobs_per_tenant`, of a tenant that has fewer jobs than that in the works.
+    """
     async with connection.transaction():
-        return await _change(connection, "job.started", "claim_job", token, lease, worker)
+        if jobs_per_tenant is None:
+            return await _change(connection, "job.started", "claim_job", token, lease, worker)
+        await connection.execute(SQL["lock_claims"])
+        return await _change(connection, "job.started", "claim_job_within_limit", token, lease, worker, jobs_per_tenant)
 
 
 async def renew(connection: Connection, job: Job, *, lease: timedelta, stage: str, progress: float) -> Job | None:
@@ -93,7 +105,7 @@ async def renew(connection: Connection, job: Job, *, lease: timedelta, stage: st
 async def finish(connection: Connection, job: Job, result: Result) -> Job | None:
     """processing -> completed."""
     async with connection.transaction():
-        return await _change(connection, "job.completed", "finish_job", job.id, job.lease_token, result)
+        return await _change(connection, "job.completed", "finish_job", job.id, job.lease_token, result, result.duration)
 
 
 async def fail(connection: Connection, job: Job, failure: Failure) -> Job | None:
@@ -123,6 +135,7 @@ async def cancel(connection: Connection, job_id: JobId, tenant: str) -> Job | No
 async def resubmit(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
     """failed | cancelled -> queued, with all attempts given anew. Call only when the recording is still in the bucket."""
     async with connection.transaction():
+        await connection.execute(SQL["lock_tail"], tenant)
         return await _change(connection, "job.requeued", "resubmit_job", job_id, tenant)
 
 
@@ -140,6 +153,17 @@ async def rescue(connection: Connection, *, limit: int) -> list[Job]:
         for job in jobs:
             await _announce(connection, "job.failed" if job.status is Status.FAILED else "job.requeued", job)
     return jobs
+
+
+async def lift(connection: Connection, *, older_than: timedelta, limit: int) -> list[Job]:
+    """One band up for jobs that have waited in theirs for longer than `older_than`: of each tenant one at a time."""
+    return [from_row(row) for row in await connection.fetch(SQL["lift_jobs"], older_than, limit)]
+
+
+async def pass_on(connection: Connection, tenant: str) -> Job | None:
+    """A token for the tenant's next job, if it has one: tokens that came while the tenant was at its limit found nothing and are gone."""
+    async with connection.transaction():
+        return await _change(connection, "job.requeued", "next_of_tenant", tenant)
 
 
 async def tokens(connection: Connection, *, older_than: timedelta) -> Tokens:

@@ -12,11 +12,11 @@ from common.jobs import store
 # One in fifty is processing, a fifth queued, the rest over; half of what is over is due to expire, half of the events are not due yet.
 _JOBS = """
 insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, attempt, lease_token, lease_until, result, error,
-                  claim_after, queued_at, finished_at, expires_at)
+                  band, turn, duration, band_since, claim_after, queued_at, finished_at, expires_at)
 select gen_random_uuid(), 'tenant ' || n % 50, status, n % 3, '{}', '{}', '1 hour', 3, 1,
        case when status = 'processing' then gen_random_uuid() end,
        case when status = 'processing' then now() + (n % 20 - 1) * interval '1 second' end,
-       '{}', '{}', now() - n * interval '1 second', now(),
+       '{}', '{}', n % 3, n / 50, 60, now() - n * interval '1 second', now() - n * interval '1 second', now(),
        case when status not in ('queued', 'processing') then now() end,
        case when status not in ('queued', 'processing') then now() + (n % 2 * 2 - 1) * n * interval '1 second' end
 from (
@@ -35,6 +35,20 @@ from generate_series(1, 50000) n
 # Each query with the types of its parameters, values for them, and the index it must use.
 _HOT: dict[str, tuple[str, str, str, str]] = {
     "claim_job": (store.SQL["claim_job"], "uuid, interval, text", "gen_random_uuid(), '15 s', 'w'", "jobs_claimable"),
+    "claim_job_within_limit": (
+        store.SQL["claim_job_within_limit"],
+        "uuid, interval, text, int",
+        "gen_random_uuid(), '15 s', 'w', 30",
+        "jobs_waiting",
+    ),
+    "lift_jobs": (store.SQL["lift_jobs"], "interval, int", "'1 min', 100", "jobs_waiting"),
+    "create_job": (
+        store.SQL["create_job"],
+        "uuid, text, int, jsonb, jsonb, interval, int, text, real, boolean",
+        "gen_random_uuid(), 'tenant 1', 1, '{}', '{}', '1 hour', 3, null, 60, false",
+        "jobs_waiting",
+    ),
+    "next_of_tenant": (store.SQL["next_of_tenant"], "text", "'tenant 1'", "jobs_waiting"),
     "rescue_jobs": (store.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
     "expired_jobs": (store.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
     "renew_lease": (
@@ -60,7 +74,7 @@ async def test_hot_queries_use_their_indexes(pool: Pool) -> None:
         # The plan that serves every value, which is what a statement prepared once and kept ends up with.
         await connection.execute("set plan_cache_mode = force_generic_plan")
         plans = {name: await _plan(connection, name) for name in _HOT}
-    assert {name: plan.indexes for name, plan in plans.items() if plan.scanned} == {}
+    assert {name: plan.scanned for name, plan in plans.items() if plan.scanned - {"queue_rounds"}} == {}  # which has three rows
     assert {name: plan.indexes for name, plan in plans.items() if _HOT[name][3] not in plan.indexes} == {}
 
 
@@ -72,6 +86,8 @@ async def test_hot_queries_read_a_handful_of_pages(pool: Pool) -> None:
         await connection.execute("vacuum analyze jobs, outbox")
         touched = {
             "claim_job": await _pages(connection, "claim_job"),
+            "claim_job_within_limit": await _pages(connection, "claim_job_within_limit"),
+            "create_job": await _pages(connection, "create_job"),
             "take_events": await _pages(connection, "take_events"),
             "expired_jobs": await _pages(connection, "expired_jobs"),
             "next_due": await _pages(connection, "next_due"),
@@ -79,6 +95,8 @@ async def test_hot_queries_read_a_handful_of_pages(pool: Pool) -> None:
     print(touched)  # noqa: T201 - shown when it fails
     # A batch of a hundred reads a hundred rows, each perhaps on a page of its own.
     assert touched["claim_job"] < 60
+    assert touched["create_job"] < 60
+    assert touched["claim_job_within_limit"] < 60 + 50 * 8 + 1_100  # the first job of each of 50 tenants; all 1,000 that are processing
     assert touched["next_due"] < 20
     assert touched["take_events"] < 200
     assert touched["expired_jobs"] < 200
