@@ -58,7 +58,7 @@ class Lifecycle:
         for task in failed:
             log.error("task died", task=task.get_name(), exc_info=task.exception() if _broke(task) else None)
         if failed:
-            raise ServiceFailed(failed[0].get_name())
+            raise ServiceFailed(_reason(failed[0]))
 
     async def cancel(self) -> None:
         """End every task that is left, for a service that fails before it runs."""
@@ -67,6 +67,11 @@ class Lifecycle:
 
 def _broke(task: "asyncio.Task[None]") -> bool:
     return task.done() and not task.cancelled() and task.exception() is not None
+
+
+def _reason(task: "asyncio.Task[None]") -> str:
+    error = None if task.cancelled() else task.exception()
+    return task.get_name() if error is None else f"{task.get_name()}: {error}"
 
 
 async def _cancel(tasks: "set[asyncio.Task[None]] | list[asyncio.Task[None]]") -> None:

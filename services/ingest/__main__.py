@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 
 import uvicorn
 
+from common import entry
 from common.jobs.watch import CHANNEL, PROGRESS_CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
-from common.settings import SettingsError, load
 from services.ingest import app, keys
 from services.ingest.feeds import Feeds
 from services.ingest.settings import Settings
@@ -63,14 +62,11 @@ async def _http(server: uvicorn.Server, life: Lifecycle) -> None:
 
 
 def main() -> None:
-    try:
-        settings = load(Settings, os.environ)
-    except SettingsError as error:
-        sys.exit(f"ingest cannot start:\n{error}")
+    settings = entry.settings("ingest", Settings)
     if sys.argv[1:2] == ["keys"]:
-        asyncio.run(keys.run(settings.database_url, sys.argv[2:]))
+        entry.run("ingest", keys.run(settings.database_url, sys.argv[2:]))
     else:
-        asyncio.run(serve(settings))
+        entry.run("ingest", serve(settings))
 
 
 if __name__ == "__main__":

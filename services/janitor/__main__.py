@@ -1,15 +1,12 @@
 """`python -m services.janitor`: expires, rescues, sweeps. `python -m services.janitor sweep [--dry-run]`: cleans up once and reports."""
 
-import asyncio
-import os
 import sys
 
 import msgspec
 
-from common import health
+from common import entry, health
 from common.broker import Broker
 from common.service import resources
-from common.settings import SettingsError, load
 from common.storage import Storage
 from services.janitor.commands import Cleanup, carry_out, obey
 from services.janitor.duties.audio import Audio
@@ -64,17 +61,14 @@ def duties(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
 
 
 def main() -> None:
-    try:
-        settings = load(Settings, os.environ)
-    except SettingsError as error:
-        sys.exit(f"janitor cannot start:\n{error}")
+    settings = entry.settings("janitor", Settings)
     match sys.argv[1:]:
         case []:
-            asyncio.run(serve(settings))
+            entry.run("janitor", serve(settings))
         case ["sweep"]:
-            asyncio.run(sweep_once(settings, dry_run=False))
+            entry.run("janitor", sweep_once(settings, dry_run=False))
         case ["sweep", "--dry-run"]:
-            asyncio.run(sweep_once(settings, dry_run=True))
+            entry.run("janitor", sweep_once(settings, dry_run=True))
         case _:
             sys.exit("usage: python -m services.janitor [sweep [--dry-run]]")
 

@@ -1,12 +1,7 @@
 """`python -m services.notifier`: tells those who asked for it what became of a job, by webhook."""
 
-import asyncio
-import os
-import sys
-
-from common import health, topology
+from common import entry, health, topology
 from common.service import resources
-from common.settings import SettingsError, load
 from services.notifier import post
 from services.notifier.attempts import Attempts
 from services.notifier.consumer import consume
@@ -42,11 +37,8 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    try:
-        settings = load(Settings, os.environ)
-    except SettingsError as error:
-        sys.exit(f"notifier cannot start:\n{error}")
-    asyncio.run(serve(settings))
+    settings = entry.settings("notifier", Settings)
+    entry.run("notifier", serve(settings))
 
 
 if __name__ == "__main__":

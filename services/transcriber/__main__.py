@@ -1,16 +1,13 @@
 """`python -m services.transcriber`: takes jobs, runs the engine in a child process, stores results."""
 
-import asyncio
-import os
-import sys
 from datetime import timedelta
 
-from common import health
+from common import entry, health
 from common.jobs.watch import CHANNEL, Watch
 from common.service import resources
-from common.settings import SettingsError, load
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
+from services.transcriber.presence import presence
 from services.transcriber.settings import Settings
 from services.transcriber.worker import Worker
 
@@ -23,6 +20,7 @@ async def serve(settings: Settings) -> None:
         attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, watch=watch, settings=settings)
         worker = Worker(pool=shared.pool, broker=shared.broker, engine=engine, attempts=attempts, settings=settings)
         shared.life.side("engine", engine.run())
+        shared.life.side("presence", presence(shared.pool, engine, settings))
         shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
         for slot in range(settings.max_concurrent_jobs):
             shared.life.work(f"slot-{slot}", worker.run(slot, shared.life.stopping))
@@ -30,11 +28,8 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    try:
-        settings = load(Settings, os.environ)
-    except SettingsError as error:
-        sys.exit(f"transcriber cannot start:\n{error}")
-    asyncio.run(serve(settings))
+    settings = entry.settings("transcriber", Settings)
+    entry.run("transcriber", serve(settings))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Engine:
             failures = 0 if was_ready else failures + 1
             self._after_death()
             await asyncio.sleep(_RESTART_SECONDS if not was_ready else 0)
-        raise EngineUnusable("the engine cannot start; its log lines above say why")
+        raise EngineUnusable(f"it ended {_STARTS} times before it was ready; its last words are in the log above")
 
     async def _live(self) -> None:
         """One child's life: start it, hand over who waits, listen until it ends."""
