@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.settings import Settings as Transcriber
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+TEXT = (DEPLOY / "compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SETTINGS: dict[str, type[Common]] = {"ingest": Ingest, "transcriber": Transcriber, "notifier": Notifier, "janitor": Janitor}
 SERVICES = tuple(SETTINGS)
 
@@ -36,6 +37,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     subprocess.run(["/bin/sh", directory / "make-env"], check=True, capture_output=True)
     assert (directory / ".env").stat().st_mode & 0o077 == 0
     return _assignments((directory / ".env").read_text())
+
+
+def test_no_key_stands_twice() -> None:
+    """Compose refuses a mapping with the same key twice; the parser used here would take the last one."""
+    for node in _nodes(yaml.compose(TEXT, Loader=yaml.SafeLoader)):
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            assert len(keys) == len(set(keys)), keys
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -81,7 +90,7 @@ def test_env_example_lists_every_variable() -> None:
     """What the compose files take from .env is in .env.example, and nothing else is; names that must be set are empty there."""
     example = (DEPLOY / ".env.example").read_text()
     listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
-    text = (DEPLOY / "compose.yaml").read_text() + (DEPLOY / "compose.gpu.yaml").read_text()
+    text = TEXT + (DEPLOY / "compose.gpu.yaml").read_text()
     passed_on = {name for service in SERVICES for name, value in COMPOSE["services"][service]["environment"].items() if value is None}
     read_by_compose_itself = {"COMPOSE_FILE", "COMPOSE_PROFILES"}
     assert listed == {found[1] for found in _VARIABLE.finditer(text)} | passed_on | read_by_compose_itself
@@ -131,18 +140,18 @@ def test_servers_are_pinned_and_watched() -> None:
     assert all("healthcheck" in container for container in pulled.values() if "profiles" not in container)
 
 
-def test_only_loopback_is_published_and_only_the_api_by_default() -> None:
+def test_what_is_published_asks_for_keys_and_is_on_loopback_by_default() -> None:
     """A password that is guessed on the internet must not be all that stands before the data."""
     published = {name: container["ports"] for name, container in COMPOSE["services"].items() if "ports" in container}
-    assert set(published) == {"ingest", "jaeger"}
+    assert set(published) == {"ingest", "seaweedfs", "jaeger"}
     assert all(_interpolate(port, {}).startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert COMPOSE["services"]["ingest"]["environment"]["AUTH"] == "on"
 
 
 def test_servers_are_cut_off_from_the_outside() -> None:
-    """Those that hold the data are on the internal network alone."""
+    """Whoever has no business there is on the internal network alone."""
     assert COMPOSE["networks"]["data"] == {"internal": True}
-    assert all(COMPOSE["services"][name]["networks"] == ["data"] for name in ("postgres", "rabbitmq", "seaweedfs", "janitor"))
+    assert all(COMPOSE["services"][name]["networks"] == ["data"] for name in ("postgres", "rabbitmq", "janitor"))
 
 
 def test_a_gpu_is_asked_for_only_where_there_is_one() -> None:
@@ -152,6 +161,18 @@ def test_a_gpu_is_asked_for_only_where_there_is_one() -> None:
     assert set(override["services"]) == {"transcriber"}
     [device] = override["services"]["transcriber"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
+
+
+def _nodes(node: yaml.Node | None) -> Iterator[yaml.Node]:
+    assert node is not None
+    yield node
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for child in pair:
+                yield from _nodes(child)
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _nodes(child)
 
 
 def _readable(service: str) -> set[str]:
