@@ -7,7 +7,7 @@ from common.database import Pool
 from common.health import Health
 from common.jobs.watch import Watch
 from common.storage import Storage
-from services.ingest import acting, documentation, jobs, operations, problems, sockets, watching
+from services.ingest import acting, asyncapi, documentation, jobs, operations, problems, sockets, watching
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
@@ -30,7 +30,7 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, health: Health, 
     )
     return edge(
         Litestar(
-            route_handlers=[api, operations.router(health, pool)],
+            route_handlers=[api, operations.router(health, pool), asyncapi.router()],
             middleware=[Authentication(pool if settings.auth == "on" else None)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,

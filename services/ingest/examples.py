@@ -1,0 +1,99 @@
+"""One job, told at every step of its life: the examples in the OpenAPI and AsyncAPI documents. A test holds them to the structs."""
+
+from typing import Any
+
+JOB_ID = "019aa3f2-6c1e-7d04-9b57-3e0f8a51c2d7"
+_LEASE = "019aa3f2-7a90-7c11-8f20-5b1d9e4460aa"
+_OWN = f"/api/v1/jobs/{JOB_ID}"
+_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+_AT = "2026-03-02T09:30:{}Z"
+
+FAILURE: dict[str, Any] = {"code": "no_audio_stream", "message": "The file holds no sound.", "retryable": False}
+
+_QUEUED: dict[str, Any] = {
+    "id": JOB_ID,
+    "status": "queued",
+    "stage": None,
+    "progress": 0.0,
+    "position": None,
+    "eta": None,
+    "attempt": 0,
+    "priority": "normal",
+    "source": {
+        "filename": "call.mp3",
+        "content_type": "audio/mpeg",
+        "size": 1_482_240,
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "kind": "audio",
+        "duration": 92.64,
+        "duration_estimated": False,
+    },
+    "options": {"language": "en", "metadata": {"call": "7"}},
+    "error": None,
+    "result": None,
+    "trace_id": _TRACE_ID,
+    "created_at": _AT.format("00.120394"),
+    "queued_at": _AT.format("00.120394"),
+    "started_at": None,
+    "finished_at": None,
+    "links": {"self": _OWN, "transcript": f"{_OWN}/transcript"},
+}
+_PROCESSING = _QUEUED | {"status": "processing", "stage": "fetch", "attempt": 1, "started_at": _AT.format("00.204811")}
+_RESULT = {
+    "available": True,
+    "expires_at": "2026-03-09T09:30:09.731266Z",
+    "bucket": "verbatim",
+    "keys": {"transcript": f"results/{JOB_ID}/{_LEASE}/transcript.json"},
+    "language": "en",
+    "duration": 92.64,
+    "speakers": 2,
+}
+_ENDED = {"stage": None, "finished_at": _AT.format("09.731266")}
+
+COMPLETED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "completed", "progress": 100.0, "result": _RESULT}
+CANCELLED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "cancelled"}
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "job.created": _QUEUED,
+    "job.requeued": _QUEUED
+    | {"attempt": 1, "error": {"code": "worker_lost", "message": "The worker stopped responding.", "retryable": True}},
+    "job.started": _PROCESSING,
+    "job.progress": _PROCESSING | {"stage": "transcribe", "progress": 41.3},
+    "job.completed": COMPLETED,
+    "job.failed": _PROCESSING | _ENDED | {"status": "failed", "error": FAILURE},
+    "job.cancelled": CANCELLED,
+    "job.expired": COMPLETED | {"status": "expired", "result": None},
+    "job.deleted": CANCELLED,
+}
+"""What each event's body shows."""
+
+CHANGE: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "status": "processing",
+    "stage": "transcribe",
+    "progress": 41.3,
+    "attempt": 1,
+    "error": None,
+    "final": False,
+}
+"""What a watcher is told."""
+
+WEBHOOK_HEADERS = {
+    "webhook-id": "019aa3f2-91d7-7b3c-a6a0-0c2f5d7e8b14",
+    "webhook-timestamp": "1772443810",
+    "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    "traceparent": f"00-{_TRACE_ID}-b7ad6b7169203331-01",
+}
+
+
+def problem(status: int, title: str, code: str, detail: str, **extra: Any) -> dict[str, Any]:
+    """A refusal's body."""
+    return {
+        "type": f"urn:verbatim:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "trace_id": _TRACE_ID,
+        **extra,
+    }
