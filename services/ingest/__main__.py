@@ -11,7 +11,7 @@ from common import entry
 from common.jobs.watch import CHANNEL, PROGRESS_CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
-from services.ingest import app, keys
+from services.ingest import app, keys, remote
 from services.ingest.feeds import Feeds
 from services.ingest.settings import Settings
 
@@ -34,8 +34,13 @@ async def serve(settings: Settings) -> None:
         watch.notify(job_id)
         feeds.notify(job_id)
 
-    async with resources("ingest", settings, notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify}) as shared:
-        application = app.create(settings, pool=shared.pool, storage=shared.storage, health=shared.health, watch=watch, feeds=feeds)
+    async with (
+        resources("ingest", settings, notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify}) as shared,
+        remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
+    ):
+        application = app.create(
+            settings, pool=shared.pool, storage=shared.storage, remote=sources, health=shared.health, watch=watch, feeds=feeds
+        )
         config = uvicorn.Config(
             application,
             host=settings.host,

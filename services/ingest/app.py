@@ -11,13 +11,14 @@ from services.ingest import acting, asyncapi, documentation, jobs, operations, p
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
+from services.ingest.remote import Remote
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
 
 
-def create(settings: Settings, *, pool: Pool, storage: Storage, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
+def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
     """The ASGI application on resources that are already open."""
-    submissions = Submissions(pool, storage, settings)
+    submissions = Submissions(pool, storage, remote, settings)
     api = Router(
         "/api/v1/jobs",
         route_handlers=[

@@ -30,6 +30,33 @@ _FORM = Schema(
     additional_properties=False,
 )
 
+_OPTIONS = {name: schema for name, schema in (_FORM.properties or {}).items() if name not in {"file", "metadata"}}
+_LINK = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["source"],
+    properties={
+        "source": Schema(
+            type=OpenAPIType.OBJECT,
+            required=["url"],
+            properties={
+                "url": Schema(
+                    type=OpenAPIType.STRING,
+                    format=OpenAPIFormat.URI,
+                    description="http or https, at a public address; fetched before the answer comes, and kept nowhere",
+                )
+            },
+            additional_properties=False,
+        ),
+        **_OPTIONS,
+        "metadata": Schema(type=OpenAPIType.OBJECT, max_properties=50, additional_properties=Schema(type=OpenAPIType.STRING)),
+    },
+    additional_properties=False,
+    examples=[{"source": {"url": "https://example.com/talk.mp3"}, "language": "en"}],
+)
+_BODY = RequestBody(
+    content={"multipart/form-data": OpenAPIMediaType(schema=_FORM), "application/json": OpenAPIMediaType(schema=_LINK)}, required=True
+)
+
 _KEY = Parameter(
     name="Idempotency-Key",
     param_in="header",
@@ -44,12 +71,10 @@ _KEY = Parameter(
 class SubmitOperation(Operation):
     """The handler reads the socket itself, so that nothing is spooled; this says what it expects there."""
 
-    request_body: RequestBody | None = field(
-        default_factory=lambda: RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=_FORM)}, required=True)
-    )
+    request_body: RequestBody | None = field(default_factory=lambda: _BODY)
 
     def __post_init__(self) -> None:
-        self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=_FORM)}, required=True)
+        self.request_body = _BODY
         self.parameters = [*(self.parameters or []), _KEY]
 
 

@@ -63,12 +63,12 @@ def handlers(submissions: Submissions, pool: Pool, storage: Storage, watch: Watc
                 409: "A request with this Idempotency-Key is still being carried out",
                 413: "Larger than the limit",
                 415: "Neither audio nor video",
-                422: "A field is missing, doubled or invalid; or the Idempotency-Key was used for another request",
+                422: "A field is missing or invalid; the source cannot be fetched; the Idempotency-Key was used for another request",
             }
         ),
     )
     async def submit(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Stream a recording in as multipart/form-data; the answer comes as soon as it is stored and queued.
+        """Stream a recording in as multipart/form-data, or say in JSON where it lies; the answer comes as soon as it is stored and queued.
 
         With an `Idempotency-Key` a submission can be sent again without making a second job: for 24 hours each copy gets the first answer.
         """

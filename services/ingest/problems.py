@@ -60,6 +60,11 @@ def unavailable(what: str) -> Problem:
     )
 
 
+def too_large(limit: int) -> Problem:
+    """413. What the client still sends is read and thrown away: closing at once could cost it the answer."""
+    return Problem(413, "too_large", f"The submission is larger than the limit of {limit} bytes.", limit=limit)
+
+
 def respond(problem: Problem) -> Response[dict[str, Any]]:
     """The answer to a problem."""
     return Response(_body(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)

@@ -1,14 +1,18 @@
 """What ingest reads from the environment."""
 
+from datetime import timedelta
 from ipaddress import ip_address
 
-from common.settings import Common
+from common.settings import Common, Network
 
 _LOOPBACK_NAMES = {"localhost"}
 
 
 class Settings(Common, frozen=True, kw_only=True):
-    """`max_upload_bytes` bounds a whole submission; `job_result_retention_seconds` counts from the end of a job."""
+    """`max_upload_bytes` bounds a whole submission; `job_result_retention_seconds` counts from the end of a job.
+
+    A recording named by URL is fetched from public addresses and from `url_allow_networks`, within `url_timeout_seconds`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -16,6 +20,8 @@ class Settings(Common, frozen=True, kw_only=True):
     max_upload_bytes: int = 4 * 2**30
     max_attempts: int = 3
     job_result_retention_seconds: int = 7 * 86_400
+    url_allow_networks: tuple[Network, ...] = ()
+    url_timeout_seconds: float = 900
 
     def __post_init__(self) -> None:
         if self.auth not in {"on", "off"}:
@@ -24,6 +30,12 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("AUTH=off is allowed only with HOST on loopback; set HOST=127.0.0.1 or AUTH=on")
         if self.max_attempts < 1:
             raise ValueError("MAX_ATTEMPTS must be at least 1")
+        if self.url_timeout_seconds <= 0:
+            raise ValueError("URL_TIMEOUT_SECONDS must be more than 0")
+
+    @property
+    def url_timeout(self) -> timedelta:
+        return timedelta(seconds=self.url_timeout_seconds)
 
 
 def _is_loopback(host: str) -> bool:

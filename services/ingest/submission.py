@@ -22,11 +22,12 @@ from common.jobs.document import public
 from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import source_key
-from services.ingest import form, idempotency
+from services.ingest import form, idempotency, link
 from services.ingest.form import Form
 from services.ingest.idempotency import Answered, Held
-from services.ingest.problems import Problem
+from services.ingest.problems import Problem, too_large
 from services.ingest.recording import Received, Sink, Submission
+from services.ingest.remote import Remote
 from services.ingest.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -43,9 +44,10 @@ class Accepted(msgspec.Struct, frozen=True):
 class Submissions:
     """Turns request bodies into queued jobs."""
 
-    def __init__(self, pool: Pool, storage: Storage, settings: Settings) -> None:
+    def __init__(self, pool: Pool, storage: Storage, remote: Remote, settings: Settings) -> None:
         self._pool = pool
         self._storage = storage
+        self._remote = remote
         self._settings = settings
 
     async def accept(
@@ -68,11 +70,13 @@ class Submissions:
         kind, parameters = parse_options_header(content_type)
         if kind == form.MEDIA_TYPE:
             return Form(chunks, str(parameters.get("boundary", "")))
+        if kind == link.MEDIA_TYPE:
+            return await link.read(chunks, self._remote, self._settings.max_upload_bytes)
         raise Problem(
             415,
             "unsupported_media_type",
-            "Submit multipart/form-data with the recording in the field 'file'.",
-            allowed=[form.MEDIA_TYPE],
+            "Submit multipart/form-data with the recording in the field 'file', or application/json that says where it lies.",
+            allowed=[form.MEDIA_TYPE, link.MEDIA_TYPE],
         )
 
     async def _carry_out(self, submission: Submission, tenant: str, held: Held | None) -> Accepted:
@@ -114,11 +118,6 @@ class Submissions:
             if held is not None:
                 await held.answer(connection, Answered(received.fingerprint, job_id, body))
         return job, body
-
-
-def too_large(limit: int) -> Problem:
-    """413. What the client still sends is read and thrown away: closing at once could cost it the answer."""
-    return Problem(413, "too_large", f"The submission is larger than the limit of {limit} bytes.", limit=limit)
 
 
 async def _limited(body: AsyncGenerator[bytes, None], limit: int) -> AsyncGenerator[bytes, None]:
