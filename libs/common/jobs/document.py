@@ -37,12 +37,17 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as clients see it; `progress` in percent, times in RFC 3339 UTC."""
+    """A job as clients see it; `progress` in percent, times in RFC 3339 UTC.
+
+    `position` (1 is next) and `eta` (of its completion) are the API's to tell, of queued jobs: both are null in events.
+    """
 
     id: str
     status: Status
     stage: str | None
     progress: float
+    position: int | None
+    eta: datetime | None
     attempt: int
     priority: Priority
     source: SourceDocument
@@ -57,7 +62,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
-def public(job: Job) -> JobDocument:
+def public(job: Job, *, position: int | None = None, eta: datetime | None = None) -> JobDocument:
     """What may be shown of `job`."""
     own = f"/api/v1/jobs/{job.id}"
     return JobDocument(
@@ -65,6 +70,8 @@ def public(job: Job) -> JobDocument:
         status=job.status,
         stage=job.stage,
         progress=round(job.progress, 1),
+        position=position,
+        eta=eta,
         attempt=job.attempt,
         priority=PRIORITIES[job.priority],
         source=_source(job),
