@@ -8,6 +8,7 @@ from common.health import Health
 from common.jobs.watch import Watch
 from common.storage import Storage
 from services.ingest import acting, asyncapi, documentation, jobs, operations, problems, sockets, watching
+from services.ingest.admission import RateLimit
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
@@ -19,6 +20,7 @@ from services.ingest.submission import Submissions
 def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
     """The ASGI application on resources that are already open."""
     submissions = Submissions(pool, storage, remote, settings)
+    rate = None if settings.rate_limit_per_minute is None else RateLimit(pool, settings.rate_limit_per_minute)
     api = Router(
         "/api/v1/jobs",
         route_handlers=[
@@ -32,7 +34,7 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     return edge(
         Litestar(
             route_handlers=[api, operations.router(health, pool), asyncapi.router()],
-            middleware=[Authentication(pool if settings.auth == "on" else None)],
+            middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,
             logging_config=None,

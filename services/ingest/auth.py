@@ -6,6 +6,7 @@ A key is 256 random bits, so a plain SHA-256 of it is enough to store: there is 
 import hashlib
 import secrets
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Request
@@ -15,6 +16,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common import ids
 from common.database import Connection, Pool
+from services.ingest.admission import RateLimit
 from services.ingest.problems import Problem, deny
 
 PREFIX = "vb_"
@@ -22,6 +24,7 @@ KEY_SUBPROTOCOL = "bearer."
 SCOPES = ("read", "write", "admin")
 DEFAULT_TENANT = "default"
 _GUARDED = ("/api/", "/v1/")
+_FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null"
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -29,6 +32,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     tenant: str
     scopes: frozenset[str]
+    key_id: UUID = UUID(int=0)
 
 
 EVERYBODY = Caller(DEFAULT_TENANT, frozenset(SCOPES))
@@ -50,13 +54,16 @@ def caller_in(connection: Scope, scope: str) -> Caller:
 class Authentication(ASGIMiddleware):
     """Puts the `Caller` into the scope of every request and WebSocket under `/api` and `/v1`, or refuses it."""
 
-    def __init__(self, pool: Pool | None) -> None:
+    def __init__(self, pool: Pool | None, rate: RateLimit | None = None) -> None:
         self._pool = pool
+        self._rate = rate
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope["path"].startswith(_GUARDED):
             try:
                 found = EVERYBODY if self._pool is None else await self._identify(self._pool, _key(scope))
+                if self._rate is not None:
+                    await self._rate.take(found.key_id)
             except Problem as problem:
                 if scope["type"] != ScopeType.WEBSOCKET:
                     raise
@@ -68,9 +75,9 @@ class Authentication(ASGIMiddleware):
     async def _identify(self, pool: Pool, key: str) -> Caller:
         if key.startswith(PREFIX):
             async with pool.acquire() as connection:
-                row = await connection.fetchrow("select tenant, scopes from api_keys where hash = $1 and revoked_at is null", digest(key))
+                row = await connection.fetchrow(_FIND_KEY, digest(key))
             if row is not None:
-                return Caller(row["tenant"], frozenset(row["scopes"]))
+                return Caller(row["tenant"], frozenset(row["scopes"]), row["id"])
         raise Problem(
             401,
             "unauthorized",

@@ -10,6 +10,8 @@ def refusals(reasons: dict[int, str]) -> dict[int, ResponseSpec]:
     return {status: ResponseSpec(ProblemDocument, description=reason, generate_examples=False) for status, reason in reasons.items()}
 
 
-REFUSALS = refusals({401: "No valid key", 403: "The key lacks the scope", 503: "A dependency is away"})
+REFUSALS = refusals(
+    {401: "No valid key", 403: "The key lacks the scope", 429: "Too much at once; Retry-After says when", 503: "A dependency is away"}
+)
 MISSING = refusals({404: "There is no such job"})
 CONFLICT = refusals({409: "The job's status forbids it; `allowed` names those that do not"})

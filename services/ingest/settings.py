@@ -12,6 +12,7 @@ class Settings(Common, frozen=True, kw_only=True):
     """`max_upload_bytes` bounds a whole submission; `job_result_retention_seconds` counts from the end of a job.
 
     A recording named by URL is fetched from public addresses and from `url_allow_networks`, within `url_timeout_seconds`.
+    `rate_limit_per_minute` is for each API key; with `auth` off, for everybody together.
     """
 
     host: str = "127.0.0.1"
@@ -22,6 +23,9 @@ class Settings(Common, frozen=True, kw_only=True):
     job_result_retention_seconds: int = 7 * 86_400
     url_allow_networks: tuple[Network, ...] = ()
     url_timeout_seconds: float = 900
+    max_queued_jobs: int | None = 10_000
+    max_queued_jobs_per_tenant: int | None = None
+    rate_limit_per_minute: int | None = None
 
     def __post_init__(self) -> None:
         if self.auth not in {"on", "off"}:
@@ -32,6 +36,10 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("MAX_ATTEMPTS must be at least 1")
         if self.url_timeout_seconds <= 0:
             raise ValueError("URL_TIMEOUT_SECONDS must be more than 0")
+        for name in ("max_queued_jobs", "max_queued_jobs_per_tenant", "rate_limit_per_minute"):
+            limit: int | None = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name.upper()} must be at least 1")
 
     @property
     def url_timeout(self) -> timedelta:

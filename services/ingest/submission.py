@@ -23,6 +23,7 @@ from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import source_key
 from services.ingest import form, idempotency, link
+from services.ingest.admission import Admission
 from services.ingest.form import Form
 from services.ingest.idempotency import Answered, Held
 from services.ingest.problems import Problem, too_large
@@ -49,6 +50,7 @@ class Submissions:
         self._storage = storage
         self._remote = remote
         self._settings = settings
+        self._admission = Admission(settings.max_queued_jobs, settings.max_queued_jobs_per_tenant)
 
     async def accept(
         self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str, key: str | None
@@ -64,6 +66,7 @@ class Submissions:
                 if await submission.identify() != held.fingerprint:
                     raise idempotency.another_request()
                 return Accepted(held.job_id, held.body, replayed=True)
+            await self._admission.check(self._pool, tenant)
             return await self._carry_out(submission, tenant, held)
 
     async def _read(self, chunks: AsyncIterator[bytes], content_type: str) -> Submission:
@@ -104,6 +107,7 @@ class Submissions:
         """The job and the answer to its key, in one transaction."""
         retention = timedelta(seconds=received.options.expires_in or self._settings.job_result_retention_seconds)
         async with connection.transaction():
+            await self._admission.confirm(connection, tenant)
             job = await store.create(
                 connection,
                 job_id=job_id,
