@@ -33,7 +33,7 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     )
     return edge(
         Litestar(
-            route_handlers=[api, operations.router(health, pool), asyncapi.router()],
+            route_handlers=[api, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
             middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import ScalarRenderPlugin
+from litestar.datastructures import CacheControlHeader
+from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, Parameter, RequestBody, Schema, SecurityScheme
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.static_files import create_static_files_router
+from swagger_ui_bundle import swagger_ui_path
 
 from common.jobs.options import PRIORITIES
+from services.ingest.contract import Contract
+
+_ASSETS = "/schema/assets"
 
 _FORM = Schema(
     type=OpenAPIType.OBJECT,
@@ -78,12 +83,23 @@ class SubmitOperation(Operation):
         self.parameters = [*(self.parameters or []), _KEY]
 
 
-CONFIG = OpenAPIConfig(
+CONFIG = Contract(
     title="Verbatim",
     version="1",
     description="Self-hosted speech-to-text. Submit a recording, follow the job, read the transcript.",
     path="/schema",
-    render_plugins=[ScalarRenderPlugin()],
+    render_plugins=[
+        SwaggerRenderPlugin(
+            path="/",
+            js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            css_url=f"{_ASSETS}/swagger-ui.css",
+            standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+            favicon="",
+        )
+    ],
     components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
     security=[{"key": []}],
 )
+
+ASSETS = create_static_files_router(_ASSETS, [swagger_ui_path], cache_control=CacheControlHeader(max_age=86_400), name="schema-assets")
+"""What the page at `/schema` is made of; nothing is fetched from elsewhere."""

@@ -1,0 +1,191 @@
+"""The OpenAPI document made whole: what holds for every operation is said once, here, of whatever operations there are.
+
+Refusals are problems with a media type of their own, an example each, and the headers that tell when to try again; every answer and every
+body of an event that webhooks send has an example. A handler that says nothing of it still cannot be documented wrongly.
+"""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import OpenAPI
+
+from services.ingest import examples
+from services.ingest.problems import MEDIA_TYPE
+
+_PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
+_TEXT: dict[str, Any] = {"type": "string"}
+_HOOKS = ("job.completed", "job.failed", "job.cancelled")
+
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}, "example": 5}}
+_LOCATION = {"Location": {"description": "The job.", "schema": _TEXT, "example": f"/api/v1/jobs/{examples.JOB_ID}"}}
+_ETAG = {"ETag": {"description": "Send it back as If-None-Match: 304 when nothing has changed.", "schema": _TEXT, "example": '"b1946ac9"'}}
+_AUTHENTICATE = {"WWW-Authenticate": {"description": "How to say who you are.", "schema": _TEXT, "example": "Bearer"}}
+
+_REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
+    202: (
+        "not_ready",
+        "The job is processing; the transcript is there once it is completed.",
+        {"job_status": "processing", "progress": 41.3},
+    ),
+    400: ("malformed_request", "The parameter cannot be read.", {}),
+    401: ("unauthorized", "Send a valid API key as 'Authorization: Bearer vb_…'.", {}),
+    403: ("forbidden", "This key lacks the scope 'write'.", {"allowed": ["read"]}),
+    404: ("job_not_found", f"There is no job {examples.JOB_ID}.", {}),
+    409: ("wrong_status", "A job that is completed cannot be cancelled.", {"allowed": ["uploading", "queued", "processing"]}),
+    410: ("result_expired", "The result has expired and was deleted.", {}),
+    413: ("too_large", "The submission is larger than the limit of 4294967296 bytes.", {"limit": 4_294_967_296}),
+    415: ("unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", {"field": "file"}),
+    422: ("invalid_option", "beam_size: Expected `int` <= 10", {"field": "beam_size"}),
+    426: ("upgrade_required", "This address is for WebSockets.", {}),
+    429: ("too_many_requests", "Too many requests; try again in 5 seconds.", {"limit": 600}),
+    503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
+}
+_PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
+    ("/api/v1/jobs", 409): ("idempotency_key_in_use", "A request with this Idempotency-Key is still being carried out.", {}),
+    ("/api/v1/jobs/{job_id}/transcript", 409): (
+        "job_failed",
+        f"The job failed: {examples.FAILURE['message']}",
+        {"job_error": examples.FAILURE},
+    ),
+    ("/api/v1/jobs/{job_id}/retry", 409): (
+        "wrong_status",
+        "A job that is completed cannot be retried; that is for jobs that are failed or cancelled.",
+        {"job_status": "completed", "allowed": ["failed", "cancelled"]},
+    ),
+}
+_HEADERS = {202: _RETRY_AFTER, 401: _AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+_STRUCTS: dict[str, Any] = {
+    "JobDocument": examples.EVENTS["job.created"],
+    "JobPage": {"jobs": [examples.COMPLETED], "next_cursor": None},
+}
+_BY_FORMAT = {
+    "date-time": "2026-03-02T09:30:00.120394Z",
+    "uuid": examples.JOB_ID,
+    "uri": "https://example.com/hooks/verbatim",
+}
+_EVENT_STREAM = f"retry: 2000\n\nid: 7\nevent: progress\ndata: {msgspec.json.encode(examples.CHANGE).decode()}\n\n"
+
+
+class Contract(OpenAPIConfig):
+    """A configuration whose document is completed when it is first asked for."""
+
+    def to_openapi_schema(self) -> OpenAPI:
+        found = super().to_openapi_schema()
+        return _Document(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+class _Document(OpenAPI):
+    def to_schema(self) -> dict[str, Any]:
+        return complete(super().to_schema())
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """`document` itself, with what the module says."""
+    schemas = document["components"]["schemas"]
+    for path, operation in _operations(document):
+        for status, response in operation["responses"].items():
+            _describe(path, int(status), response, schemas)
+            if status == "200" and "304" in operation["responses"]:
+                response["headers"] = _ETAG | response.get("headers", {})
+    document["webhooks"] = {kind: {"post": _webhook(kind)} for kind in _HOOKS}
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        yield from ((path, operation) for method, operation in item.items() if method in {"get", "post", "put", "patch", "delete", "head"})
+
+
+def _describe(path: str, status: int, response: dict[str, Any], schemas: dict[str, Any]) -> None:
+    content = response.get("content", {})
+    refused = status >= 400 or any(media.get("schema") == _PROBLEM for media in content.values())
+    headers = response.get("headers", {})
+    if status in {204, 302, 304}:
+        response.pop("content", None)
+    elif refused:
+        example = _refusal(path, status)
+        response["content"] = {MEDIA_TYPE: {"schema": _PROBLEM, "example": example}}
+        headers = _HEADERS.get(status, {}) | headers
+    else:
+        for kind, media in content.items():
+            if not {"example", "examples"} & media.keys():
+                media["example"] = _EVENT_STREAM if kind == "text/event-stream" else _example(media.get("schema", {}), schemas)
+        if status == 202 and "{" not in path:
+            headers = _LOCATION | headers
+    if headers:
+        response["headers"] = headers
+
+
+def _refusal(path: str, status: int) -> dict[str, Any]:
+    known = _PARTICULAR.get((path, status)) or _REFUSALS.get(status)
+    code, detail, extra = known or ("refused", "The request was refused.", {})
+    return examples.problem(status, HTTPStatus(status).phrase, code, detail, **extra)
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """Something that fits the schema: what is known of its kind, what it gives itself, or the simplest thing of its type."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name:
+        return _STRUCTS[name] if name in _STRUCTS else _example(schemas[name], schemas)
+    given = [schema[key] for key in ("example", "const", "default") if key in schema]
+    given += [value for key in ("examples", "enum") for value in schema.get(key, [])]
+    if given:
+        return given[0]
+    for alternatives in ("oneOf", "anyOf", "allOf"):
+        if alternatives in schema:
+            return _example(schema[alternatives][0], schemas)
+    kind = schema.get("type")
+    return _simplest(kind[0] if isinstance(kind, list) else kind, schema, schemas)
+
+
+def _simplest(kind: str | None, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    match kind:
+        case "object":
+            return {name: _example(member, schemas) for name, member in schema.get("properties", {}).items()}
+        case "array":
+            return [_example(schema.get("items", {}), schemas)]
+        case "string":
+            return _BY_FORMAT.get(schema.get("format", ""), "text")
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case _:
+            return True if kind == "boolean" else None
+
+
+def _webhook(kind: str) -> dict[str, Any]:
+    return {
+        "operationId": kind,
+        "tags": ["webhooks"],
+        "summary": f"{kind}, sent to the job's webhook_url",
+        "description": "Standard Webhooks 1.0. Verify the signature over `{webhook-id}.{webhook-timestamp}.{body}` (HMAC-SHA256, base64)"
+        " and refuse old timestamps. The same event keeps its `webhook-id` over all attempts.",
+        "security": [{}],
+        "parameters": [
+            _header("webhook-id", "The event's id: deduplicate by it."),
+            _header("webhook-timestamp", "Unix seconds of this attempt."),
+            _header("webhook-signature", "`v1,<signature>`, and another after a space while secrets are rotated."),
+            _header("traceparent", "W3C trace context: the job's trace.", required=False),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobDocument"}, "example": examples.EVENTS[kind]}},
+        },
+        "responses": {
+            "2XX": {"description": "Received. Anything else, redirects included, is tried again later, for about three days."},
+            "410": {"description": "Gone: no further attempt is made."},
+        },
+    }
+
+
+def _header(name: str, description: str, *, required: bool = True) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": required,
+        "description": description,
+        "schema": _TEXT,
+        "example": examples.WEBHOOK_HEADERS[name],
+    }
