@@ -12,6 +12,7 @@ from common.jobs.watch import CHANNEL, PROGRESS_CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
 from services.ingest import app, keys, remote
+from services.ingest.bounded_http import BoundedHttp
 from services.ingest.feeds import Feeds
 from services.ingest.settings import Settings
 
@@ -45,6 +46,7 @@ async def serve(settings: Settings) -> None:
             application,
             host=settings.host,
             port=settings.port,
+            http=BoundedHttp,
             log_config=None,
             access_log=False,
             server_header=False,
