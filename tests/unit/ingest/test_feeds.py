@@ -1,0 +1,85 @@
+"""Feeds without a database: who is told what, and what is kept."""
+
+import asyncio
+
+import msgspec
+
+from common import ids
+from common.ids import JobId
+from common.jobs.job import Status
+from common.jobs.state import JobState
+from services.ingest.feeds import Feeds, News
+
+QUEUED = JobState(id=JobId(ids.new()), revision=3, status=Status.QUEUED, stage=None, progress=0, attempt=0, error=None)
+
+
+def later(by: int, status: Status = Status.PROCESSING) -> JobState:
+    return msgspec.structs.replace(QUEUED, revision=QUEUED.revision + by, status=status)
+
+
+async def all_news(feeds: Feeds, seen: int | None, *offers: JobState) -> list[int]:
+    """The ids that a watcher gets while the states are offered one after the other, each when the one before has been taken."""
+    with feeds.watching(QUEUED) as feed:
+        waiting = iter(offers)
+        found = []
+        async with asyncio.timeout(5):
+            async for news in feeds.follow(feed, seen):
+                assert isinstance(news, News)
+                found.append(news.id)
+                if offer := next(waiting, None):
+                    feed.offer(offer)
+        return found
+
+
+async def test_a_watcher_gets_the_state_and_what_follows_until_the_end() -> None:
+    """The state it came with, then each later one; the final one is the last."""
+    assert await all_news(Feeds(), None, later(1), later(2, Status.COMPLETED)) == [3, 4, 5]
+
+
+async def test_what_was_seen_is_not_repeated() -> None:
+    """One who has seen the state gets only later ones; who has seen the end gets nothing."""
+    feeds = Feeds()
+    ended = later(0, Status.FAILED)
+    with feeds.watching(ended) as feed:
+        assert [news async for news in feeds.follow(feed, ended.revision)] == []
+
+
+async def test_a_slow_watcher_skips_to_the_latest() -> None:
+    """However many states passed while it was busy, it gets the last of them, and earlier ones that arrive late do not undo it."""
+    feeds = Feeds()
+    with feeds.watching(QUEUED) as feed:
+        following = feeds.follow(feed, None)
+        assert isinstance(first := await anext(following), News)
+        for state in (later(1), later(5, Status.COMPLETED), later(2)):
+            feed.offer(state)
+        assert isinstance(last := await anext(following), News)
+        assert (first.id, last.id) == (3, 8)
+        assert await anext(following, None) is None
+
+
+async def test_a_deleted_job_ends_its_feed() -> None:
+    """The last state is told once more, as the end."""
+    feeds = Feeds()
+    with feeds.watching(QUEUED) as feed:
+        following = feeds.follow(feed, QUEUED.revision)
+        feed.end()
+        assert isinstance(gone := await anext(following), News)
+        assert (gone.deleted, gone.change.final, gone.id) == (True, True, 4)
+        assert await anext(following, None) is None
+
+
+async def test_nothing_is_kept_of_jobs_that_nobody_watches() -> None:
+    """Watchers of a job share its feed, the last one to leave takes it along, and notifications of other jobs leave no trace."""
+    feeds = Feeds(most=2)
+    with feeds.watching(QUEUED) as one:
+        with feeds.watching(QUEUED) as other:
+            assert one is other
+            crowded = feeds.full
+        assert crowded
+        assert not feeds.full
+    feeds.notify(str(ids.new()))
+    feeds.notify(str(QUEUED.id))
+    assert not feeds._feeds
+    assert feeds._stale <= {QUEUED.id}
+    with feeds.watching(later(2)) as again:
+        assert again is not one
