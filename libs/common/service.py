@@ -50,6 +50,7 @@ async def resources(
                 access_key=settings.aws_access_key_id,
                 secret_key=settings.aws_secret_access_key,
                 region=settings.aws_region,
+                public_endpoint_url=settings.s3_public_endpoint_url,
             )
         )
         await store.ensure_bucket()

@@ -24,6 +24,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     amqp_url: str
     s3_endpoint_url: str | None = None
+    s3_public_endpoint_url: str | None = None
     s3_bucket: str = "verbatim"
     aws_access_key_id: str
     aws_secret_access_key: str

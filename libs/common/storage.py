@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import io
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import aioboto3
 import aiohttp
@@ -51,8 +52,10 @@ class StaleUpload(msgspec.Struct, frozen=True):
 class Storage:
     """Failures come out as `TransientError("storage_unavailable")` or, for what is not there, `PermanentError("object_missing")`."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, *, public: "S3Client | None" = None) -> None:
+        """`public` signs for the host by which clients reach the store, where that is another."""
         self._client = client
+        self._public = public or client
         self.bucket = bucket
 
     async def ensure_bucket(self) -> None:
@@ -98,6 +101,19 @@ class Storage:
             async with answer["Body"]:
                 data: bytes = await answer["Body"].read()
                 return data
+
+    async def presign(self, key: str, *, lifetime: timedelta, filename: str, content_type: str) -> str:
+        """An address from which anyone can read the object for a while, under a name and a type. It is a secret. Asks nobody."""
+        return await self._public.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self.bucket,
+                "Key": key,
+                "ResponseContentType": content_type,
+                "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(filename, safe='')}",
+            },
+            ExpiresIn=round(lifetime.total_seconds()),
+        )
 
     async def download(self, key: str, path: Path) -> None:
         """Stream an object into a file."""
@@ -248,8 +264,10 @@ class Upload:
 
 
 @asynccontextmanager
-async def connect(*, endpoint_url: str | None, bucket: str, access_key: str, secret_key: str, region: str) -> AsyncIterator[Storage]:
-    """The bucket at an endpoint (`None`: AWS). No request is made yet."""
+async def connect(
+    *, endpoint_url: str | None, bucket: str, access_key: str, secret_key: str, region: str, public_endpoint_url: str | None = None
+) -> AsyncIterator[Storage]:
+    """The bucket at an endpoint (`None`: AWS), which clients reach by another if `public_endpoint_url` says so. No request is made yet."""
     config = Config(
         retries={"mode": "standard", "max_attempts": 4},
         connect_timeout=5,
@@ -258,10 +276,15 @@ async def connect(*, endpoint_url: str | None, bucket: str, access_key: str, sec
         s3={"addressing_style": "path" if endpoint_url else "auto"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        signature_version="s3v4",
     )
     session = aioboto3.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
-    async with session.client("s3", endpoint_url=endpoint_url, config=config) as client:
-        yield Storage(client, bucket)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(session.client("s3", endpoint_url=endpoint_url, config=config))
+        public = None
+        if public_endpoint_url is not None:
+            public = await stack.enter_async_context(session.client("s3", endpoint_url=public_endpoint_url, config=config))
+        yield Storage(client, bucket, public=public)
 
 
 @contextlib.contextmanager

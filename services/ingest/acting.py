@@ -18,6 +18,7 @@ from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import result_prefix
 from services.ingest.auth import caller
+from services.ingest.places import Places
 from services.ingest.problems import Problem
 from services.ingest.refusals import CONFLICT, MISSING, REFUSALS
 
@@ -25,7 +26,7 @@ _CANCELLABLE = (Status.UPLOADING, Status.QUEUED, Status.PROCESSING)
 _RETRYABLE = (Status.FAILED, Status.CANCELLED)
 
 
-def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
+def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHandler]:
     """`/api/v1/jobs/{id}/cancel`, `/retry`, and DELETE."""
 
     async def find(job_id: JobId, tenant: str) -> Job:
@@ -58,7 +59,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
                 job = await store.resubmit(connection, job.id, tenant) or await store.get(connection, job.id, tenant) or job
         if job.status not in {Status.QUEUED, Status.PROCESSING}:
             raise _forbidden("retried", job, _RETRYABLE)
-        return public(job)
+        return await places.document(pool, job)
 
     @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
     async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:

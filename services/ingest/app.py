@@ -7,11 +7,25 @@ from common.database import Pool
 from common.health import Health
 from common.jobs.watch import Watch
 from common.storage import Storage
-from services.ingest import acting, asyncapi, documentation, jobs, operations, problems, sockets, watching
+from services.ingest import (
+    acting,
+    asyncapi,
+    deliveries,
+    documentation,
+    jobs,
+    listing,
+    operations,
+    overview,
+    problems,
+    reading,
+    sockets,
+    watching,
+)
 from services.ingest.admission import RateLimit
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
+from services.ingest.places import Places
 from services.ingest.remote import Remote
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
@@ -19,21 +33,27 @@ from services.ingest.submission import Submissions
 
 def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
     """The ASGI application on resources that are already open."""
-    submissions = Submissions(pool, storage, remote, settings)
+    places = Places()
+    submissions = Submissions(pool, storage, remote, places, settings)
     rate = None if settings.rate_limit_per_minute is None else RateLimit(pool, settings.rate_limit_per_minute)
     api = Router(
         "/api/v1/jobs",
         route_handlers=[
-            *jobs.handlers(submissions, pool, storage, watch),
-            *acting.handlers(pool, storage),
+            *jobs.handlers(submissions, pool, watch, places),
+            *listing.handlers(pool, places),
+            *reading.handlers(pool, storage),
+            *deliveries.of_job(pool),
+            *acting.handlers(pool, storage, places),
             *watching.handlers(pool, feeds),
             *sockets.handlers(pool, feeds),
         ],
         tags=["jobs"],
     )
+    webhooks = Router("/api/v1/deliveries", route_handlers=deliveries.again(pool), tags=["webhooks"])
+    queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     return edge(
         Litestar(
-            route_handlers=[api, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
+            route_handlers=[api, webhooks, queue, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
             middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,

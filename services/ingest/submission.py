@@ -18,7 +18,6 @@ from common import ids, tracing
 from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
-from common.jobs.document import public
 from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import source_key
@@ -26,6 +25,7 @@ from services.ingest import form, idempotency, link
 from services.ingest.admission import Admission
 from services.ingest.form import Form
 from services.ingest.idempotency import Answered, Held
+from services.ingest.places import Places
 from services.ingest.problems import Problem, too_large
 from services.ingest.recording import Received, Sink, Submission
 from services.ingest.remote import Remote
@@ -45,10 +45,11 @@ class Accepted(msgspec.Struct, frozen=True):
 class Submissions:
     """Turns request bodies into queued jobs."""
 
-    def __init__(self, pool: Pool, storage: Storage, remote: Remote, settings: Settings) -> None:
+    def __init__(self, pool: Pool, storage: Storage, remote: Remote, places: Places, settings: Settings) -> None:
         self._pool = pool
         self._storage = storage
         self._remote = remote
+        self._places = places
         self._settings = settings
         self._admission = Admission(settings.max_queued_jobs, settings.max_queued_jobs_per_tenant)
 
@@ -118,7 +119,7 @@ class Submissions:
                 max_attempts=self._settings.max_attempts,
                 trace=tracing.current_traceparent(),
             )
-            body = msgspec.json.encode(public(job))
+            body = msgspec.json.encode(await self._places.document(connection, job))
             if held is not None:
                 await held.answer(connection, Answered(received.fingerprint, job_id, body))
         return job, body

@@ -16,11 +16,12 @@ import structlog
 
 from common import tracing
 from common.database import Connection, Pool
+from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
 from services.notifier import deliveries
 from services.notifier.answer import Again, Answer, Answered, Delivered, Failed, Unanswered, judge
-from services.notifier.deliveries import Attempt, Due
+from services.notifier.deliveries import Attempt
 from services.notifier.persistence import persist
 from services.notifier.post import Post
 from services.notifier.schedule import Schedule

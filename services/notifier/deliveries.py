@@ -8,24 +8,17 @@ timeout; so a second copy is sent only when a notifier died after sending and be
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
-from uuid import UUID
 
 import msgspec
 
-from common import ids, outbox
+from common import ids
 from common.database import Connection, Queries
+from common.due import Due, announce
 from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
 from services.notifier.answer import Answer, Answered, Unanswered
 
 SQL = Queries(Path(__file__).with_name("deliveries.sql"))
-
-
-class Due(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The data of `delivery.due`: the attempt that is to be made, from 1."""
-
-    delivery_id: UUID
-    attempt: int
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +42,7 @@ async def create(connection: Connection, job_id: JobId, event: Event, body: byte
         if found is None:
             return None
         delivery_id = DeliveryId(found)
-        await _announce(connection, job_id, delivery_id, 1)
+        await announce(connection, job_id, Due(delivery_id, 1))
     return delivery_id
 
 
@@ -69,7 +62,7 @@ async def look_again(connection: Connection, due: Due) -> timedelta | None:
         if row is None:
             return None
         wait: timedelta = max(row["wait"], timedelta(0))
-        await _announce(connection, JobId(row["job_id"]), DeliveryId(due.delivery_id), due.attempt, delay=wait)
+        await announce(connection, JobId(row["job_id"]), due, delay=wait)
     return wait
 
 
@@ -84,7 +77,7 @@ async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapse
     async with connection.transaction():
         ours = await _record(connection, "retry", attempt, answer, elapsed, delay)
         if ours:
-            await _announce(connection, attempt.job_id, attempt.id, attempt.attempt + 1, delay=delay)
+            await announce(connection, attempt.job_id, Due(attempt.id, attempt.attempt + 1), delay=delay)
     return ours
 
 
@@ -121,10 +114,3 @@ async def _record(
         *came,
     )
     return True
-
-
-async def _announce(
-    connection: Connection, job_id: JobId, delivery_id: DeliveryId, attempt: int, *, delay: timedelta = timedelta(0)
-) -> None:
-    data = msgspec.json.encode(Due(delivery_id, attempt))
-    await outbox.add(connection, "delivery.due", subject=str(job_id), data=data, delay=delay)

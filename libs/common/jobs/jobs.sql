@@ -16,13 +16,6 @@ returning *;
 -- name: get_job
 select * from jobs where id = $1 and tenant = $2;
 
--- name: list_jobs
--- Newest first; ids are UUIDv7, so the id is the age and the keyset.
-select * from jobs
-where tenant = $1 and ($2::job_status is null or status = $2) and ($3::uuid is null or id < $3)
-order by id desc
-limit $4;
-
 -- name: claim_job
 -- queued -> processing: the best job that may be claimed now, whichever token brought us here. The band's round moves on with it, unless
 -- another claim is moving it: a claim waits for nobody, and a round that lags by one costs nobody more than a place.

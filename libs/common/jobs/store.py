@@ -77,11 +77,6 @@ async def get(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
     return None if row is None else from_row(row)
 
 
-async def list_page(connection: Connection, tenant: str, *, status: Status | None, before: JobId | None, limit: int) -> list[Job]:
-    """Newest first, those older than `before`."""
-    return [from_row(row) for row in await connection.fetch(SQL["list_jobs"], tenant, status, before, limit)]
-
-
 async def claim(
     connection: Connection, token: LeaseToken, *, lease: timedelta, worker: str, jobs_per_tenant: int | None = None
 ) -> Job | None:

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from common import ids
 from common.database import Connection, Pool
 from common.ids import JobId, LeaseToken
-from common.jobs import store
+from common.jobs import listing, store
 from common.jobs.job import Job, Result, Status
+from common.jobs.listing import Filters
 from tests.jobs import BROKEN, HOUR, LOST, Announced, announced, claimed, finished, forget_events, queued, reread
 
 RESULT = Result(bucket="bucket", keys={"transcript": "results/a/b/transcript.json"}, language="en", duration=1.0, speakers=1)
@@ -100,7 +101,7 @@ async def test_another_tenants_job_is_not_there(pool: Pool) -> None:
     async with pool.acquire() as connection:
         job = await queued(connection)
         assert await store.get(connection, job.id, "other") is None
-        assert await store.list_page(connection, "other", status=None, before=None, limit=10) == []
+        assert await listing.page(connection, "other", Filters(), after=None, limit=10) == []
 
 
 async def test_a_failed_event_takes_the_change_back(pool: Pool) -> None:

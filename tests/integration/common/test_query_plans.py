@@ -58,7 +58,6 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
         "jobs_pkey",
     ),
     "get_job": (store.SQL["get_job"], "uuid, text", "gen_random_uuid(), 't'", "jobs_pkey"),
-    "list_jobs": (store.SQL["list_jobs"], "text, job_status, uuid, int", "'tenant 1', null, null, 50", "jobs_by_tenant"),
     "take_events": (outbox.SQL["take_events"], "int", "100", "outbox_due"),
     "delete_events": (outbox.SQL["delete_events"], "bigint[]", "'{1,2,3}'", "outbox_pkey"),
     "next_due": (outbox.SQL["next_due"], "", "", "outbox_due"),

@@ -11,11 +11,11 @@ import pytest
 
 from common import ids
 from common.database import Pool
+from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
 from common.ids import EventId
 from common.jobs.job import Job
-from services.notifier import deliveries
 from services.notifier.attempts import Attempts
 from services.notifier.intake import Intake
 from services.notifier.post import Post, opened
@@ -147,7 +147,7 @@ async def test_a_message_from_the_past(pool: Pool, complete: Complete, receiver:
 
     await attempts.handle(due)
 
-    assert msgspec.json.decode(following.data, type=deliveries.Due).attempt == 2
+    assert msgspec.json.decode(following.data, type=Due).attempt == 2
     assert await delivery(pool, job) == Delivery("pending", 1, [Tried(500, "no", None)])
     assert len(receiver.received) == 1
 

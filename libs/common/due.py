@@ -1,0 +1,22 @@
+"""`delivery.due`: an attempt at a webhook delivery is to be made. Who asks for one and who makes it meet here."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from common import outbox
+from common.database import Connection
+from common.ids import JobId
+
+
+class Due(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The event's data: the attempt that is to be made, from 1. A duplicate finds it made and changes nothing."""
+
+    delivery_id: UUID
+    attempt: int
+
+
+async def announce(connection: Connection, job_id: JobId, due: Due, *, delay: timedelta = timedelta(0)) -> None:
+    """Ask for the attempt, within the caller's transaction."""
+    await outbox.add(connection, "delivery.due", subject=str(job_id), data=msgspec.json.encode(due), delay=delay)

@@ -1,0 +1,91 @@
+"""`GET /api/v1/jobs`: the query of a page, and the page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation, Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from common.database import Pool
+from common.jobs import listing
+from common.jobs.document import JobDocument
+from common.jobs.job import Status
+from common.jobs.listing import Filters, Place
+from services.ingest import query
+from services.ingest.auth import caller
+from services.ingest.places import Places
+from services.ingest.refusals import REFUSALS, refusals
+
+_METADATA = "metadata."
+_MAX_METADATA = 10
+_Time = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its zone; exclusive")]
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Newest first; `next_cursor` is null on the last page."""
+
+    jobs: list[JobDocument]
+    next_cursor: str | None
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query may hold besides `metadata.<key>`."""
+
+    status: Status | None = None
+    created_after: _Time | None = None
+    created_before: _Time | None = None
+    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Jobs in a page")] = 50
+
+
+@dataclass
+class ListOperation(Operation):
+    """The handler reads the query itself, as the names of some parameters are the client's; this says what may be there."""
+
+    def __post_init__(self) -> None:
+        metadata = Parameter(
+            name="metadata.{key}",
+            param_in="query",
+            required=False,
+            description=f"Jobs that were submitted with this value under the key; up to {_MAX_METADATA} keys, all of which must match",
+            schema=Schema(type=OpenAPIType.STRING),
+        )
+        self.parameters = [*(self.parameters or []), *query.parameters(PageQuery), metadata]
+
+
+def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
+    """Listing under `/api/v1/jobs`."""
+
+    @get("/", summary="List jobs", operation_class=ListOperation, responses=REFUSALS | refusals({422: "A parameter is invalid"}))
+    async def list_jobs(request: Request[Any, Any, Any]) -> JobPage:
+        """Jobs of the caller's tenant, newest first, a page at a time."""
+        tenant = caller(request, "read").tenant
+        found = query.values(request)
+        metadata = {name.removeprefix(_METADATA): found.pop(name) for name in list(found) if name.startswith(_METADATA)}
+        if len(metadata) > _MAX_METADATA:
+            raise query.invalid("metadata", f"there are more than {_MAX_METADATA} keys")
+        asked = query.parse(found, PageQuery, others=["metadata.<key>"])
+        filters = Filters(
+            status=asked.status,
+            created_after=asked.created_after,
+            created_before=asked.created_before,
+            metadata=metadata,
+        )
+        async with pool.acquire() as connection:
+            jobs = await listing.page(connection, tenant, filters, after=_place(asked.cursor), limit=asked.limit + 1)
+            page = jobs[: asked.limit]
+            documents = await places.documents(connection, page)
+        return JobPage(documents, Place.of(page[-1]).encode() if len(jobs) > asked.limit else None)
+
+    return [list_jobs]
+
+
+def _place(cursor: str | None) -> Place | None:
+    try:
+        return None if cursor is None else Place.decode(cursor)
+    except ValueError as error:
+        raise query.invalid("cursor", str(error)) from None

@@ -1,0 +1,82 @@
+"""Query strings as frozen structs: every name is known or refused, every value checked, and the OpenAPI document says the same.
+
+What is wrong with a parameter is a 422 `invalid_option` whose `field` is its name.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.openapi.spec import Parameter, Schema
+
+from services.ingest.problems import Problem
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_SCHEMA_NAMES = {"minLength": "min_length", "maxLength": "max_length"}
+
+
+def values(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The query's parameters, none of which may come twice."""
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in found:
+            raise invalid(name, "it is there twice")
+        found[name] = value
+    return found
+
+
+def parse(found: Mapping[str, str], kind: type[T], *, others: Iterable[str] = ()) -> T:
+    """A `kind` from parameters. `others` are names that are known too, for the message. Raises `Problem`."""
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    converted: dict[str, Any] = {}
+    for name, text in found.items():
+        if name not in types:
+            raise invalid(name, f"there is no such parameter; known are {', '.join((*others, *types))}")
+        converted[name] = convert(name, text, types[name])
+    try:
+        return kind(**converted)
+    except ValueError as error:
+        raise invalid(str(error).split()[0], str(error)) from None
+
+
+def convert(name: str, text: str, kind: Any) -> Any:
+    """One value. Raises `Problem`."""
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(name, str(error)) from None
+
+
+def invalid(name: str, reason: str) -> Problem:
+    """422."""
+    return Problem(422, "invalid_option", f"{name}: {reason}", field=name)
+
+
+def parameters(kind: type[msgspec.Struct]) -> list[Parameter]:
+    """How the fields of `kind` appear in the OpenAPI document."""
+    return [parameter(field.name, field.type, default=field.default) for field in msgspec.structs.fields(kind)]
+
+
+def parameter(name: str, kind: Any, *, default: Any = None) -> Parameter:
+    """One of them; None and no default mean that it may be left out."""
+    whole = msgspec.json.schema(kind)
+    described = _inlined(whole, whole.get("$defs", {}))
+    described.pop("title", None)
+    description = described.pop("description", None)
+    if default is not None and default is not msgspec.NODEFAULT:
+        described["default"] = default
+    schema = Schema(**{_SCHEMA_NAMES.get(key, key): value for key, value in described.items()})
+    return Parameter(name=name, param_in="query", required=False, description=description, schema=schema)
+
+
+def _inlined(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Without references, and without the null that stands for a parameter that is left out."""
+    outer = {key: value for key, value in schema.items() if key not in {"anyOf", "$ref", "$defs"}}
+    if "$ref" in schema:
+        return outer | _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for choice in schema.get("anyOf", ()):
+        if choice != {"type": "null"}:
+            return outer | _inlined(choice, definitions)
+    return outer

@@ -1,0 +1,123 @@
+"""What came of a job: its transcript in any format, and the recording itself."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
+
+from common import transcript
+from common.database import Pool
+from common.errors import PermanentError
+from common.jobs.job import Job, Status
+from common.storage import Storage
+from services.ingest import query, rendering
+from services.ingest.auth import caller
+from services.ingest.conditional import Conditional
+from services.ingest.existing import find_job
+from services.ingest.problems import Problem
+from services.ingest.refusals import MISSING, REFUSALS, refusals
+from services.ingest.rendering.layout import Layout
+
+LINK_LIFETIME = timedelta(minutes=5)
+
+_RETRY_SECONDS = 2
+
+
+@dataclass
+class TranscriptOperation(Operation):
+    """The handler reads the query itself, so that what is wrong in it is named; this says what may be there."""
+
+    def __post_init__(self) -> None:
+        chosen = query.parameter("format", rendering.Format)
+        chosen.description = "By the Accept header when it is left out, else json"
+        self.parameters = [*(self.parameters or []), chosen, *query.parameters(Layout)]
+
+
+def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
+    """`/api/v1/jobs/{id}/transcript` and `/audio`."""
+
+    @get(
+        "/{job_id:uuid}/transcript",
+        summary="Read the transcript",
+        operation_class=TranscriptOperation,
+        middleware=[Conditional()],
+        responses=REFUSALS
+        | MISSING
+        | refusals(
+            {202: "Not ready yet", 409: "The job failed or was cancelled", 410: "The result has expired", 422: "A parameter is invalid"}
+        ),
+    )
+    async def read_transcript(request: Request[Any, Any, Any], job_id: UUID) -> Response[bytes]:
+        """The transcript in the format asked for; with `If-None-Match`, 304 when the client has it."""
+        asked = query.values(request)
+        named = asked.pop("format", None)
+        accept = request.headers.get("accept", "")
+        chosen: rendering.Format = rendering.negotiate(accept) if named is None else query.convert("format", named, rendering.Format)
+        layout = query.parse(asked, Layout, others=["format"])
+        _refuse_unused(asked, chosen)
+        job = await find_job(pool, job_id, caller(request, "read").tenant)
+        try:
+            document = transcript.decode(await storage.get(_transcript_key(job)))
+        except PermanentError:  # the bytes go before the row says so
+            raise _expired() from None
+        origin = rendering.Origin(job.options.task, job.options.temperature)
+        # Hours of speech take seconds to lay out, and others must not wait for that.
+        body = await asyncio.to_thread(rendering.render, document, chosen, layout, origin)
+        return Response(body, media_type=rendering.MEDIA_TYPES[chosen], headers={"Vary": "Accept"})
+
+    @get(
+        "/{job_id:uuid}/audio",
+        status_code=302,
+        summary="Download the recording",
+        responses=REFUSALS | MISSING | refusals({410: "The recording has been deleted"}),
+    )
+    async def read_audio(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+        """Leads to the recording as it was submitted; the address works for five minutes and without a key."""
+        job = await find_job(pool, job_id, caller(request, "read").tenant)
+        if job.status is Status.EXPIRED or not await storage.exists(job.source_key):
+            raise Problem(410, "audio_deleted", "The recording has been deleted.")
+        url = await storage.presign(
+            job.source_key, lifetime=LINK_LIFETIME, filename=job.source.filename, content_type=job.source.content_type
+        )
+        return Response(None, status_code=302, headers={"Location": url})
+
+    return [read_transcript, read_audio]
+
+
+def _refuse_unused(asked: dict[str, str], chosen: rendering.Format) -> None:
+    for name in asked:
+        formats = rendering.formats_with(name)
+        if chosen not in formats:
+            raise query.invalid(name, f"{chosen} has no use for it; it is for {', '.join(formats)}")
+
+
+def _transcript_key(job: Job) -> str:
+    """Where the job's transcript lies. Raises the `Problem` that says why there is none."""
+    match job.status:
+        case Status.COMPLETED if job.result is not None:
+            return job.result.keys["transcript"]
+        case Status.EXPIRED:
+            raise _expired()
+        case Status.FAILED if job.error is not None:
+            raise Problem(409, "job_failed", f"The job failed: {job.error.message}", job_error=msgspec.to_builtins(job.error))
+        case Status.CANCELLED:
+            raise Problem(409, "job_cancelled", "The job was cancelled.")
+        case _:
+            raise Problem(
+                202,
+                "not_ready",
+                f"The job is {job.status.value}; the transcript is there once it is completed.",
+                headers={"Retry-After": str(_RETRY_SECONDS)},
+                job_status=job.status.value,
+                progress=round(job.progress, 1),
+            )
+
+
+def _expired() -> Problem:
+    return Problem(410, "result_expired", "The result has expired and was deleted.")

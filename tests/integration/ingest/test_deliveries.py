@@ -1,0 +1,83 @@
+"""A job's webhooks through the real API, with a real notifier and a receiver that answers as it is told."""
+
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+
+from common.storage import Storage
+from tests.integration.ingest.test_jobs import JOBS, finish, submit
+from tests.integration.notifier.receiver import answering, receiving
+from tests.running import Services, wait_until
+
+
+async def only_delivery(client: httpx.AsyncClient, job_id: str) -> dict[str, Any] | None:
+    answer = await client.get(f"{JOBS}/{job_id}/deliveries")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["deliveries"]
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+async def delivery_that_is(client: httpx.AsyncClient, job_id: str, state: str, attempts: int) -> dict[str, Any]:
+    async def there() -> bool:
+        found = await only_delivery(client, job_id)
+        return found is not None and (found["state"], len(found["attempts"])) == (state, attempts)
+
+    await wait_until(there, f"the delivery to be {state} after {attempts} attempts")
+    found = await only_delivery(client, job_id)
+    assert found is not None
+    return found
+
+
+async def test_attempts_are_shown_and_made_again(
+    client: httpx.AsyncClient, service: Services, store: Storage, sample: bytes, database_url: str
+) -> None:
+    """Every attempt is visible with what came of it; a webhook that failed or was delivered is sent once more, the same as before."""
+    await service("notifier", WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8", WEBHOOK_MAX_RETRIES="0")
+    async with receiving() as receiver:
+        receiver.answers.append(answering(500, "out of order"))
+        job = await submit(client, sample, webhook_url=f"{receiver.url}?token=secret")
+        await finish(database_url, store, job["id"])
+        failed = await delivery_that_is(client, job["id"], "failed", 1)
+        assert "secret" not in failed["endpoint"]
+        assert failed["event_type"] == "job.completed"
+        assert failed["next_attempt_at"] is None
+        [attempt] = failed["attempts"]
+        assert (attempt["attempt"], attempt["status"], attempt["answer"], attempt["error"]) == (1, 500, "out of order", None)
+        for made in (2, 3):
+            again = await client.post(failed["links"]["redeliver"])
+            assert (again.status_code, again.json()["state"]) == (202, "pending")
+            delivered = await delivery_that_is(client, job["id"], "delivered", made)
+            assert delivered["attempts"][-1]["status"] == 204
+    assert len({call.headers["webhook-id"] for call in receiver.received}) == 1
+    assert len({call.body for call in receiver.received}) == 1
+
+
+async def test_redelivering_what_is_pending_changes_nothing(client: httpx.AsyncClient, sample: bytes, database: asyncpg.Connection) -> None:
+    """Asked twice, one attempt is announced."""
+    job = await submit(client, sample)
+    delivery_id = uuid4()
+    await database.execute(
+        "insert into deliveries (id, job_id, event_id, event_type, endpoint, body, state, attempt, finished_at)"
+        " values ($1, $2, $1, 'job.completed', 'https://u:p@example.com/hook', '', 'delivered', 1, now())",
+        delivery_id,
+        job["id"],
+    )
+    await database.execute("create table seen as select * from outbox where false")
+    await database.execute("create rule keep as on insert to outbox do also insert into seen select new.*")
+    url = f"/api/v1/deliveries/{delivery_id}/redeliver"
+    first, second = await client.post(url), await client.post(url)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json() == second.json()
+    assert first.json()["endpoint"] == "https://example.com/hook"
+    assert await database.fetchval("select count(*) from seen where type = 'delivery.due'") == 1
+
+
+async def test_a_delivery_that_is_not_there(client: httpx.AsyncClient, sample: bytes) -> None:
+    """A job without webhooks has an empty list; an unknown delivery is a 404."""
+    job = await submit(client, sample)
+    assert (await client.get(f"{JOBS}/{job['id']}/deliveries")).json() == {"deliveries": []}
+    answer = await client.post(f"/api/v1/deliveries/{uuid4()}/redeliver")
+    assert (answer.status_code, answer.json()["code"]) == (404, "delivery_not_found")
