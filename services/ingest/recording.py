@@ -9,6 +9,7 @@ import msgspec
 
 from common.jobs.job import Source
 from common.jobs.options import Options
+from services.ingest import wav
 from services.ingest.problems import Problem
 from services.ingest.sniffing import HEAD_BYTES, Media, sniff
 
@@ -62,7 +63,14 @@ async def receive(filename: str, payload: AsyncIterator[bytes], into: OpenSink) 
         await sink.write(head)
         async for chunk in payload:
             await sink.write(chunk)
-    return Source(filename=filename[:_MAX_NAME], content_type=media.content_type, size=sink.size, sha256=sink.sha256, kind=media.kind)
+    return Source(
+        filename=filename[:_MAX_NAME],
+        content_type=media.content_type,
+        size=sink.size,
+        sha256=sink.sha256,
+        kind=media.kind,
+        duration=wav.seconds(head, sink.size),
+    )
 
 
 def fingerprint(options: Options, recording: str) -> bytes:

@@ -43,6 +43,8 @@ async def test_submission_is_stored_and_queued(client: httpx.AsyncClient, store:
         "size": len(sample),
         "sha256": hashlib.sha256(sample).hexdigest(),
         "kind": "audio",
+        "duration": 30.0,
+        "duration_estimated": False,
     }
     assert job["options"] == {"language": "en", "metadata": {"call": "7"}}
     assert await store.get(f"audio/{job['id']}/source") == sample
