@@ -9,10 +9,10 @@ import asyncpg
 import httpx
 import pytest
 
-from common import storage
 from deploy.local.private import Private
 from deploy.local.service import REPOSITORY, local_environment, without_configuration
 from deploy.local.stack import Stack
+from tests import bucket
 from tests.recordings import sample
 from tests.running import Services, wait_until
 
@@ -67,13 +67,7 @@ async def test_submissions_while_a_dependency_is_away(client: httpx.AsyncClient,
     connection = await asyncpg.connect(own_environment["DATABASE_URL"])
     jobs = await connection.fetchval("select count(*) from jobs")
     await connection.close()
-    async with storage.connect(
-        endpoint_url=own_environment["S3_ENDPOINT_URL"],
-        bucket=own_environment["S3_BUCKET"],
-        access_key=own_environment["AWS_ACCESS_KEY_ID"],
-        secret_key=own_environment["AWS_SECRET_ACCESS_KEY"],
-        region="us-east-1",
-    ) as store:
+    async with bucket.opened(own_environment) as store:
         assert len([found async for found in store.objects("audio/")]) == jobs
 
 

@@ -8,8 +8,9 @@ import asyncpg
 import httpx
 import msgspec
 
-from common import ids, outbox, storage
+from common import ids, outbox
 from common.database import connect
+from tests import bucket
 from tests.recordings import sample
 from tests.running import Services, wait_until
 
@@ -21,13 +22,7 @@ _NOBODY_LISTENS = "amqp://guest:guest@127.0.0.1:1/"
 async def test_killed_in_the_middle_of_an_upload(service: Services, environment: dict[str, str], database_url: str) -> None:
     """No job appears, and the janitor takes away the parts that were left in the store."""
     ingest = await service("ingest")
-    async with storage.connect(
-        endpoint_url=environment["S3_ENDPOINT_URL"],
-        bucket=environment["S3_BUCKET"],
-        access_key=environment["AWS_ACCESS_KEY_ID"],
-        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region="us-east-1",
-    ) as store:
+    async with bucket.opened(environment) as store:
 
         async def open_uploads() -> int:
             return len([found async for found in store.open_uploads()])

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import psutil
 
-from common import storage
+from tests import bucket
 from tests.recordings import sample
 from tests.running import Services, wait_until
 
@@ -66,13 +66,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         message = await completions.get(timeout=10)
         assert message.headers["ce-subject"] == job_id
         assert await asyncio.wait_for(completions.get(fail=False), 5) is None
-    async with storage.connect(
-        endpoint_url=environment["S3_ENDPOINT_URL"],
-        bucket=environment["S3_BUCKET"],
-        access_key=environment["AWS_ACCESS_KEY_ID"],
-        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region="us-east-1",
-    ) as store:
+    async with bucket.opened(environment) as store:
         assert len([found async for found in store.objects("results/")]) == 1
     await connection.close()
 

@@ -12,7 +12,8 @@ import pytest
 
 from common import storage as stores
 from common.errors import PermanentError, TransientError
-from common.storage import PART_BYTES, Storage
+from common.storage import Storage
+from common.upload import PART_BYTES
 from deploy.local.stack import Stack
 
 KEY = "audio/01990000-0000-7000-8000-000000000000/source"

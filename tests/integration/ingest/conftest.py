@@ -7,9 +7,8 @@ import httpx
 import msgspec
 import pytest
 
-from common import storage
 from common.storage import Storage
-from tests import recordings
+from tests import bucket, recordings
 from tests.running import RunningService, Services
 
 
@@ -47,13 +46,7 @@ NOTHING = Traces(0, 0, 0, 0)
 @pytest.fixture
 async def store(environment: dict[str, str]) -> AsyncIterator[Storage]:
     """The bucket that ingest writes to."""
-    async with storage.connect(
-        endpoint_url=environment["S3_ENDPOINT_URL"],
-        bucket=environment["S3_BUCKET"],
-        access_key=environment["AWS_ACCESS_KEY_ID"],
-        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region="us-east-1",
-    ) as opened:
+    async with bucket.opened(environment) as opened:
         yield opened
 
 

@@ -7,8 +7,9 @@ from common import ids
 from common.database import Pool
 from common.ids import JobId, LeaseToken
 from common.jobs import store
-from common.storage import PART_BYTES, Storage
+from common.storage import Storage
 from common.storage_keys import source_key, transcript_key
+from common.upload import PART_BYTES
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.uploads import Uploads

@@ -1,0 +1,27 @@
+"""What botocore and aiohttp raise, as failures that say by their type whether trying again can help."""
+
+import contextlib
+from collections.abc import Iterator
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.errors import PermanentError, TransientError
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """botocore's errors as ours."""
+    try:
+        yield
+    except ClientError as error:
+        if code(error) in {"404", "NoSuchKey"}:
+            raise PermanentError("object_missing", f"{what} is not in the store.") from error
+        raise TransientError("storage_unavailable", f"The store answered {code(error)}.") from error
+    except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # a body cut short comes as aiohttp's own
+        raise TransientError("storage_unavailable", f"The store could not be reached ({type(error).__name__}).") from error
+
+
+def code(error: ClientError) -> str:
+    """The store's own word for what went wrong."""
+    return str(error.response.get("Error", {}).get("Code", "unknown"))

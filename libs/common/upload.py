@@ -1,0 +1,111 @@
+"""Bytes of unknown number on their way to one object: S3's multipart upload with bounded memory.
+
+At most `_IN_FLIGHT + 1` parts are held, whatever the size. An upload that does not end well is aborted, also when its task is cancelled,
+so that nothing is left behind.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.storage_errors import translated
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+PART_BYTES = 6 * 2**20  # 10,000 parts, the limit of S3, make 62 GB
+_IN_FLIGHT = 2
+
+
+class Upload:
+    """Bytes of unknown number on their way to one object; counts and hashes them as they pass."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._key = key
+        self._content_type = content_type
+        self._begun: asyncio.Task[str] | None = None
+        self._completing = False
+        self._buffer = io.BytesIO()
+        self._tasks: list[asyncio.Task[CompletedPartTypeDef]] = []
+        self._room = asyncio.Semaphore(_IN_FLIGHT)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was written so far."""
+        return self._hash.hexdigest()
+
+    async def write(self, data: bytes | bytearray) -> None:
+        """Take bytes; waits while too many parts are on their way."""
+        self._hash.update(data)
+        self.size += len(data)
+        self._buffer.write(data)
+        if self._buffer.tell() >= PART_BYTES:
+            await self._send()
+
+    async def complete(self) -> None:
+        """Make the object. A recording that fits one part is stored in a single request."""
+        self._completing = True
+        if self._begun is None:
+            await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=self._rewound(), ContentType=self._content_type)
+            return
+        if self._buffer.tell():
+            await self._send()
+        parts = await asyncio.gather(*self._tasks)
+        await self._client.complete_multipart_upload(
+            Bucket=self._bucket, Key=self._key, UploadId=await self._begun, MultipartUpload={"Parts": list(parts)}
+        )
+
+    async def abort(self) -> None:
+        """Stop what is on its way and forget the parts. What cannot be undone now, as the store is away, is left to the janitor."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._begun is not None:
+            with contextlib.suppress(ClientError, BotoCoreError, OSError):
+                await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=await self._begun)
+        if self._completing:
+            # The store may have made the object although we did not hear of it.
+            with contextlib.suppress(ClientError, BotoCoreError, OSError):
+                await self._client.delete_object(Bucket=self._bucket, Key=self._key)
+
+    async def _send(self) -> None:
+        with translated(self._key):
+            if self._begun is None:
+                self._begun = asyncio.create_task(self._begin(), name=f"begin-{self._key}")
+            # When we are cancelled here the id must still become known, or the upload could not be aborted.
+            upload_id = await asyncio.shield(self._begun)
+            await self._room.acquire()
+            for task in self._tasks:
+                if task.done():
+                    task.result()  # a part that failed ends the upload now, not gigabytes later
+        part = self._rewound()
+        self._tasks.append(asyncio.create_task(self._send_part(upload_id, len(self._tasks) + 1, part), name=f"part-{self._key}"))
+
+    def _rewound(self) -> io.BytesIO:
+        """The buffer, ready to be read; the next write starts a new one. aiohttp sends a file in slices, which lets the loop breathe."""
+        part, self._buffer = self._buffer, io.BytesIO()
+        part.seek(0)
+        return part
+
+    async def _begin(self) -> str:
+        answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
+        return answer["UploadId"]
+
+    async def _send_part(self, upload_id: str, number: int, part: io.BytesIO) -> "CompletedPartTypeDef":
+        try:
+            with translated(self._key):
+                answer = await self._client.upload_part(
+                    Bucket=self._bucket, Key=self._key, UploadId=upload_id, PartNumber=number, Body=part
+                )
+        finally:
+            self._room.release()
+        return {"PartNumber": number, "ETag": answer["ETag"]}
