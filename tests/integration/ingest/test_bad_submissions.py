@@ -139,9 +139,9 @@ BAD_READS = {
     f"{JOBS}/{NOBODY}": (404, "job_not_found"),
     f"{JOBS}/{NOBODY}/transcript": (404, "job_not_found"),
     f"{JOBS}/not-an-id": (404, "not_found"),
-    f"{JOBS}?status=sleeping": (400, "malformed_request"),
-    f"{JOBS}?limit=9999": (400, "malformed_request"),
-    f"{JOBS}?cursor=x": (400, "malformed_request"),
+    f"{JOBS}?status=sleeping": (422, "invalid_option"),
+    f"{JOBS}?limit=9999": (422, "invalid_option"),
+    f"{JOBS}?cursor=x": (422, "invalid_option"),
     "/api/v2": (404, "not_found"),
 }
 
