@@ -247,9 +247,6 @@ returning *;
 -- For /metrics.
 select status::text as status, count(*) as jobs from jobs group by status;
 
--- name: claimable_count
-select count(*) from jobs where status = 'queued' and claim_after <= now();
-
 -- name: job_owners
 -- Of the given ids, those that are jobs, and what they say about their objects.
 select id, status, finished_at, lease_token, result from jobs where id = any($1::uuid[]);

@@ -188,11 +188,6 @@ async def expire(connection: Connection, job_id: JobId) -> Job | None:
         return await _change(connection, "job.expired", "expire_job", job_id)
 
 
-async def claimable(connection: Connection) -> int:
-    """How many jobs could be claimed right now."""
-    return int(await connection.fetchval(SQL["claimable_count"]))
-
-
 async def counts(connection: Connection) -> dict[str, int]:
     """Jobs per status."""
     return {row["status"]: row["jobs"] for row in await connection.fetch(SQL["count_jobs"])}
