@@ -92,10 +92,11 @@ async def test_hot_queries_read_a_handful_of_pages(pool: Pool) -> None:
             "next_due": await _pages(connection, "next_due"),
         }
     print(touched)  # noqa: T201 - shown when it fails
+    # One row is written through a dozen indexes of three pages each, and a page splits now and then; the table has over 2,000.
+    assert touched["claim_job"] < 150
+    assert touched["create_job"] < 150
+    assert touched["claim_job_within_limit"] < 150 + 50 * 8 + 1_100  # the first job of each of 50 tenants; all 1,000 that are processing
     # A batch of a hundred reads a hundred rows, each perhaps on a page of its own.
-    assert touched["claim_job"] < 60
-    assert touched["create_job"] < 60
-    assert touched["claim_job_within_limit"] < 60 + 50 * 8 + 1_100  # the first job of each of 50 tenants; all 1,000 that are processing
     assert touched["next_due"] < 20
     assert touched["take_events"] < 200
     assert touched["expired_jobs"] < 200
