@@ -12,7 +12,10 @@ WordTiming = Literal["aligned", "interpolated", "asr"]
 
 
 class Word(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One written word; `score` is a probability in [0, 1]."""
+    """One written word; `score` is a probability in [0, 1]. `overlap`: another speaker talks at the same time.
+
+    `original` is what was heard, where post-processing wrote something else.
+    """
 
     word: str
     start: float
@@ -20,10 +23,15 @@ class Word(msgspec.Struct, frozen=True, omit_defaults=True):
     score: float
     timing: WordTiming
     speaker: str | None = None
+    overlap: bool = False
+    original: str | None = None
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A stretch of speech shown as one line; `confidence` is a probability in [0, 1]."""
+    """A stretch of speech shown as one line, of one speaker and one channel; `confidence` is a probability in [0, 1].
+
+    `language` is told where it differs from the transcript's.
+    """
 
     id: int
     start: float
@@ -33,6 +41,8 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     words: tuple[Word, ...]
     speaker: str | None = None
     channel: int | None = None
+    language: str | None = None
+    overlap: bool = False
 
 
 class Speaker(msgspec.Struct, frozen=True):
@@ -56,8 +66,29 @@ class Note(msgspec.Struct, frozen=True):
     message: str
 
 
+class Doubt(msgspec.Struct, frozen=True):
+    """A stretch that somebody should listen to: `reason` is a stable code (`low_confidence`, `clipped`, `repetition`, ...)."""
+
+    start: float
+    end: float
+    reason: str
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the transcript can be trusted. Ratios are of the recording's length, `languages` seconds of speech for each code."""
+
+    speech_ratio: float
+    clipped_ratio: float
+    confidence: float
+    languages: dict[str, float]
+    needs_review: tuple[Doubt, ...]
+
+
 class Transcript(msgspec.Struct, frozen=True):
-    """`duration` is the decoded audio's length; `timings` are wall seconds per engine stage."""
+    """`duration` is the decoded audio's length; `timings` are wall seconds per engine stage.
+
+    `original_text` is what was heard, where post-processing wrote something else and nothing had to be redacted.
+    """
 
     text: str
     language: Language
@@ -68,6 +99,8 @@ class Transcript(msgspec.Struct, frozen=True):
     timings: dict[str, float]
     degradations: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
+    quality: Quality | None = None
+    original_text: str | None = None
 
 
 def encode(transcript: Transcript) -> bytes:

@@ -19,14 +19,34 @@ _FORM = Schema(
     required=["file"],
     properties={
         "file": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="The recording: any audio or video"),
+        "model": Schema(type=OpenAPIType.STRING, description="A Whisper model that the service offers; its default when left out"),
         "language": Schema(type=OpenAPIType.STRING, description="ISO 639-1 code; detected when left out", examples=["en"]),
+        "allowed_languages": Schema(
+            type=OpenAPIType.STRING, description="Codes that detection may choose from, by comma", examples=["en,de"]
+        ),
         "task": Schema(type=OpenAPIType.STRING, enum=["transcribe", "translate"], default="transcribe"),
+        "diarize": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Tell speakers apart"),
+        "min_speakers": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=32, description="With diarize"),
+        "max_speakers": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=32, description="With diarize"),
+        "channels": Schema(
+            type=OpenAPIType.STRING,
+            enum=["mix", "split", "auto"],
+            default="mix",
+            description="split: each channel is a speaker of its own; auto: where the channels differ",
+        ),
+        "strict": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Fail rather than leave out a part that cannot be done"),
         "prompt": Schema(type=OpenAPIType.STRING, description="Text that shows style and spelling"),
         "hotwords": Schema(type=OpenAPIType.STRING, description="Words that are likely to occur"),
         "temperature": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=1, default=0),
         "beam_size": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=10, default=5),
         "align": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Time every word by alignment"),
         "vad": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Leave out what is not speech"),
+        "vad_threshold": Schema(
+            type=OpenAPIType.NUMBER, exclusive_minimum=0, exclusive_maximum=1, description="How sure the detector has to be; 0.5 unless set"
+        ),
+        "vad_min_silence": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=10, description="Seconds of silence that end a stretch"),
+        "mask_profanity": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Put stars for letters of swear words"),
+        "redact": Schema(type=OpenAPIType.STRING, description="What to remove, by comma", examples=["email,phone,card"]),
         "priority": Schema(type=OpenAPIType.STRING, enum=list(PRIORITIES), default="normal"),
         "webhook_url": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.URI, description="Told of the end of the job"),
         "expires_in": Schema(type=OpenAPIType.INTEGER, minimum=60, description="Seconds from the job's end to its expiry"),

@@ -8,20 +8,31 @@ from typing import Literal
 
 import msgspec
 
-Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "store"]
+Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "store"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How to transcribe: the engine's part of a job's options, frozen at submission."""
 
+    model: str | None = None
     language: str | None = None
+    allowed_languages: tuple[str, ...] = ()
     task: Literal["transcribe", "translate"] = "transcribe"
+    diarize: bool = False
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    channels: Literal["mix", "split", "auto"] = "mix"
+    strict: bool = False
     prompt: str | None = None
     hotwords: str | None = None
     temperature: float = 0.0
     beam_size: int = 5
     align: bool = True
     vad: bool = True
+    vad_threshold: float | None = None
+    vad_min_silence: float | None = None
+    mask_profanity: bool = False
+    redact: tuple[str, ...] = ()
 
 
 class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"):

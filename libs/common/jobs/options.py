@@ -11,20 +11,39 @@ PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 _Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s/]+")]
+_Speakers = Annotated[int, msgspec.Meta(ge=1, le=32)]
 _MAX_METADATA = 50
+
+Sensitive = Literal["person", "number", "email", "phone", "card", "iban"]
+"""What redaction looks for."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default."""
+    """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default.
 
+    `vad_min_silence` is in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that tells them apart),
+    instead of leaving the part out and saying so in the transcript.
+    """
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._/-]+$")] | None = None
     language: str | None = None
+    allowed_languages: tuple[str, ...] = ()
     task: Literal["transcribe", "translate"] = "transcribe"
+    diarize: bool = False
+    min_speakers: _Speakers | None = None
+    max_speakers: _Speakers | None = None
+    channels: Literal["mix", "split", "auto"] = "mix"
+    strict: bool = False
     prompt: _Text | None = None
     hotwords: _Text | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     beam_size: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
     align: bool = True
     vad: bool = True
+    vad_threshold: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    vad_min_silence: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    mask_profanity: bool = False
+    redact: tuple[Sensitive, ...] = ()
     priority: Priority = "normal"
     webhook_url: _Url | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] | None = None
@@ -33,6 +52,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
             raise ValueError(f"language {self.language!r} is not one of Whisper's ISO 639-1 codes, such as 'en' or 'de'")
+        for language in self.allowed_languages:
+            if language not in LANGUAGES:
+                raise ValueError(f"allowed_languages has {language!r}, which is not one of Whisper's ISO 639-1 codes, such as 'en' or 'de'")
+        if self.language is not None and self.allowed_languages and self.language not in self.allowed_languages:
+            raise ValueError("language is not among allowed_languages; give one of the two")
+        if self.min_speakers is not None and self.max_speakers is not None and self.min_speakers > self.max_speakers:
+            raise ValueError("min_speakers is more than max_speakers")
+        if not self.diarize and (self.min_speakers is not None or self.max_speakers is not None):
+            raise ValueError(f"{'max' if self.min_speakers is None else 'min'}_speakers needs diarize=true")
         if len(self.metadata) > _MAX_METADATA:
             raise ValueError(f"metadata has more than {_MAX_METADATA} keys")
 
@@ -67,9 +95,14 @@ def _parse_field(name: str, value: Any) -> Any:
     try:
         if name == "metadata" and isinstance(value, str):
             return msgspec.json.decode(value, type=dict[str, str])
+        if name in _LISTS and isinstance(value, str):
+            value = [each.strip() for each in value.split(",") if each.strip()]
         return msgspec.convert(value, kind, strict=False)
     except msgspec.DecodeError as error:
         raise OptionError(name, str(error)) from None
 
+
+_LISTS = ("allowed_languages", "redact")
+"""Comma-separated where a form gives them."""
 
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Options)}

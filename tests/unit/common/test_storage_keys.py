@@ -1,13 +1,14 @@
 """Keys hold ids only, and say whose object it is."""
 
+from uuid import UUID
+
 import pytest
 
-from common import ids
 from common.ids import JobId, LeaseToken
 from common.storage_keys import Place, audio_prefix, parse_key, result_prefix, source_key, transcript_key
 
-JOB = JobId(ids.new())
-LEASE = LeaseToken(ids.new())
+JOB = JobId(UUID("01a1fd10-175b-75f9-ad23-37f8b6f95c44"))
+LEASE = LeaseToken(UUID("01a1fd10-175b-75f9-ad23-37f91fc3b378"))
 
 
 def test_a_key_that_we_make_is_understood() -> None:
