@@ -1,12 +1,19 @@
-"""One request from samples to transcript: find speech, hear it, place the words, lay out the lines."""
+"""A request in three steps: find speech, hear it, finish.
 
-from common.transcript import Language, Note, Transcript
+Only hearing is done for several recordings at once, because only there does a shared batch pay. Before and after it each recording is on
+its own: what it meets there (words placed in time, lines) concerns nobody else.
+"""
+
+from collections.abc import Sequence
+
+from common.transcript import Language, Note, Segment, Transcript
 from services.transcriber import protocol
 from services.transcriber.engine import lines, words
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recogniser import Recogniser
+from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.speech import find_speech, whole
 from services.transcriber.engine.stages import Stages
 
@@ -17,33 +24,53 @@ DAMAGED = Note("damaged_audio", "Parts of the recording could not be decoded and
 
 
 class Engine:
-    """Loaded models. One request at a time: the recogniser keeps state while it works."""
+    """Loaded models. One call at a time: the recogniser keeps state while it works.
+
+    Each step raises `PermanentError` for options that no model can serve; anything else that fails is the engine's fault.
+    """
 
     def __init__(self, recogniser: Recogniser, hardware: Hardware, models: dict[str, str]) -> None:
         self._recogniser, self._hardware, self.models = recogniser, hardware, models
 
-    def transcribe(self, audio: Audio, options: protocol.Options, stages: Stages) -> Transcript:
-        """Raises `PermanentError` for options that the model cannot serve; anything else that fails is the engine's fault."""
+    def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording:
+        """The first step."""
         with stages.stage("vad") as progress:
             speech = find_speech(audio.samples, progress) if options.vad else whole(audio.samples)
-        warnings = [DAMAGED] if audio.damaged else []
-        if speech:
-            with stages.stage("transcribe") as progress:
-                heard = self._recogniser.hear(audio.samples, speech, options, self._hardware.batch_size, progress)
-        else:
-            heard = Heard((), options.language or "und", 1.0 if options.language else 0.0)
-        with stages.stage("align"):
-            placed = [word for chunk in heard.chunks for word in words.place(chunk, audio.samples)]
-            segments = tuple(lines.segments(lines.lay_out(placed)))
-        if not segments:
-            warnings.append(NO_SPEECH)
+        return Recording(audio, tuple(speech), options, stages)
+
+    def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
+        """The second: what is said in each."""
+        return [self._hear(recording) if recording.speech else _nothing(recording.options) for recording in recordings]
+
+    def finish(self, recording: Recording, heard: Heard) -> Transcript:
+        """The third: from what was heard to the transcript."""
+        placed = self._place(recording, heard)
+        segments = tuple(lines.segments(lines.lay_out(placed), heard.language))
         return Transcript(
             text=" ".join(segment.text for segment in segments),
             language=Language(heard.language, round(heard.language_confidence, 4)),
-            duration=round(audio.seconds, 3),
+            duration=round(recording.audio.seconds, 3),
             segments=segments,
             speakers=(),
             models=self.models,
-            timings=dict(stages.timings),
-            warnings=tuple(warnings),
+            timings=dict(recording.stages.timings),
+            warnings=_warnings(recording, segments),
         )
+
+    def _hear(self, recording: Recording) -> Heard:
+        audio, speech, options, stages = recording
+        with stages.stage("transcribe") as progress:
+            return self._recogniser.hear(audio.samples, list(speech), options, self._hardware.batch_size, progress)
+
+    def _place(self, recording: Recording, heard: Heard) -> list[words.PlacedWord]:
+        with recording.stages.stage("align"):
+            return [word for chunk in heard.chunks for word in words.place(chunk, recording.audio.samples)]
+
+
+def _nothing(options: protocol.Options) -> Heard:
+    return Heard((), options.language or "und", 1.0 if options.language else 0.0)
+
+
+def _warnings(recording: Recording, segments: Sequence[Segment]) -> tuple[Note, ...]:
+    warnings = [DAMAGED] if recording.audio.damaged else []
+    return (*warnings, *(() if segments else (NO_SPEECH,)))

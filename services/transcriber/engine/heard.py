@@ -23,15 +23,16 @@ class HeardWord(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What was heard in one stretch of at most 30 s, and where in it somebody spoke."""
+    """What was heard in one stretch of at most 30 s, in which language, and where in it somebody spoke."""
 
     span: Span
     speech: tuple[Span, ...]
     words: tuple[HeardWord, ...]
+    language: str
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A recording, heard; `language_confidence` is 1 when the language was given."""
+    """A recording, heard; `language` is that of most of it, and `language_confidence` is 1 when it was given."""
 
     chunks: tuple[Chunk, ...]
     language: str

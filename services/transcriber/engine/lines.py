@@ -1,7 +1,7 @@
 """Laying words out in lines that people read: a sentence each where it fits, never across a long pause.
 
-A line ends after a sentence, before a pause, or, when it grows too long, at the best place so far: after a clause if there is one,
-otherwise in the longest gap between two words.
+A line ends after a sentence, before a pause or another language, or, when it grows too long, at the best place so far: after a clause if
+there is one, otherwise in the longest gap between two words.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ def lay_out(words: Iterable[PlacedWord]) -> list[list[PlacedWord]]:
     lines: list[list[PlacedWord]] = []
     line: list[PlacedWord] = []
     for word in words:
-        if line and word.start - line[-1].end >= PAUSE_SECONDS:
+        if line and (word.start - line[-1].end >= PAUSE_SECONDS or word.language != line[-1].language):
             lines.append(line)
             line = []
         line.append(word)
@@ -36,8 +36,8 @@ def lay_out(words: Iterable[PlacedWord]) -> list[list[PlacedWord]]:
     return [*lines, line] if line else lines
 
 
-def segments(lines: Iterable[Sequence[PlacedWord]]) -> Iterator[Segment]:
-    """Transcript segments, numbered from 0; a segment's confidence is its words' mean score, weighted by their length."""
+def segments(lines: Iterable[Sequence[PlacedWord]], language: str) -> Iterator[Segment]:
+    """Segments of a transcript in `language`, numbered from 0; their confidence is the words' mean score, weighted by their length."""
     for number, line in enumerate(lines):
         weight = sum(len(word.text) for word in line)
         yield Segment(
@@ -47,6 +47,7 @@ def segments(lines: Iterable[Sequence[PlacedWord]]) -> Iterator[Segment]:
             text="".join(word.text for word in line).strip(),
             confidence=round(sum(word.score * len(word.text) for word in line) / weight, 4),
             words=tuple(Word(w.text.strip(), w.start, w.end, round(min(1.0, w.score), 4), w.timing) for w in line),
+            language=None if line[0].language == language else line[0].language,
         )
 
 

@@ -87,8 +87,9 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
         finally:
             self.options = defaults
         spans = [Span(segment["start"], segment["end"]) for segment in segments]
-        chunks = (Chunk(span, _within(span, speech), tuple(words)) for span, words in zip(spans, self._now.words, strict=True))
-        return Heard(tuple(chunks), self._now.language or "en", self._now.confidence)
+        language = self._now.language or "en"
+        chunks = (Chunk(span, _within(span, speech), tuple(words), language) for span, words in zip(spans, self._now.words, strict=True))
+        return Heard(tuple(chunks), language, self._now.confidence)
 
     def detect_language(self, audio: Samples) -> str:  # noqa: ARG002 - the pipeline calls it with the recording
         """The pipeline asks before anything is encoded; `_forward` replaces this answer when the model knows several languages."""

@@ -5,14 +5,12 @@ end of a turn. So a word keeps only the part of its time in which something can 
 before the next word. Words without times share their chunk's speech in proportion to their length.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from common.transcript import WordTiming
-from services.transcriber.engine.heard import Chunk, HeardWord, Span
+from services.transcriber.engine.heard import Chunk, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, Waveform, waveform
 
 SHORTEST = 0.02
@@ -37,6 +35,7 @@ class PlacedWord(msgspec.Struct, frozen=True):
     end: float
     score: float
     timing: WordTiming
+    language: str
 
 
 def place(chunk: Chunk, samples: Samples) -> list[PlacedWord]:
@@ -44,10 +43,10 @@ def place(chunk: Chunk, samples: Samples) -> list[PlacedWord]:
     offset = chunk.span.start
     attended = [(word.start, word.end) for word in chunk.words if word.start is not None and word.end is not None]
     if len(attended) < len(chunk.words):
-        return _placed(chunk.words, in_order(spread(chunk), chunk.span), "interpolated")
+        return _placed(chunk, in_order(spread(chunk), chunk.span), "interpolated")
     sound = audible(waveform(samples[int(offset * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)]))
     times = ring_out([trim(start, end, sound) for start, end in attended], sound)
-    return _placed(chunk.words, in_order([(offset + start, offset + end) for start, end in times], chunk.span), "asr")
+    return _placed(chunk, in_order([(offset + start, offset + end) for start, end in times], chunk.span), "asr")
 
 
 def spread(chunk: Chunk) -> Times:
@@ -118,5 +117,6 @@ def in_order(times: Times, bounds: Span) -> Times:
     return ordered
 
 
-def _placed(words: Sequence[HeardWord], times: Times, timing: WordTiming) -> list[PlacedWord]:
-    return [PlacedWord(word.text, start, end, word.score, timing) for word, (start, end) in zip(words, times, strict=True)]
+def _placed(chunk: Chunk, times: Times, timing: WordTiming) -> list[PlacedWord]:
+    pairs = zip(chunk.words, times, strict=True)
+    return [PlacedWord(word.text, start, end, word.score, timing, chunk.language) for word, (start, end) in pairs]

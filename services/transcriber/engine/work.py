@@ -7,7 +7,7 @@ recording is still being decoded, so that its time limit covers everything it ma
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,7 +18,9 @@ from common.errors import PermanentError
 from common.transcript import Transcript
 from services.transcriber import protocol
 from services.transcriber.engine import failures
+from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
+from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Send, Stages
 
 log = logging.getLogger(__name__)
@@ -27,9 +29,13 @@ Decode = Callable[[Path], Audio]
 
 
 class Transcriber(Protocol):
-    """What a request's recording is given to."""
+    """The three steps of a request (`engine.Engine`); only the second takes several at once."""
 
-    def transcribe(self, audio: Audio, options: protocol.Options, stages: Stages) -> Transcript: ...
+    def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording: ...
+
+    def hear(self, recordings: Sequence[Recording]) -> list[Heard]: ...
+
+    def finish(self, recording: Recording, heard: Heard) -> Transcript: ...
 
 
 class _Decoded(NamedTuple):
@@ -89,7 +95,7 @@ def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
     turn = ahead.take()
     send(protocol.Started(turn.request.id))
     try:
-        send(_finish(turn, engine, Stages(turn.request.id, send)))
+        send(_answer(turn, engine, Stages(turn.request.id, send)))
     except PermanentError as error:
         log.info("request %s failed: %s", turn.request.id, error)
         send(failures.describe(turn.request.id, error))
@@ -102,10 +108,12 @@ def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
         ahead.done()
 
 
-def _finish(turn: _Turn, engine: Transcriber, stages: Stages) -> protocol.Done:
+def _answer(turn: _Turn, engine: Transcriber, stages: Stages) -> protocol.Done:
     decoded = turn.decoded.result()
     stages.finished("decode", decoded.start_ns, decoded.end_ns)
-    result = engine.transcribe(decoded.audio, turn.request.options, stages)
+    recording = engine.find_speech(decoded.audio, turn.request.options, stages)
+    [heard] = engine.hear([recording])
+    result = engine.finish(recording, heard)
     _write(Path(turn.request.output), transcript.encode(result))
     return protocol.Done(turn.request.id, result.language.code, result.duration, len(result.speakers))
 

@@ -23,7 +23,7 @@ def recording(pattern: str, gain: float = 1.0) -> Samples:
 
 
 def chunk(words: tuple[HeardWord, ...], end: float, *speech: Span) -> Chunk:
-    return Chunk(Span(0.0, end), speech, words)
+    return Chunk(Span(0.0, end), speech, words, "en")
 
 
 def test_a_word_beside_a_pause_gives_the_pause_back() -> None:
@@ -107,7 +107,7 @@ def test_nothing_heard_is_nothing_placed() -> None:
 
 def test_attended_words_are_placed_in_the_recording() -> None:
     """Times count from the start of the recording, not of the chunk, and hug the sound."""
-    heard = Chunk(Span(1.0, 2.0), (), (HeardWord(" one", 0.9, 0.0, 0.45), HeardWord(" two", 0.8, 0.45, 1.0)))
+    heard = Chunk(Span(1.0, 2.0), (), (HeardWord(" one", 0.9, 0.0, 0.45), HeardWord(" two", 0.8, 0.45, 1.0)), "en")
     one, two = place(heard, recording("............##...###.."))
     assert [one.start, one.end, two.start, two.end] == pytest.approx([1.2, 1.4, 1.7, 2.0], abs=0.02)
     assert [(word.text, word.score, word.timing) for word in (one, two)] == [(" one", 0.9, "asr"), (" two", 0.8, "asr")]

@@ -3,7 +3,7 @@
 import gc
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -13,7 +13,9 @@ import pytest
 from common import transcript
 from common.errors import PermanentError
 from common.transcript import Language, Transcript
+from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
+from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Stages
 from services.transcriber.engine.work import DecodeAhead, work_once
 from services.transcriber.protocol import Done, Event, Failed, Options, Started, Transcribe
@@ -27,10 +29,16 @@ class Recorder:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
-    def transcribe(self, audio: Audio, options: Options, stages: Stages) -> Transcript:  # noqa: ARG002 - the interface
+    def find_speech(self, audio: Audio, options: Options, stages: Stages) -> Recording:
+        return Recording(audio, (), options, stages)
+
+    def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         if self.error is not None:
             raise self.error
-        return Transcript("", Language("en", 1.0), audio.seconds, (), (), {}, {})
+        return [Heard((), "en", 1.0) for _ in recordings]
+
+    def finish(self, recording: Recording, heard: Heard) -> Transcript:
+        return Transcript("", Language(heard.language, 1.0), recording.audio.seconds, (), (), {}, {})
 
 
 def silence() -> Audio:
