@@ -9,20 +9,21 @@ from common.ids import JobId, LeaseToken
 
 AUDIO = "audio/"
 RESULTS = "results/"
-PREFIXES = (AUDIO, RESULTS)
+CHECKPOINTS = "checkpoints/"
+PREFIXES = (AUDIO, RESULTS, CHECKPOINTS)
 
 
 class Place(msgspec.Struct, frozen=True):
     """What a key says: whose object it is and, for a result, the lease of the attempt that stored it."""
 
-    kind: Literal["audio", "results"]
+    kind: Literal["audio", "results", "checkpoints"]
     job_id: JobId
     lease: LeaseToken | None
 
 
-def audio_prefix(job_id: JobId) -> str:
-    """Everything that was submitted for the job."""
-    return f"{AUDIO}{job_id}/"
+def job_prefixes(job_id: JobId) -> tuple[str, ...]:
+    """Whatever was stored for the job lies under one of these, and nothing else does."""
+    return tuple(f"{prefix}{job_id}/" for prefix in PREFIXES)
 
 
 def source_key(job_id: JobId) -> str:
@@ -30,14 +31,19 @@ def source_key(job_id: JobId) -> str:
     return f"{AUDIO}{job_id}/source"
 
 
-def result_prefix(job_id: JobId) -> str:
-    """Everything that any attempt stored for the job."""
-    return f"{RESULTS}{job_id}/"
-
-
 def transcript_key(job_id: JobId, lease: LeaseToken) -> str:
     """One attempt's transcript; the guarded finish decides which attempt's is the job's."""
     return f"{RESULTS}{job_id}/{lease}/transcript.json"
+
+
+def checkpoint_prefix(job_id: JobId) -> str:
+    """What the job's attempts have done so far, for the next one to go on from."""
+    return f"{CHECKPOINTS}{job_id}/"
+
+
+def checkpoint_key(job_id: JobId, stage: str) -> str:
+    """What one stage came to. Attempts share it: whoever reads it checks that it is what it would have come to itself."""
+    return f"{CHECKPOINTS}{job_id}/{stage}.json"
 
 
 def parse_key(key: str) -> Place | None:
@@ -46,6 +52,8 @@ def parse_key(key: str) -> Place | None:
         match key.split("/"):
             case ["audio", job_id, _]:
                 return Place("audio", JobId(UUID(job_id)), None)
+            case ["checkpoints", job_id, _]:
+                return Place("checkpoints", JobId(UUID(job_id)), None)
             case ["results", job_id, lease, _]:
                 return Place("results", JobId(UUID(job_id)), LeaseToken(UUID(lease)))
             case _:

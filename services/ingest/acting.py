@@ -16,7 +16,7 @@ from common.jobs import store
 from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.storage import Storage
-from common.storage_keys import result_prefix
+from common.storage_keys import job_prefixes
 from services.ingest.auth import caller
 from services.ingest.places import Places
 from services.ingest.problems import Problem
@@ -63,13 +63,12 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
 
     @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
     async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
-        """Cancel the job if need be, then delete its recording, its results and itself."""
+        """Cancel the job if need be, then delete all that is stored for it and itself."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection:
             job = await store.cancel(connection, JobId(job_id), tenant)
         job = job or await find(JobId(job_id), tenant)
-        await storage.delete([job.source_key])
-        await storage.delete_prefix(result_prefix(job.id))
+        await storage.delete_prefixes(job_prefixes(job.id))
         async with pool.acquire() as connection:
             await store.delete(connection, job.id, tenant)
         return Response(None, status_code=204)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from common.jobs import store
 from common.jobs.job import Job
 from common.storage import Storage
-from common.storage_keys import audio_prefix, result_prefix
+from common.storage_keys import job_prefixes
 from services.janitor.duty import Counts, Sweep
 from services.janitor.tolerance import attempt_each
 
@@ -38,5 +38,4 @@ class Expire:
         return Counts(len(jobs), swept=sum(job is not None for job in expired), failed=len(jobs) - len(emptied))
 
     async def _delete_bytes(self, job: Job) -> None:
-        await self._storage.delete_prefix(result_prefix(job.id))
-        await self._storage.delete_prefix(audio_prefix(job.id))
+        await self._storage.delete_prefixes(job_prefixes(job.id))

@@ -1,4 +1,4 @@
-"""Objects that no job owns: recordings whose row was never written, results of attempts that lost, anything left under an expired job.
+"""Objects that no job owns: recordings without a row, results of attempts that lost, checkpoints of jobs that are done, what expiry left.
 
 The page is listed before its owners are read, and young objects are passed over: so a row written a moment after its object is always seen.
 Keys that are not ours are left alone.
@@ -64,4 +64,6 @@ def why_orphaned(place: Place, owners: Mapping[JobId, Owner]) -> str | None:
         return "job expired"
     if place.lease is not None and place.lease not in owner.leases:
         return "attempt lost"
+    if place.kind == "checkpoints" and owner.status is Status.COMPLETED:
+        return "job completed"
     return None

@@ -66,10 +66,11 @@ async def test_what_a_finished_job_forbids(client: httpx.AsyncClient, sample: by
 
 
 async def test_delete(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage, database: asyncpg.Connection) -> None:
-    """Deleting takes recording, results and row away, whether the job was queued or completed."""
+    """Deleting takes recording, results, checkpoints and row away, whether the job was queued or completed."""
     done, queued = await submit(client, sample), await submit(client, sample)
     await finish(database_url, store, done["id"])
     for job in (done, queued):
+        await store.put(f"checkpoints/{job['id']}/align.json", b"{}", content_type="application/json")
         assert (await client.delete(f"{JOBS}/{job['id']}")).status_code == 204
         assert (await client.get(f"{JOBS}/{job['id']}")).status_code == 404
         assert (await client.delete(f"{JOBS}/{job['id']}")).json()["code"] == "job_not_found"

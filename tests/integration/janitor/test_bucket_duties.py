@@ -8,7 +8,7 @@ from common.database import Pool
 from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.storage import Storage
-from common.storage_keys import source_key, transcript_key
+from common.storage_keys import checkpoint_key, source_key, transcript_key
 from common.upload import PART_BYTES
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.orphans import Orphans
@@ -93,7 +93,7 @@ async def test_uploads_that_nobody_ended_are_aborted(storage: Storage, sweeper: 
 
 
 async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
-    """Recordings and results without a job, results of attempts that lost, anything of an expired job; nothing else."""
+    """What has no job, results of attempts that lost, checkpoints of jobs that are done, anything of an expired job; nothing else."""
     async with pool.acquire() as connection:
         done = await finished_with_bytes(connection, storage)
         expired = await finished_with_bytes(connection, storage, retention=LOST)
@@ -103,6 +103,7 @@ async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage
         waiting = await queued(connection)
     loser, stranger = LeaseToken(ids.new()), JobId(ids.new())
     owned = {source_key(running.id), transcript_key(running.id, lease(running.lease_token)), source_key(waiting.id)}
+    owned |= {checkpoint_key(running.id, "transcribe"), checkpoint_key(waiting.id, "transcribe")}
     foreign = {"audio/readme.txt", f"results/{done.id}/notes.txt", "backups/x"}
     orphaned = {
         source_key(stranger),
@@ -110,6 +111,8 @@ async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage
         transcript_key(done.id, loser),
         transcript_key(running.id, loser),
         transcript_key(waiting.id, loser),
+        checkpoint_key(done.id, "align"),
+        checkpoint_key(stranger, "align"),
     }
     left_by_expiry = {key for key in await keys(storage) if str(expired.id) in key}
     owned |= {key for key in await keys(storage) if str(done.id) in key}
@@ -117,9 +120,9 @@ async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage
     before = await keys(storage)
     duty = Orphans(storage, ANY_AGE)
 
-    assert (await sweep(sweeper, duty, dry_run=True)).swept == len(orphaned | left_by_expiry) == 7
+    assert (await sweep(sweeper, duty, dry_run=True)).swept == len(orphaned | left_by_expiry) == 9
     assert await keys(storage) == before
-    assert (await sweep(sweeper, duty)).swept == 7
+    assert (await sweep(sweeper, duty)).swept == 9
 
     assert await keys(storage) == owned | foreign
     assert (await sweep(sweeper, duty)).swept == 0

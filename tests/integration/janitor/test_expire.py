@@ -10,7 +10,7 @@ from common.errors import TransientError
 from common.jobs import store
 from common.jobs.job import Job, Status
 from common.storage import Storage
-from common.storage_keys import result_prefix, source_key
+from common.storage_keys import RESULTS, checkpoint_key, source_key
 from services.janitor.duties.expire import Expire
 from services.janitor.duty import Sweep
 from services.janitor.sweeper import Report, Sweeper
@@ -43,10 +43,11 @@ class Reluctant(Storage):
 
 
 async def test_a_due_job_loses_its_bytes_and_leaves_a_tombstone(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
-    """Recording, result and what losing attempts left are gone, the row says so, and `job.expired` is announced; a job not due is whole."""
+    """All its bytes are gone, also those of losing attempts, the row says so, and `job.expired` is announced; a job not due is whole."""
     async with pool.acquire() as connection:
         due = await finished_with_bytes(connection, storage, retention=PAST)
-        await storage.put(f"{result_prefix(due.id)}{due.id}/transcript.json", b"{}", content_type="application/json")
+        for left in (f"{RESULTS}{due.id}/{due.id}/transcript.json", checkpoint_key(due.id, "align")):
+            await storage.put(left, b"{}", content_type="application/json")
         before = await keys(storage)
         kept = await finished_with_bytes(connection, storage)
         await forget_events(connection)
@@ -95,7 +96,7 @@ async def test_one_job_that_cannot_be_emptied_holds_up_no_other(pool: Pool, stor
     async with pool.acquire() as connection:
         stuck, *others = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(4)]
 
-        report = await sweep(sweeper, Reluctant(storage, result_prefix(stuck.id)))
+        report = await sweep(sweeper, Reluctant(storage, f"{RESULTS}{stuck.id}/"))
 
         assert (report.scanned, report.swept, report.failed) == (4, 3, 1)
         assert await reread(connection, stuck) == stuck

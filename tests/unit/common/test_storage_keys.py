@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from common.ids import JobId, LeaseToken
-from common.storage_keys import Place, audio_prefix, parse_key, result_prefix, source_key, transcript_key
+from common.storage_keys import Place, checkpoint_key, checkpoint_prefix, job_prefixes, parse_key, source_key, transcript_key
 
 JOB = JobId(UUID("01a1fd10-175b-75f9-ad23-37f8b6f95c44"))
 LEASE = LeaseToken(UUID("01a1fd10-175b-75f9-ad23-37f91fc3b378"))
@@ -15,14 +15,16 @@ def test_a_key_that_we_make_is_understood() -> None:
     """Parsing undoes making."""
     assert parse_key(source_key(JOB)) == Place("audio", JOB, None)
     assert parse_key(transcript_key(JOB, LEASE)) == Place("results", JOB, LEASE)
+    assert parse_key(checkpoint_key(JOB, "align")) == Place("checkpoints", JOB, None)
 
 
 def test_everything_of_a_job_is_under_its_prefixes() -> None:
-    """So that deleting the two prefixes deletes the job's bytes, and no other job's."""
-    assert source_key(JOB).startswith(audio_prefix(JOB))
-    assert transcript_key(JOB, LEASE).startswith(result_prefix(JOB))
-    assert audio_prefix(JOB).endswith("/")
-    assert result_prefix(JOB).endswith("/")
+    """So that deleting the prefixes deletes the job's bytes, and no other job's."""
+    prefixes = job_prefixes(JOB)
+    keys = (source_key(JOB), transcript_key(JOB, LEASE), checkpoint_key(JOB, "align"))
+    assert all(key.startswith(prefixes) for key in keys)
+    assert all(prefix.endswith(f"/{JOB}/") for prefix in prefixes)
+    assert checkpoint_prefix(JOB) in prefixes
 
 
 @pytest.mark.parametrize(

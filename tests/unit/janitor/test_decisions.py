@@ -72,8 +72,13 @@ def test_a_recording_without_a_job_is_the_orphans_duty() -> None:
         (Place("results", JOB, LOSER), Status.COMPLETED, "attempt lost"),
         (Place("results", JOB, LEASE), Status.EXPIRED, "job expired"),
         (Place("results", OTHER, LEASE), Status.COMPLETED, "no job"),
+        (Place("checkpoints", JOB, None), Status.PROCESSING, None),
+        (Place("checkpoints", JOB, None), Status.FAILED, None),  # may be tried again
+        (Place("checkpoints", JOB, None), Status.COMPLETED, "job completed"),
+        (Place("checkpoints", JOB, None), Status.EXPIRED, "job expired"),
+        (Place("checkpoints", OTHER, None), Status.QUEUED, "no job"),
     ],
 )
 def test_an_object_is_an_orphan_when_no_job_says_it_is_its_own(place: Place, status: Status, reason: str | None) -> None:
-    """The running attempt's and the winner's results are owned, and the recording of any job that has not expired."""
+    """The running attempt's and the winner's results are owned, recordings until their job expires, checkpoints until it is completed."""
     assert why_orphaned(place, {JOB: owner(status)}) == reason
