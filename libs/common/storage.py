@@ -138,10 +138,9 @@ class Storage:
         await self.delete(keys)
         return len(keys)
 
-    async def delete_prefixes(self, prefixes: Iterable[str]) -> None:
-        """Delete everything under each of `prefixes`."""
-        for prefix in prefixes:
-            await self.delete_prefix(prefix)
+    async def delete_prefixes(self, prefixes: Iterable[str]) -> int:
+        """The same for each of `prefixes`."""
+        return sum([await self.delete_prefix(prefix) for prefix in prefixes])
 
     async def objects(self, prefix: str = "") -> AsyncIterator[Object]:
         """Every object under `prefix`, in key order."""

@@ -1,6 +1,6 @@
 """Where things lie in the bucket. Keys hold only ids: no name that a user chose ever reaches one."""
 
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -10,13 +10,18 @@ from common.ids import JobId, LeaseToken
 AUDIO = "audio/"
 RESULTS = "results/"
 CHECKPOINTS = "checkpoints/"
-PREFIXES = (AUDIO, RESULTS, CHECKPOINTS)
+ARCHIVES = "archives/"
+PREFIXES = (AUDIO, RESULTS, CHECKPOINTS, ARCHIVES)
+
+Kind = Literal["audio", "results", "checkpoints", "archives"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What the prefixes hold, in the same order."""
 
 
 class Place(msgspec.Struct, frozen=True):
     """What a key says: whose object it is and, for a result, the lease of the attempt that stored it."""
 
-    kind: Literal["audio", "results", "checkpoints"]
+    kind: Kind
     job_id: JobId
     lease: LeaseToken | None
 
@@ -46,6 +51,11 @@ def checkpoint_key(job_id: JobId, stage: str) -> str:
     return f"{CHECKPOINTS}{job_id}/{stage}.json"
 
 
+def archive_key(job_id: JobId, variant: str) -> str:
+    """The zip of the recording cut in one way; `variant` is a name of our own."""
+    return f"{ARCHIVES}{job_id}/{variant}.zip"
+
+
 def parse_key(key: str) -> Place | None:
     """The meaning of a key; None when it is not one of ours."""
     try:
@@ -54,6 +64,8 @@ def parse_key(key: str) -> Place | None:
                 return Place("audio", JobId(UUID(job_id)), None)
             case ["checkpoints", job_id, _]:
                 return Place("checkpoints", JobId(UUID(job_id)), None)
+            case ["archives", job_id, _]:
+                return Place("archives", JobId(UUID(job_id)), None)
             case ["results", job_id, lease, _]:
                 return Place("results", JobId(UUID(job_id)), LeaseToken(UUID(lease)))
             case _:

@@ -18,6 +18,7 @@ from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import job_prefixes
 from services.ingest.auth import caller
+from services.ingest.existing import find_job
 from services.ingest.places import Places
 from services.ingest.problems import Problem
 from services.ingest.refusals import CONFLICT, MISSING, REFUSALS
@@ -29,20 +30,13 @@ _RETRYABLE = (Status.FAILED, Status.CANCELLED)
 def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHandler]:
     """`/api/v1/jobs/{id}/cancel`, `/retry`, and DELETE."""
 
-    async def find(job_id: JobId, tenant: str) -> Job:
-        async with pool.acquire() as connection:
-            job = await store.get(connection, job_id, tenant)
-        if job is None:
-            raise Problem(404, "job_not_found", f"There is no job {job_id}.")
-        return job
-
     @post("/{job_id:uuid}/cancel", status_code=200, summary="Cancel a job", responses=REFUSALS | MISSING | CONFLICT)
     async def cancel(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
         """Stop a job that is not finished; a worker that has it lets go within two seconds."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection:
             job = await store.cancel(connection, JobId(job_id), tenant)
-        job = job or await find(JobId(job_id), tenant)
+        job = job or await find_job(pool, job_id, tenant)
         if job.status is not Status.CANCELLED:
             raise _forbidden("cancelled", job, _CANCELLABLE)
         return public(job)
@@ -51,7 +45,7 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
     async def retry(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
         """Queue a failed or cancelled job again, with exactly the options it was submitted with."""
         tenant = caller(request, "write").tenant
-        job = await find(JobId(job_id), tenant)
+        job = await find_job(pool, job_id, tenant)
         if job.status in _RETRYABLE:
             if not await storage.exists(job.source_key):
                 raise Problem(409, "audio_gone", "The recording has been deleted; submit it again.")
@@ -67,7 +61,7 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection:
             job = await store.cancel(connection, JobId(job_id), tenant)
-        job = job or await find(JobId(job_id), tenant)
+        job = job or await find_job(pool, job_id, tenant)
         await storage.delete_prefixes(job_prefixes(job.id))
         async with pool.acquire() as connection:
             await store.delete(connection, job.id, tenant)

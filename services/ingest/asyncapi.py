@@ -53,7 +53,8 @@ _HEADERS: dict[str, Any] = {
 @cache
 def document() -> dict[str, Any]:
     """The whole document, as JSON has it."""
-    _, schemas = msgspec.json.schema_components([JobDocument, Change], ref_template="#/components/schemas/{name}")
+    _, described = msgspec.json.schema_components([JobDocument, Change], ref_template="#/components/schemas/{name}")
+    schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))  # a default may be a tuple, which JSON does not have
     return {
         "asyncapi": "3.0.0",
         "id": "urn:verbatim",

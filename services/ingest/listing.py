@@ -1,14 +1,12 @@
 """`GET /api/v1/jobs`: the query of a page, and the page."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Operation, Parameter, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec import Operation
 
 from common.database import Pool
 from common.jobs import listing
@@ -19,10 +17,6 @@ from services.ingest import query
 from services.ingest.auth import caller
 from services.ingest.places import Places
 from services.ingest.refusals import REFUSALS, refusals
-
-_METADATA = "metadata."
-_MAX_METADATA = 10
-_Time = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its zone; exclusive")]
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -36,8 +30,8 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What a query may hold besides `metadata.<key>`."""
 
     status: Status | None = None
-    created_after: _Time | None = None
-    created_before: _Time | None = None
+    created_after: query.Moment | None = None
+    created_before: query.Moment | None = None
     cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Jobs in a page")] = 50
 
@@ -47,14 +41,7 @@ class ListOperation(Operation):
     """The handler reads the query itself, as the names of some parameters are the client's; this says what may be there."""
 
     def __post_init__(self) -> None:
-        metadata = Parameter(
-            name="metadata.{key}",
-            param_in="query",
-            required=False,
-            description=f"Jobs that were submitted with this value under the key; up to {_MAX_METADATA} keys, all of which must match",
-            schema=Schema(type=OpenAPIType.STRING),
-        )
-        self.parameters = [*(self.parameters or []), *query.parameters(PageQuery), metadata]
+        self.parameters = [*(self.parameters or []), *query.parameters(PageQuery), query.METADATA]
 
 
 def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
@@ -64,10 +51,7 @@ def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
     async def list_jobs(request: Request[Any, Any, Any]) -> JobPage:
         """Jobs of the caller's tenant, newest first, a page at a time."""
         tenant = caller(request, "read").tenant
-        found = query.values(request)
-        metadata = {name.removeprefix(_METADATA): found.pop(name) for name in list(found) if name.startswith(_METADATA)}
-        if len(metadata) > _MAX_METADATA:
-            raise query.invalid("metadata", f"there are more than {_MAX_METADATA} keys")
+        found, metadata = query.with_metadata(query.values(request))
         asked = query.parse(found, PageQuery, others=["metadata.<key>"])
         filters = Filters(
             status=asked.status,

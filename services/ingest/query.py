@@ -4,15 +4,29 @@ What is wrong with a parameter is a 422 `invalid_option` whose `field` is its na
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.openapi.spec import Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
 
 from services.ingest.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
+Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its zone; exclusive")]
+
+_METADATA = "metadata."
+_MAX_METADATA = 10
+METADATA = Parameter(
+    name="metadata.{key}",
+    param_in="query",
+    required=False,
+    description=f"Jobs that were submitted with this value under the key; up to {_MAX_METADATA} keys, all of which must match",
+    schema=Schema(type=OpenAPIType.STRING),
+)
+"""How the parameters whose names are the client's appear in the OpenAPI document."""
 
 _SCHEMA_NAMES = {"minLength": "min_length", "maxLength": "max_length"}
 
@@ -25,6 +39,14 @@ def values(request: Request[Any, Any, Any]) -> dict[str, str]:
             raise invalid(name, "it is there twice")
         found[name] = value
     return found
+
+
+def with_metadata(found: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The parameters with names of ours, and those of `metadata.<key>` by their keys. Raises `Problem`."""
+    metadata = {name.removeprefix(_METADATA): value for name, value in found.items() if name.startswith(_METADATA)}
+    if len(metadata) > _MAX_METADATA:
+        raise invalid("metadata", f"there are more than {_MAX_METADATA} keys")
+    return {name: value for name, value in found.items() if not name.startswith(_METADATA)}, metadata
 
 
 def parse(found: Mapping[str, str], kind: type[T], *, others: Iterable[str] = ()) -> T:

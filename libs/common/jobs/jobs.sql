@@ -141,6 +141,12 @@ delete from jobs
 where id = $1 and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
 returning *;
 
+-- name: delete_jobs
+-- completed | failed | cancelled | expired -> (gone): the same for many, those of them that still have the status for which they were chosen.
+delete from jobs
+where id = any($1::uuid[]) and tenant = $2 and status = $3::job_status and status in ('completed', 'failed', 'cancelled', 'expired')
+returning *;
+
 -- name: rescue_jobs
 -- processing -> queued or failed: the worker stopped renewing its lease. The job keeps its place in the queue: with a backlog it would
 -- otherwise wait behind all of it.

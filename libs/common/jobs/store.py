@@ -140,6 +140,15 @@ async def delete(connection: Connection, job_id: JobId, tenant: str) -> Job | No
         return await _change(connection, "job.deleted", "delete_job", job_id, tenant)
 
 
+async def delete_many(connection: Connection, job_ids: Iterable[JobId], tenant: str, status: Status) -> list[Job]:
+    """The same for many, as far as they still have that final `status`. Call only when their bytes are gone."""
+    async with connection.transaction():
+        jobs = [from_row(row) for row in await connection.fetch(SQL["delete_jobs"], list(job_ids), tenant, status)]
+        for job in jobs:
+            await _announce(connection, "job.deleted", job)
+    return jobs
+
+
 async def rescue(connection: Connection, *, limit: int) -> list[Job]:
     """processing -> queued (or failed, when attempts are used up) for jobs whose lease ran out."""
     lost = Failure("worker_lost", "The worker stopped responding while it had this job.", retryable=True)

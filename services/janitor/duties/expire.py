@@ -10,8 +10,8 @@ from common.jobs import store
 from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import job_prefixes
+from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Sweep
-from services.janitor.tolerance import attempt_each
 
 _BATCH = 100
 _AT_ONCE = 8

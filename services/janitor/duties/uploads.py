@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from common.storage import StaleUpload, Storage
 from common.storage_keys import PREFIXES
+from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Sweep
 from services.janitor.paging import pages
-from services.janitor.tolerance import attempt_each
 
 _PAGE = 100
 _AT_ONCE = 4

@@ -11,8 +11,10 @@ from common.ids import LeaseToken
 from common.jobs import store as jobs
 from common.jobs.job import Failure
 from common.storage import Storage
+from services.ingest.auth import create_key
 from tests.integration.ingest.conftest import left_behind
 from tests.integration.ingest.test_jobs import JOBS, finish, submit
+from tests.running import Services
 
 
 async def test_cancel(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:
@@ -76,3 +78,56 @@ async def test_delete(client: httpx.AsyncClient, sample: bytes, database_url: st
         assert (await client.delete(f"{JOBS}/{job['id']}")).json()["code"] == "job_not_found"
     left = await left_behind(store, database)
     assert (left.jobs, left.objects) == (0, 0)
+
+
+async def test_clear(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage, database: asyncpg.Connection) -> None:
+    """Jobs of the statuses named go, with their objects; others stay; those that are not over are cancelled first; all of it is counted."""
+    done, queued, marked = await submit(client, sample), await submit(client, sample), await submit(client, sample, metadata='{"k": "v"}')
+    await finish(database_url, store, done["id"])
+    nothing = {"deleted": 0, "cancelled": 0, "objects": 0, "failed": 0, "more": False}
+    assert (await client.delete(JOBS, params={"status": "failed,cancelled"})).json() == nothing
+    assert (await client.delete(JOBS, params={"status": "queued", "created_after": "2999-01-01T00:00:00Z"})).json() == nothing
+    answer = await client.delete(JOBS, params={"status": "completed"})
+    assert (answer.status_code, answer.json()) == (200, nothing | {"deleted": 1, "objects": 2})
+    answer = await client.delete(JOBS, params={"status": "queued", "metadata.k": "v"})
+    assert answer.json() == nothing | {"deleted": 1, "cancelled": 1, "objects": 1}
+    assert [job["id"] for job in (await client.get(JOBS)).json()["jobs"]] == [queued["id"]]
+    assert (await client.get(f"{JOBS}/{marked['id']}")).status_code == 404
+    left = await left_behind(store, database)
+    assert (left.jobs, left.objects) == (1, 1)
+
+
+async def test_clear_so_many_a_call(client: httpx.AsyncClient, sample: bytes) -> None:
+    """A call takes no more than its limit, and says whether others match."""
+    for _ in range(3):
+        await submit(client, sample)
+    answers = [(await client.delete(JOBS, params={"status": "queued,completed", "limit": "2"})).json() for _ in range(3)]
+    assert [(answer["deleted"], answer["more"]) for answer in answers] == [(2, True), (1, False), (0, False)]
+
+
+async def test_clear_says_what_it_needs(client: httpx.AsyncClient) -> None:
+    """Without a status, with one that there is not, or with a parameter that it does not know, nothing goes."""
+    asked: dict[str, dict[str, str]] = {
+        "status": {},
+        "limit": {"status": "failed", "limit": "0"},
+        "cursor": {"status": "failed", "cursor": "x"},
+    }
+    for field, params in asked.items():
+        answer = await client.delete(JOBS, params=params)
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_option", field)
+    assert "gone" in (await client.delete(JOBS, params={"status": "gone"})).json()["detail"]
+
+
+async def test_clear_keeps_to_the_tenant(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
+    """Another tenant's jobs are not touched, and a key that may only read clears nothing."""
+    ingest = await service("ingest", AUTH="on")
+    mine, other = [await create_key(database, tenant=tenant, name="", scopes=("read", "write")) for tenant in ("a", "b")]
+    reader = await create_key(database, tenant="a", name="", scopes=("read",))
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        headers = {"Authorization": f"Bearer {mine}"}
+        await client.post(JOBS, files={"file": ("talk.wav", sample)}, headers=headers)
+        for key, deleted in ((other, 0), (mine, 1)):
+            answer = await client.delete(JOBS, params={"status": "queued"}, headers={"Authorization": f"Bearer {key}"})
+            assert answer.json()["deleted"] == deleted
+        refused = await client.delete(JOBS, params={"status": "queued"}, headers={"Authorization": f"Bearer {reader}"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")

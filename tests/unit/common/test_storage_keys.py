@@ -5,7 +5,18 @@ from uuid import UUID
 import pytest
 
 from common.ids import JobId, LeaseToken
-from common.storage_keys import Place, checkpoint_key, checkpoint_prefix, job_prefixes, parse_key, source_key, transcript_key
+from common.storage_keys import (
+    KINDS,
+    PREFIXES,
+    Place,
+    archive_key,
+    checkpoint_key,
+    checkpoint_prefix,
+    job_prefixes,
+    parse_key,
+    source_key,
+    transcript_key,
+)
 
 JOB = JobId(UUID("01a1fd10-175b-75f9-ad23-37f8b6f95c44"))
 LEASE = LeaseToken(UUID("01a1fd10-175b-75f9-ad23-37f91fc3b378"))
@@ -16,13 +27,15 @@ def test_a_key_that_we_make_is_understood() -> None:
     assert parse_key(source_key(JOB)) == Place("audio", JOB, None)
     assert parse_key(transcript_key(JOB, LEASE)) == Place("results", JOB, LEASE)
     assert parse_key(checkpoint_key(JOB, "align")) == Place("checkpoints", JOB, None)
+    assert parse_key(archive_key(JOB, "segment-mp3")) == Place("archives", JOB, None)
 
 
 def test_everything_of_a_job_is_under_its_prefixes() -> None:
     """So that deleting the prefixes deletes the job's bytes, and no other job's."""
     prefixes = job_prefixes(JOB)
-    keys = (source_key(JOB), transcript_key(JOB, LEASE), checkpoint_key(JOB, "align"))
+    keys = (source_key(JOB), transcript_key(JOB, LEASE), checkpoint_key(JOB, "align"), archive_key(JOB, "segment-mp3"))
     assert all(key.startswith(prefixes) for key in keys)
+    assert tuple(f"{kind}/" for kind in KINDS) == PREFIXES
     assert all(prefix.endswith(f"/{JOB}/") for prefix in prefixes)
     assert checkpoint_prefix(JOB) in prefixes
 

@@ -8,11 +8,11 @@ import pytest
 
 from common.errors import PermanentError, TransientError
 from common.settings import SettingsError, load
+from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Duty, Sweep
 from services.janitor.paging import pages
 from services.janitor.schedule import every
 from services.janitor.settings import Settings
-from services.janitor.tolerance import attempt_each
 
 AWAY = TransientError("storage_unavailable", "The store is away.")
 REQUIRED = {"DATABASE_URL": "x", "AMQP_URL": "x", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}

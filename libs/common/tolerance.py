@@ -31,5 +31,5 @@ async def attempt_each(things: Sequence[T], action: Callable[[T], Awaitable[None
     if errors and len(errors) == len(things):
         raise errors[0]
     for error in errors:
-        log.warning("left for the next sweep", code=error.code, error=error.message)
+        log.warning("left for another time", code=error.code, error=error.message)
     return [thing for thing, task in zip(things, tasks, strict=True) if task.result() is None]

@@ -1,0 +1,145 @@
+"""`DELETE /api/v1/jobs`: many jobs at once, chosen as for a list, counted, and so many a call that an answer comes in time.
+
+Statuses must be named, so that nothing goes by an oversight. Jobs that are not over are cancelled first; one that was over before it could
+be is left alone. Bytes go before rows: a job whose bytes cannot be deleted stays, is counted as failed, and can be chosen again.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, delete
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
+
+from common.database import Pool
+from common.jobs import listing, store
+from common.jobs.job import Job, Status
+from common.jobs.listing import Filters, Place
+from common.storage import Storage
+from common.storage_keys import job_prefixes
+from common.tolerance import attempt_each
+from services.ingest import query
+from services.ingest.auth import caller
+from services.ingest.refusals import REFUSALS, refusals
+
+_PAGE = 100
+_AT_ONCE = 8
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that were deleted, those among them that were cancelled for it, their objects, and jobs whose bytes could not be deleted.
+
+    `more`: as many as one call takes were dealt with, and others match; call again.
+    """
+
+    deleted: int = 0
+    cancelled: int = 0
+    objects: int = 0
+    failed: int = 0
+    more: bool = False
+
+    def __add__(self, other: "Cleared") -> "Cleared":
+        return Cleared(
+            deleted=self.deleted + other.deleted,
+            cancelled=self.cancelled + other.cancelled,
+            objects=self.objects + other.objects,
+            failed=self.failed + other.failed,
+            more=self.more or other.more,
+        )
+
+
+class ClearQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query may hold besides `metadata.<key>`."""
+
+    status: Annotated[
+        str,
+        msgspec.Meta(
+            description="Required: one or more, by comma. Jobs that are queued or processing are cancelled and then deleted",
+            examples=["completed,failed"],
+        ),
+    ] = ""
+    created_after: query.Moment | None = None
+    created_before: query.Moment | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="Jobs that one call deals with at the most")] = 1_000
+
+
+@dataclass
+class ClearOperation(Operation):
+    """The handler reads the query itself, as for the list."""
+
+    def __post_init__(self) -> None:
+        status, *others = query.parameters(ClearQuery)
+        status.required = True
+        self.parameters = [*(self.parameters or []), status, *others, query.METADATA]
+
+
+def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
+    """Deleting under `/api/v1/jobs`."""
+
+    @delete(
+        "/",
+        status_code=200,
+        summary="Delete many jobs",
+        operation_class=ClearOperation,
+        responses=REFUSALS | refusals({422: "A parameter is invalid, or no status is named"}),
+    )
+    async def clear(request: Request[Any, Any, Any]) -> Cleared:
+        """Delete the caller's jobs that have one of the statuses and match the filters, with recordings, transcripts and archives."""
+        tenant = caller(request, "write").tenant
+        found, metadata = query.with_metadata(query.values(request))
+        asked = query.parse(found, ClearQuery, others=["metadata.<key>"])
+        total = Cleared()
+        for status in _statuses(asked.status):
+            filters = Filters(status=status, created_after=asked.created_after, created_before=asked.created_before, metadata=metadata)
+            room = asked.limit - total.deleted - total.failed
+            async with aclosing(_pages(pool, tenant, filters, room)) as pages:
+                async for page, more in pages:
+                    total += await _delete(pool, storage, tenant, status, page)
+                    total += Cleared(more=more)
+        return total
+
+    return [clear]
+
+
+def _statuses(text: str) -> list[Status]:
+    """Those that are not over first: what becomes of them then is not met again as another status."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise query.invalid("status", f"name at least one of {', '.join(Status)}")
+    return sorted({query.convert("status", name, Status) for name in names}, key=lambda status: (status.final, status))
+
+
+async def _pages(pool: Pool, tenant: str, filters: Filters, room: int) -> AsyncGenerator[tuple[list[Job], bool], None]:
+    """Matching jobs, at most `room` of them, a page at a time; each page with whether the room is used up and others match."""
+    after: Place | None = None
+    while True:
+        size = min(_PAGE, room)
+        async with pool.acquire() as connection:
+            jobs = await listing.page(connection, tenant, filters, after=after, limit=size + 1)
+        room -= size
+        page, left = jobs[:size], len(jobs) > size
+        yield page, left and room == 0
+        if not left or room == 0:
+            return
+        after = Place.of(page[-1])
+
+
+async def _delete(pool: Pool, storage: Storage, tenant: str, status: Status, jobs: list[Job]) -> Cleared:
+    objects = 0
+    cancelled: list[Job] = []
+    if not status.final:
+        async with pool.acquire() as connection:
+            cancelled = [done for job in jobs if (done := await store.cancel(connection, job.id, tenant)) is not None]
+        jobs, status = cancelled, Status.CANCELLED
+
+    async def empty(job: Job) -> None:
+        nonlocal objects
+        objects += await storage.delete_prefixes(job_prefixes(job.id))
+
+    emptied = await attempt_each(jobs, empty, at_once=_AT_ONCE)
+    async with pool.acquire() as connection:
+        deleted = await store.delete_many(connection, [job.id for job in emptied], tenant, status)
+    return Cleared(deleted=len(deleted), cancelled=len(cancelled), objects=objects, failed=len(jobs) - len(emptied))
