@@ -30,6 +30,10 @@ _KINDS: dict[Kind, SpanKind] = {
 }
 
 
+_TRACER = trace.get_tracer("verbatim")
+"""A stand-in until `provider` has installed the process's own; asking anew for each span would cost more than the span."""
+
+
 @contextmanager
 def provider(service: str, otlp_endpoint: str | None) -> Iterator[None]:
     """Install the process's tracer for the time of the block; what is still buffered is exported at its end."""
@@ -47,7 +51,7 @@ def provider(service: str, otlp_endpoint: str | None) -> Iterator[None]:
 @contextmanager
 def span(name: str, *, kind: Kind = "internal", parent: str | None = None, link: str | None = None, **attributes: Any) -> Iterator[Span]:
     """A current span. `parent` and `link` are traceparents; without a parent it continues the current span, if any."""
-    with _tracer().start_as_current_span(
+    with _TRACER.start_as_current_span(
         name,
         context=None if parent is None else _context(parent),
         kind=_KINDS[kind],
@@ -59,7 +63,7 @@ def span(name: str, *, kind: Kind = "internal", parent: str | None = None, link:
 
 def record(name: str, *, start_ns: int, end_ns: int, **attributes: Any) -> None:
     """A finished span under the current one, for work that was timed elsewhere (Unix nanoseconds)."""
-    _tracer().start_span(name, start_time=start_ns, attributes=attributes).end(end_time=end_ns)
+    _TRACER.start_span(name, start_time=start_ns, attributes=attributes).end(end_time=end_ns)
 
 
 def failed(current: Span, code: str, message: str) -> None:
@@ -99,10 +103,6 @@ def describe_message(current: Span, event: Event) -> None:
             "verbatim.job_id": event.subject,
         }
     )
-
-
-def _tracer() -> trace.Tracer:
-    return trace.get_tracer("verbatim")
 
 
 def _context(traceparent: str) -> Context:

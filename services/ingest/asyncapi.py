@@ -74,7 +74,7 @@ def document() -> dict[str, Any]:
         "operations": {f"send-{_name(kind)}": _operation(kind) for kind in EVENTS} | {"send-change": _SEND_CHANGE},
         "components": {
             "messages": {_name(kind): _message(kind) for kind in EVENTS} | {"change": _CHANGE},
-            "schemas": schemas | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE},
+            "schemas": msgspec.json.decode(msgspec.json.encode(schemas)) | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
