@@ -14,6 +14,7 @@ from services.ingest import (
     deliveries,
     documentation,
     jobs,
+    lexicons,
     listing,
     operations,
     overview,
@@ -52,10 +53,11 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
         tags=["jobs"],
     )
     webhooks = Router("/api/v1/deliveries", route_handlers=deliveries.again(pool), tags=["webhooks"])
+    words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     return edge(
         Litestar(
-            route_handlers=[api, webhooks, queue, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
+            route_handlers=[api, words, webhooks, queue, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
             middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,

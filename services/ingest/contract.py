@@ -20,7 +20,6 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _HOOKS = ("job.completed", "job.failed", "job.cancelled")
 
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}, "example": 5}}
-_LOCATION = {"Location": {"description": "The job.", "schema": _TEXT, "example": f"/api/v1/jobs/{examples.JOB_ID}"}}
 _ETAG = {"ETag": {"description": "Send it back as If-None-Match: 304 when nothing has changed.", "schema": _TEXT, "example": '"b1946ac9"'}}
 _AUTHENTICATE = {"WWW-Authenticate": {"description": "How to say who you are.", "schema": _TEXT, "example": "Bearer"}}
 
@@ -43,6 +42,7 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     429: ("too_many_requests", "Too many requests; try again in 5 seconds.", {"limit": 600}),
     503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
 }
+_BAD_LEXICON = ("invalid_lexicon", "corrections[0].to: Expected `str`, got `null`", {"field": "corrections[0].to"})
 _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
     ("/api/v1/jobs", 409): ("idempotency_key_in_use", "A request with this Idempotency-Key is still being carried out.", {}),
     ("/api/v1/jobs/{job_id}/transcript", 409): (
@@ -55,10 +55,16 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         "A job that is completed cannot be retried; that is for jobs that are failed or cancelled.",
         {"job_status": "completed", "allowed": ["failed", "cancelled"]},
     ),
+    ("/api/v1/lexicons", 409): ("too_many_lexicons", "You have 100 lexicons, and no more can be kept; delete one.", {"limit": 100}),
+    ("/api/v1/lexicons", 422): _BAD_LEXICON,
+    ("/api/v1/lexicons/{lexicon_id}", 404): ("lexicon_not_found", f"There is no lexicon {examples.LEXICON_ID}.", {}),
+    ("/api/v1/lexicons/{lexicon_id}", 422): _BAD_LEXICON,
 }
 _HEADERS = {202: _RETRY_AFTER, 401: _AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
 _STRUCTS: dict[str, Any] = {
     "JobDocument": examples.EVENTS["job.created"],
+    "LexiconDocument": examples.LEXICON,
+    "LexiconList": examples.LEXICON_LIST,
     "JobPage": {"jobs": [examples.COMPLETED], "next_cursor": None},
 }
 _BY_FORMAT = {
@@ -113,10 +119,16 @@ def _describe(path: str, status: int, response: dict[str, Any], schemas: dict[st
         for kind, media in content.items():
             if not {"example", "examples"} & media.keys():
                 media["example"] = _EVENT_STREAM if kind == "text/event-stream" else _example(media.get("schema", {}), schemas)
-        if status == 202 and "{" not in path:
-            headers = _LOCATION | headers
+        if status in {201, 202} and "{" not in path:
+            headers = _location(path) | headers
     if headers:
         response["headers"] = headers
+
+
+def _location(path: str) -> dict[str, Any]:
+    """Where what was made is to be found."""
+    made = examples.LEXICON_ID if path.endswith("lexicons") else examples.JOB_ID
+    return {"Location": {"description": "What was made.", "schema": _TEXT, "example": f"{path}/{made}"}}
 
 
 def _refusal(path: str, status: int) -> dict[str, Any]:

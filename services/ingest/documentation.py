@@ -37,6 +37,11 @@ _FORM = Schema(
         "strict": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Fail rather than leave out a part that cannot be done"),
         "prompt": Schema(type=OpenAPIType.STRING, description="Text that shows style and spelling"),
         "hotwords": Schema(type=OpenAPIType.STRING, description="Words that are likely to occur"),
+        "lexicon_id": Schema(
+            type=OpenAPIType.STRING,
+            format=OpenAPIFormat.UUID,
+            description="A lexicon of yours: its corrections and hot words, as they are at submission",
+        ),
         "temperature": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=1, default=0),
         "beam_size": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=10, default=5),
         "align": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Time every word by alignment"),

@@ -78,6 +78,22 @@ CHANGE: dict[str, Any] = {
 }
 """What a watcher is told."""
 
+LEXICON_DRAFT: dict[str, Any] = {
+    "name": "Support desk",
+    "corrections": [
+        {"from": "cube control", "to": "kubectl", "match_case": False, "whole_word": True},
+        {"from": "Ms Mayer", "to": "Ms Meyer", "match_case": True, "whole_word": True},
+    ],
+    "hotwords": ["kubectl", "Meyer"],
+}
+LEXICON_ID = "019aa3f1-02b7-7e52-8d1c-94f6b07a3e15"
+_LEXICON_TIMES = {"created_at": _AT.format("00.120394"), "updated_at": _AT.format("00.120394")}
+_LEXICON_LINKS = {"links": {"self": f"/api/v1/lexicons/{LEXICON_ID}"}}
+LEXICON: dict[str, Any] = {"id": LEXICON_ID} | LEXICON_DRAFT | _LEXICON_TIMES | _LEXICON_LINKS
+LEXICON_LIST: dict[str, Any] = {
+    "lexicons": [{"id": LEXICON_ID, "name": "Support desk", "corrections": 2, "hotwords": 2} | _LEXICON_TIMES | _LEXICON_LINKS]
+}
+
 WEBHOOK_HEADERS = {
     "webhook-id": "019aa3f2-91d7-7b3c-a6a0-0c2f5d7e8b14",
     "webhook-timestamp": "1772443810",

@@ -8,7 +8,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from common.jobs.options import OptionError, Options, parse
 from services.ingest import recording
-from services.ingest.problems import Problem
+from services.ingest.problems import Problem, invalid_option
 from services.ingest.recording import OpenSink, Received
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def options_of(values: dict[str, Any]) -> Options:
     try:
         return parse(values)
     except OptionError as error:
-        raise Problem(422, "invalid_option", str(error), field=error.field) from None
+        raise invalid_option(error) from None
 
 
 async def _parts(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[tuple[MultipartSegment, AsyncIterator[bytes]], None]:

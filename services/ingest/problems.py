@@ -17,6 +17,7 @@ from litestar.types import Send
 from common import tracing
 from common.database import AWAY
 from common.errors import TransientError
+from common.jobs.options import OptionError
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,11 @@ def too_large(limit: int) -> Problem:
     return Problem(413, "too_large", f"The submission is larger than the limit of {limit} bytes.", limit=limit)
 
 
+def invalid_option(error: OptionError) -> Problem:
+    """422, by the option's name."""
+    return Problem(422, "invalid_option", str(error), field=error.field)
+
+
 def respond(problem: Problem) -> Response[dict[str, Any]]:
     """The answer to a problem."""
     return Response(_body(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
@@ -101,6 +107,11 @@ def on_problem(_request: Request[Any, Any, Any], error: Problem) -> Response[dic
     return respond(error)
 
 
+def on_option_error(_request: Request[Any, Any, Any], error: OptionError) -> Response[dict[str, Any]]:
+    """An option that only the database could tell to be wrong."""
+    return respond(invalid_option(error))
+
+
 def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """The framework's own: no such route, wrong method, a malformed parameter."""
     status = error.status_code
@@ -132,6 +143,7 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict
 
 HANDLERS: dict[Any, Any] = {
     Problem: on_problem,
+    OptionError: on_option_error,
     HTTPException: on_http_exception,
     TransientError: on_transient,
     Exception: on_error,

@@ -27,9 +27,12 @@ from common.jobs import store
 from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result
 from common.jobs.watch import Watch
+from common.lexicons import store as lexicons
+from common.lexicons.entries import Entries
 from common.storage import Storage
 from common.storage_keys import transcript_key
 from services.transcriber import protocol
+from services.transcriber.asked import asked
 from services.transcriber.child import Engine
 from services.transcriber.protocol import Done, Progress, Stage, StageDone
 from services.transcriber.settings import Settings
@@ -103,11 +106,21 @@ class Attempts:
         return done, key
 
     async def _transcribe(self, job: Job, source: Path, output: Path, progress: "_Progress") -> Done:
-        options = msgspec.convert(msgspec.to_builtins(job.options), protocol.Options)
+        options = await self._asked(job)
         request = protocol.Transcribe(f"{job.id}:{job.lease_token}", str(source), str(output), options)
         done, stages = await self._engine.transcribe(request, progress.update)
         _record(stages)
         return done
+
+    async def _asked(self, job: Job) -> protocol.Options:
+        """The engine's part of the job's options, with the job's copy of its lexicon."""
+        if job.options.lexicon_id is None:
+            return asked(job.options, Entries())
+        try:
+            async with self._pool.acquire() as connection:
+                return asked(job.options, await lexicons.of_job(connection, job.id))
+        except AWAY as error:
+            raise TransientError("database_unavailable", "The job's lexicon could not be read: the database was away.") from error
 
     async def _finish(self, job: Job, done: Done, key: str) -> None:
         result = Result(

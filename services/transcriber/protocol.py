@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from common.lexicons.entries import Correction
+
 Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "store"]
 
 
@@ -25,6 +27,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     strict: bool = False
     prompt: str | None = None
     hotwords: str | None = None
+    corrections: tuple[Correction, ...] = ()
     temperature: float = 0.0
     beam_size: int = 5
     align: bool = True

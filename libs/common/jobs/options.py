@@ -1,6 +1,7 @@
 """What a submitter may ask for. Frozen at submission: a retry runs with exactly these, whatever the defaults have become since."""
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -22,7 +23,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default.
 
     `vad_min_silence` is in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that tells them apart),
-    instead of leaving the part out and saying so in the transcript.
+    instead of leaving the part out and saying so in the transcript. What the lexicon held at submission is the job's own copy.
     """
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._/-]+$")] | None = None
@@ -36,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     strict: bool = False
     prompt: _Text | None = None
     hotwords: _Text | None = None
+    lexicon_id: UUID | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     beam_size: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
     align: bool = True

@@ -17,7 +17,8 @@ from common.ids import JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.duration import estimated_seconds
 from common.jobs.job import Failure, Job, Result, Source, Status, from_row
-from common.jobs.options import PRIORITIES, Options
+from common.jobs.options import PRIORITIES, OptionError, Options
+from common.lexicons import store as lexicons
 from common.storage_keys import parse_key
 
 SQL = Queries(Path(__file__).with_name("jobs.sql"))
@@ -50,7 +51,7 @@ async def create(
     max_attempts: int,
     trace: str | None,
 ) -> Job:
-    """(new) -> queued. Call only when the recording is in the bucket."""
+    """(new) -> queued. Call only when the recording is in the bucket. Raises `OptionError` for a lexicon that the tenant does not have."""
     async with connection.transaction():
         await connection.execute(SQL["lock_tail"], tenant)
         row = await connection.fetchrow(
@@ -67,6 +68,8 @@ async def create(
             source.duration is not None,
         )
         job = from_row(row)
+        if options.lexicon_id is not None and not await lexicons.freeze(connection, job_id, options.lexicon_id, tenant):
+            raise OptionError("lexicon_id", f"there is no lexicon {options.lexicon_id}")
         await _announce(connection, "job.created", job)
     return job
 

@@ -1,0 +1,212 @@
+"""`/api/v1/lexicons`: corrections and hot words that a tenant keeps, for jobs to name as their `lexicon_id`.
+
+A lexicon is replaced as a whole, so two who edit it never mix their halves. Jobs have copies: to change or delete one changes
+no job.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from common.database import Pool
+from common.lexicons import store
+from common.lexicons.entries import Correction, Draft
+from common.lexicons.store import MAX_LEXICONS, Lexicon, Summary
+from services.ingest import examples
+from services.ingest.auth import caller
+from services.ingest.conditional import Conditional
+from services.ingest.problems import Problem
+from services.ingest.refusals import REFUSALS, refusals
+
+_PATH = "/api/v1/lexicons"
+_BODY_BYTES = 2**20
+_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+
+_MISSING = refusals({404: "There is no such lexicon"})
+_WRONG = refusals({400: "The body is not JSON", 413: "Larger than a lexicon can be", 422: "A member is missing or invalid"})
+
+_BODY = RequestBody(
+    required=True,
+    content={
+        "application/json": OpenAPIMediaType(
+            schema=Schema(
+                type=OpenAPIType.OBJECT,
+                required=["name"],
+                properties={
+                    "name": Schema(type=OpenAPIType.STRING, min_length=1, max_length=100),
+                    "corrections": Schema(
+                        type=OpenAPIType.ARRAY,
+                        items=Reference(ref="#/components/schemas/Correction"),
+                        max_items=1_000,
+                        description="Applied to what was heard, the longest first; `from` and `to` are words, no patterns",
+                    ),
+                    "hotwords": Schema(
+                        type=OpenAPIType.ARRAY,
+                        items=Schema(type=OpenAPIType.STRING, min_length=1, max_length=100),
+                        max_items=200,
+                        description="Words that the recogniser should expect, after the job's own `hotwords`",
+                    ),
+                },
+                additional_properties=False,
+                examples=[examples.LEXICON_DRAFT],
+            )
+        )
+    },
+)
+
+
+class LexiconDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A lexicon, whole."""
+
+    id: str
+    name: str
+    corrections: list[Correction]
+    hotwords: list[str]
+    created_at: datetime
+    updated_at: datetime
+    links: dict[str, str]
+
+
+class LexiconSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A lexicon in a list: `corrections` and `hotwords` are how many there are."""
+
+    id: str
+    name: str
+    corrections: int
+    hotwords: int
+    created_at: datetime
+    updated_at: datetime
+    links: dict[str, str]
+
+
+class LexiconList(msgspec.Struct, frozen=True):
+    """All that there are, oldest first."""
+
+    lexicons: list[LexiconSummary]
+
+
+@dataclass
+class WriteOperation(Operation):
+    """The handler reads the body itself, so that what is wrong in it is named; this says what may be there."""
+
+    request_body: RequestBody | None = field(default_factory=lambda: _BODY)
+
+    def __post_init__(self) -> None:
+        self.request_body = _BODY
+
+
+def handlers(pool: Pool) -> list[HTTPRouteHandler]:
+    """Creating, listing, reading, replacing and deleting."""
+
+    @post(
+        "/",
+        summary="Create a lexicon",
+        operation_class=WriteOperation,
+        request_max_body_size=_BODY_BYTES,
+        responses=REFUSALS | _WRONG | refusals({409: "There are as many as there can be"}),
+    )
+    async def create(request: Request[Any, Any, Any]) -> Response[LexiconDocument]:
+        """Keep corrections and hot words under an id that jobs can name."""
+        tenant = caller(request, "write").tenant
+        draft = _draft(await request.body())
+        async with pool.acquire() as connection:
+            made = await store.create(connection, tenant, draft)
+        if made is None:
+            raise Problem(
+                409, "too_many_lexicons", f"You have {MAX_LEXICONS} lexicons, and no more can be kept; delete one.", limit=MAX_LEXICONS
+            )
+        return Response(_document(made), status_code=201, headers={"Location": f"{_PATH}/{made.id}"})
+
+    @get("/", summary="List lexicons", responses=REFUSALS)
+    async def list_lexicons(request: Request[Any, Any, Any]) -> LexiconList:
+        """All of the caller's tenant, oldest first, without their contents."""
+        tenant = caller(request, "read").tenant
+        async with pool.acquire() as connection:
+            return LexiconList([_summary(found) for found in await store.every(connection, tenant)])
+
+    @get("/{lexicon_id:uuid}", summary="Read a lexicon", middleware=[Conditional()], responses=REFUSALS | _MISSING)
+    async def read(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
+        """The lexicon with all that is in it."""
+        tenant = caller(request, "read").tenant
+        async with pool.acquire() as connection:
+            return _document(_there(lexicon_id, await store.get(connection, lexicon_id, tenant)))
+
+    @put(
+        "/{lexicon_id:uuid}",
+        summary="Replace a lexicon",
+        operation_class=WriteOperation,
+        request_max_body_size=_BODY_BYTES,
+        responses=REFUSALS | _MISSING | _WRONG,
+    )
+    async def replace(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
+        """Other contents under the same id, for jobs that are submitted from now on."""
+        tenant = caller(request, "write").tenant
+        draft = _draft(await request.body())
+        async with pool.acquire() as connection:
+            return _document(_there(lexicon_id, await store.replace(connection, lexicon_id, tenant, draft)))
+
+    @delete("/{lexicon_id:uuid}", status_code=204, summary="Delete a lexicon", responses=REFUSALS | _MISSING)
+    async def remove(request: Request[Any, Any, Any], lexicon_id: UUID) -> None:
+        """Forget it; jobs that were submitted with it are not touched."""
+        tenant = caller(request, "write").tenant
+        async with pool.acquire() as connection:
+            if not await store.delete(connection, lexicon_id, tenant):
+                raise _missing(lexicon_id)
+
+    return [create, list_lexicons, read, replace, remove]
+
+
+def _draft(body: bytes) -> Draft:
+    try:
+        return msgspec.json.decode(body, type=Draft)
+    except msgspec.ValidationError as error:
+        found = _WHERE.search(str(error))
+        where = found[1] if found else ""
+        reason = str(error)[: found.start()] if found else str(error)
+        where = where or reason.split()[0]  # a rule across members names the member first
+        raise Problem(422, "invalid_lexicon", f"{where}: {reason}", field=where) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Problem(400, "malformed_json", f"The body is not a JSON object: {reason}.") from None
+
+
+def _there(lexicon_id: UUID, found: Lexicon | None) -> Lexicon:
+    if found is None:
+        raise _missing(lexicon_id)
+    return found
+
+
+def _missing(lexicon_id: UUID) -> Problem:
+    return Problem(404, "lexicon_not_found", f"There is no lexicon {lexicon_id}.")
+
+
+def _document(found: Lexicon) -> LexiconDocument:
+    return LexiconDocument(
+        id=str(found.id),
+        name=found.name,
+        corrections=list(found.corrections),
+        hotwords=list(found.hotwords),
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+        links={"self": f"{_PATH}/{found.id}"},
+    )
+
+
+def _summary(found: Summary) -> LexiconSummary:
+    return LexiconSummary(
+        id=str(found.id),
+        name=found.name,
+        corrections=found.corrections,
+        hotwords=found.hotwords,
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+        links={"self": f"{_PATH}/{found.id}"},
+    )
