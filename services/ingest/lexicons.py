@@ -28,7 +28,7 @@ from services.ingest.refusals import REFUSALS, refusals
 
 _PATH = "/api/v1/lexicons"
 _BODY_BYTES = 2**20
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+_MEMBER = re.compile(r"field `(\w+)`$")
 
 _MISSING = refusals({404: "There is no such lexicon"})
 _WRONG = refusals({400: "The body is not JSON", 413: "Larger than a lexicon can be", 422: "A member is missing or invalid"})
@@ -168,14 +168,18 @@ def _draft(body: bytes) -> Draft:
     try:
         return msgspec.json.decode(body, type=Draft)
     except msgspec.ValidationError as error:
-        found = _WHERE.search(str(error))
-        where = found[1] if found else ""
-        reason = str(error)[: found.start()] if found else str(error)
-        where = where or reason.split()[0]  # a rule across members names the member first
-        raise Problem(422, "invalid_lexicon", f"{where}: {reason}", field=where) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Problem(400, "malformed_json", f"The body is not a JSON object: {reason}.") from None
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, "malformed_json", f"The body is not a JSON object: {error}.") from None
+
+
+def _invalid(message: str) -> Problem:
+    """422, by the path of the member: msgspec tells it at the end, a rule across members at the beginning."""
+    reason, _, path = message.partition(" - at `$")
+    member = _MEMBER.search(reason)
+    where = ".".join(filter(None, [path.strip(".`"), member[1] if member else ""]))
+    where = where or (reason.split()[0] if reason.startswith("corrections[") else "the body")
+    return Problem(422, "invalid_lexicon", f"{where}: {reason}", field=where)
 
 
 def _there(lexicon_id: UUID, found: Lexicon | None) -> Lexicon:

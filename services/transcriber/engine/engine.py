@@ -6,12 +6,15 @@ its own: what it meets there (words placed in time, lines) concerns nobody else.
 
 from collections.abc import Sequence
 
+import msgspec
+
 from common.transcript import Language, Note, Segment, Transcript
 from services.transcriber import protocol
 from services.transcriber.engine import lines, words
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
+from services.transcriber.engine.postprocess.steps import post_process
 from services.transcriber.engine.recogniser import Recogniser
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.speech import find_speech, whole
@@ -46,16 +49,19 @@ class Engine:
         """The third: from what was heard to the transcript."""
         placed = self._place(recording, heard)
         segments = tuple(lines.segments(lines.lay_out(placed), heard.language))
-        return Transcript(
+        transcript = Transcript(
             text=" ".join(segment.text for segment in segments),
             language=Language(heard.language, round(heard.language_confidence, 4)),
             duration=round(recording.audio.seconds, 3),
             segments=segments,
             speakers=(),
             models=self.models,
-            timings=dict(recording.stages.timings),
+            timings={},
             warnings=_warnings(recording, segments),
         )
+        with recording.stages.stage("postprocess"):
+            processed = post_process(transcript, recording.options)
+        return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
     def _hear(self, recording: Recording) -> Heard:
         audio, speech, options, stages = recording

@@ -14,6 +14,7 @@ SHARES: dict[protocol.Stage, tuple[float, float]] = {
     "vad": (3.0, 8.0),
     "transcribe": (8.0, 98.0),
     "align": (98.0, 99.0),
+    "postprocess": (99.0, 100.0),
 }
 
 Send = Callable[[protocol.Event], None]

@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 import pytest
 
+from common.lexicons.entries import Correction
 from common.transcript import Segment, Transcript, Word
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.protocol import Done, Options, Progress, StageDone, Started
@@ -159,6 +160,17 @@ def test_a_longer_recording_shows_its_progress(engine: Child, tmp_path: Path) ->
     assert percents == sorted(percents)
     assert len([percent for percent in percents if 10 < percent < 98]) >= 3
     spans = [event for event in events if isinstance(event, StageDone)]
-    assert [span.stage for span in spans] == ["decode", "vad", "transcribe", "align"]
+    assert [span.stage for span in spans] == ["decode", "vad", "transcribe", "align", "postprocess"]
     assert all(one.end_ns <= next_.start_ns for one, next_ in pairwise(spans))
     assert events[-1].duration == pytest.approx(120, abs=0.01)
+
+
+def test_corrections_are_made(engine: Child, conversation: Path) -> None:
+    """What the lexicon says is written, at the time of what was heard, which is kept beside it."""
+    transcript = engine.transcribe(conversation, Options(language="en", corrections=(Correction("diane in", "Diana from"),)))
+    assert "this is diana from new jersey" in plain(transcript.text)
+    assert transcript.original_text is not None
+    assert DIANE in plain(transcript.original_text)
+    changed = [(plain(word.word), plain(word.original)) for word in words(transcript) if word.original is not None]
+    assert changed == [("diana", "diane"), ("from", "in")]
+    assert all(in_order(segment) for segment in transcript.segments)
