@@ -10,7 +10,8 @@ import msgspec
 
 from common.transcript import Language, Note, Segment, Transcript
 from services.transcriber import protocol
-from services.transcriber.engine import channels, lines, words
+from services.transcriber.engine import lines
+from services.transcriber.engine.alignment.alignment import Alignment, Placed
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
@@ -23,7 +24,6 @@ from services.transcriber.engine.stages import Stages
 VAD_MODEL = "silero v6"
 
 NO_SPEECH = Note("no_speech", "No speech was found in the recording.")
-BY_CHANNEL = Note("speakers_by_channel", "Speakers are told apart by channel, so each channel was taken for one speaker.")
 DAMAGED = Note("damaged_audio", "Parts of the recording could not be decoded and are missing; later times may be early by as much.")
 
 
@@ -33,8 +33,8 @@ class Engine:
     Each step raises `PermanentError` for options that no model can serve; anything else that fails is the engine's fault.
     """
 
-    def __init__(self, recogniser: Recogniser, hardware: Hardware, models: dict[str, str]) -> None:
-        self._recogniser, self._hardware, self.models = recogniser, hardware, models
+    def __init__(self, recogniser: Recogniser, alignment: Alignment, hardware: Hardware, models: dict[str, str]) -> None:
+        self._recogniser, self._alignment, self._hardware, self.models = recogniser, alignment, hardware, models
 
     def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording:
         """The first step."""
@@ -49,17 +49,16 @@ class Engine:
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         """The third: from what was heard to the transcript."""
         placed = self._place(recording, heard)
-        segments = tuple(lines.segments(lines.lay_out(placed), heard.language))
-        if (tape := recording.audio.tape) is not None:
-            segments = channels.unroll(segments, tape)
+        segments = tuple(lines.segments(lines.lay_out(placed.words), heard.language))
         transcript = Transcript(
             text=" ".join(segment.text for segment in segments),
             language=Language(heard.language, round(heard.language_confidence, 4)),
             duration=round(recording.audio.seconds, 3),
             segments=segments,
-            speakers=channels.speakers(segments),
-            models=self.models,
+            speakers=(),
+            models=self.models | ({"alignment": ", ".join(placed.aligners)} if placed.aligners else {}),
             timings={},
+            degradations=placed.notes,
             warnings=_warnings(recording, segments),
         )
         with recording.stages.stage("postprocess"):
@@ -71,9 +70,12 @@ class Engine:
         with stages.stage("transcribe") as progress:
             return self._recogniser.hear(audio.samples, list(speech), options, self._hardware.batch_size, progress)
 
-    def _place(self, recording: Recording, heard: Heard) -> list[words.PlacedWord]:
-        with recording.stages.stage("align"):
-            return [word for chunk in heard.chunks for word in words.place(chunk, recording.audio.samples)]
+    def _place(self, recording: Recording, heard: Heard) -> Placed:
+        """What was translated is not what is said: only the words of a transcript can be aligned."""
+        options = recording.options
+        alignment = self._alignment if options.align and options.task == "transcribe" else Alignment(())
+        with recording.stages.stage("align") as progress:
+            return alignment.place(heard, recording.audio.samples, progress)
 
 
 def _nothing(options: protocol.Options) -> Heard:
@@ -81,7 +83,5 @@ def _nothing(options: protocol.Options) -> Heard:
 
 
 def _warnings(recording: Recording, segments: Sequence[Segment]) -> tuple[Note, ...]:
-    audio = recording.audio
-    damaged = (DAMAGED,) if audio.damaged else ()
-    by_channel = (BY_CHANNEL,) if audio.tape is not None and recording.options.diarize else ()
-    return (*damaged, *audio.notes, *by_channel, *(() if segments else (NO_SPEECH,)))
+    warnings = [DAMAGED] if recording.audio.damaged else []
+    return (*warnings, *(() if segments else (NO_SPEECH,)))

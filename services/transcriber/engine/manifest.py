@@ -54,4 +54,34 @@ WHISPER_BASE = BundledModel(
     ),
 )
 
-BUNDLED = (WHISPER_BASE,)
+
+def _lexicon(language: str, group: str, sha256: str) -> ModelFile:
+    source = Source(f"g2p2-group-{group}", "0.2.3", f"g2p2_group_{group}/{language}.g2p.xz")
+    return ModelFile(f"{language}.g2p.xz", sha256, (source,))
+
+
+ALIGNER = BundledModel(
+    name="hama-1.3.13",
+    revision="a884b5ac55f8",
+    licence="Apache-2.0; lexicons MIT or Apache-2.0",
+    origin="https://github.com/hamanlp/hama (phoneme CTC model), https://github.com/gladiaio/g2p2 (how words sound)",
+    files=(
+        ModelFile(
+            "phonemes.onnx",
+            "a884b5ac55f8bbc00673e8cf6d2dd601aa76e5031dd85cf3de2f25b5987cd59a",
+            (Source("hama", "1.3.13", "hama/assets/asr_waveform_fp16.onnx"),),
+        ),
+        ModelFile(
+            "vocabulary.json",
+            "520d19e4e6ae58658eed53594e0feab8ea8e1b4b04a7746e25e50c16c29b91bf",
+            (Source("hama", "1.3.13", "hama/assets/g2p_vocab.json"),),
+        ),
+        _lexicon("en", "germanic", "2e59ae900aeeb901a90dca7bd37df78e74f2768c27192d8e6c0bdef5ed0b94ca"),
+        _lexicon("es", "romance", "11c2464aa3581a435834befc2f2b78067e6710abf2a5d2c9770435c125a366e3"),
+        _lexicon("fr", "romance", "4214afa02721d99d457341e1ea27667311e818bebca6715dc3769e56778b7c56"),
+        _lexicon("it", "romance", "6894c10a8f6fee65014a17b3f59b20cb5ba19705e0a09c22e6f216082e0cecdf"),
+        _lexicon("ru", "slavic", "fbdbd8d91121c34b2d98e49e472e48acd153b493acee77db64dda6abdbc2625c"),
+    ),
+)
+
+BUNDLED = (WHISPER_BASE, ALIGNER)

@@ -12,8 +12,8 @@ from services.transcriber import protocol
 SHARES: dict[protocol.Stage, tuple[float, float]] = {
     "decode": (0.0, 3.0),
     "vad": (3.0, 8.0),
-    "transcribe": (8.0, 98.0),
-    "align": (98.0, 99.0),
+    "transcribe": (8.0, 91.0),
+    "align": (91.0, 99.0),
     "postprocess": (99.0, 100.0),
 }
 

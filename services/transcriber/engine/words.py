@@ -1,9 +1,12 @@
 """Placing words in time: inside their chunk, in order, and around sound instead of silence.
 
-Whisper's cross-attention is good to some 60 ms in running speech, but lets the words beside a pause swallow it, and stops early at the
-end of a turn. So a word keeps only the part of its time in which something can be heard, and is then let ring out while sound goes on
-before the next word. Words without times share their chunk's speech in proportion to their length.
+No aligner's times are taken as they are. Whisper's cross-attention lets the words beside a pause swallow it; a forced aligner hears a word
+when its first sound is fully there, somewhat late, and both stop early at the end of a turn. So a word keeps only the part of its time in
+which something can be heard, begins where the sound begins if that is near, and rings out while sound goes on before the next word. Words
+that the aligner does not know share the gap between their neighbours; where there are no times at all, words share their chunk's speech.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -18,6 +21,12 @@ SHORTEST = 0.02
 
 RING_OUT = 0.2
 """Seconds by which a word's end may move."""
+
+LATE = 0.02
+"""Seconds by which a forced aligner's starts are moved back; they are later than that (docs/architecture/word-times.md)."""
+
+RING_IN = 0.06
+"""Seconds by which such a start may move on to where the sound begins."""
 
 _FRAME = SAMPLE_RATE // 100
 _FRAMES_PER_SECOND = 100
@@ -38,15 +47,40 @@ class PlacedWord(msgspec.Struct, frozen=True):
     language: str
 
 
-def place(chunk: Chunk, samples: Samples) -> list[PlacedWord]:
-    """The chunk's words, in order, without overlap, each inside the chunk; `samples` is the whole recording."""
-    offset = chunk.span.start
+def place(chunk: Chunk, samples: Samples, aligned: Sequence[tuple[float, float] | None] = ()) -> list[PlacedWord]:
+    """The chunk's words, in order, without overlap, each inside the chunk; `samples` is the whole recording.
+
+    `aligned` are times from the start of the chunk, one for each word; when there is none among them, attention's are used.
+    """
     attended = [(word.start, word.end) for word in chunk.words if word.start is not None and word.end is not None]
-    if len(attended) < len(chunk.words):
-        return _placed(chunk, in_order(spread(chunk), chunk.span), "interpolated")
-    sound = audible(waveform(samples[int(offset * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)]))
-    times = ring_out([trim(start, end, sound) for start, end in attended], sound)
-    return _placed(chunk, in_order([(offset + start, offset + end) for start, end in times], chunk.span), "asr")
+    if any(aligned):
+        sound = _sound(chunk, samples)
+        filled = [trim(start, end, sound) for start, end in fill(aligned, [len(word.text) for word in chunk.words], chunk)]
+        times = ring_out(ring_in(filled, sound), sound)
+        timings: list[WordTiming] = ["aligned" if each else "interpolated" for each in aligned]
+    elif len(attended) == len(chunk.words):
+        sound = _sound(chunk, samples)
+        times = ring_out([trim(start, end, sound) for start, end in attended], sound)
+        timings = ["asr"] * len(times)
+    else:
+        times, timings = spread(chunk), ["interpolated"] * len(chunk.words)
+    return _placed(chunk, in_order(times, Span(0.0, chunk.span.end - chunk.span.start)), timings)
+
+
+def fill(aligned: Sequence[tuple[float, float] | None], lengths: Sequence[int], chunk: Chunk) -> Times:
+    """Words between two aligned ones share the time between these by their `lengths`."""
+    times: Times = []
+    for index, each in enumerate(aligned):
+        if each is None:
+            following = next((place for place in range(index, len(aligned)) if aligned[place]), len(aligned))
+            after = aligned[following] if following < len(aligned) else None
+            limit = after[0] if after else chunk.span.end - chunk.span.start
+            begin = times[-1][1] if times else 0.0
+            share = lengths[index] / max(1, sum(lengths[index:following]))
+            times.append((begin, begin + max(0.0, limit - begin) * share))
+        else:
+            times.append(each)
+    return times
 
 
 def spread(chunk: Chunk) -> Times:
@@ -58,7 +92,7 @@ def spread(chunk: Chunk) -> Times:
 
     def clock(mark: float, span: int) -> float:
         span = min(max(span, 0), len(speech) - 1)
-        return speech[span].start + float(mark - edges[span])
+        return speech[span].start - chunk.span.start + float(mark - edges[span])
 
     starts = (clock(mark, int(np.searchsorted(edges, mark, "right")) - 1) for mark in marks[:-1])
     ends = (clock(mark, int(np.searchsorted(edges, mark, "left")) - 1) for mark in marks[1:])
@@ -85,6 +119,19 @@ def trim(start: float, end: float, sound: Sound) -> tuple[float, float]:
     stretches = np.split(heard, np.flatnonzero(np.diff(heard) > _PAUSE_FRAMES) + 1)
     longest = max(stretches, key=len)
     return max(start, longest[0] / _FRAMES_PER_SECOND), min(end, (longest[-1] + 1) / _FRAMES_PER_SECOND)
+
+
+def ring_in(times: Times, sound: Sound) -> Times:
+    """Move each start back, by `LATE` and on to where the sound begins if that is within `RING_IN`; never into the word before."""
+    moved: Times = []
+    for index, (start, end) in enumerate(times):
+        free = min(start, times[index - 1][1]) if index else 0.0
+        begin = max(start - LATE, free)
+        first, last = round(max(begin - RING_IN, free) * _FRAMES_PER_SECOND), round(begin * _FRAMES_PER_SECOND)
+        silent = np.flatnonzero(~sound[first:last])
+        onset = (first + int(silent[-1]) + 1) / _FRAMES_PER_SECOND if len(silent) else begin
+        moved.append((min(begin, onset), end))
+    return moved
 
 
 def ring_out(times: Times, sound: Sound) -> Times:
@@ -117,6 +164,14 @@ def in_order(times: Times, bounds: Span) -> Times:
     return ordered
 
 
-def _placed(chunk: Chunk, times: Times, timing: WordTiming) -> list[PlacedWord]:
-    pairs = zip(chunk.words, times, strict=True)
-    return [PlacedWord(word.text, start, end, word.score, timing, chunk.language) for word, (start, end) in pairs]
+def _sound(chunk: Chunk, samples: Samples) -> Sound:
+    return audible(waveform(samples[int(chunk.span.start * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)]))
+
+
+def _placed(chunk: Chunk, times: Times, timings: Sequence[WordTiming]) -> list[PlacedWord]:
+    """`times` are in order, from the start of the chunk."""
+    offset = chunk.span.start
+    return [
+        PlacedWord(word.text, round(offset + start, 3), round(offset + end, 3), word.score, timing, chunk.language)
+        for word, (start, end), timing in zip(chunk.words, times, timings, strict=True)
+    ]

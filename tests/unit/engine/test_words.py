@@ -7,7 +7,7 @@ import pytest
 
 from services.transcriber.engine.heard import Chunk, HeardWord, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
-from services.transcriber.engine.words import SHORTEST, Times, audible, in_order, place, ring_out, spread, trim
+from services.transcriber.engine.words import SHORTEST, Times, audible, fill, in_order, place, ring_in, ring_out, spread, trim
 
 
 def sound(pattern: str) -> "np.typing.NDArray[np.bool_]":
@@ -56,6 +56,26 @@ def test_an_end_rings_out_no_further_than_the_next_word() -> None:
     assert ring_out([(0.0, 0.3), (0.4, 0.5)], sound("##########")) == [(0.0, 0.4), (0.4, 0.7)]
 
 
+def test_a_start_moves_back_to_where_the_sound_begins() -> None:
+    """A forced aligner is a little late: starts move back a little, and on to an onset that is near, but not across a whole word."""
+    near, far = "..####" + "." * 4, "######"
+    assert ring_in([(0.25, 0.5)], sound(near))[0][0] == pytest.approx(0.2)
+    assert ring_in([(0.25, 0.5)], sound(far))[0][0] == pytest.approx(0.23)
+
+
+def test_a_start_never_moves_into_the_word_before() -> None:
+    """Words that follow each other closely keep their border."""
+    assert ring_in([(0.1, 0.3), (0.3, 0.5)], sound("#####"))[1] == (0.3, 0.5)
+
+
+def test_words_that_the_aligner_does_not_know_share_the_gap() -> None:
+    """Between two aligned words by length; before the first and after the last from and to the chunk's edge."""
+    around = chunk((), 4.0)
+    assert fill([(0.0, 1.0), None, None, (2.0, 3.0)], [1, 1, 3, 1], around) == [(0.0, 1.0), (1.0, 1.25), (1.25, 2.0), (2.0, 3.0)]
+    assert fill([None, (2.0, 3.0), None], [4, 1, 4], around) == [(0.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
+    assert fill([(0.0, 2.0), None, (1.0, 3.0)], [1, 1, 1], around)[1] == (2.0, 2.0)
+
+
 def test_the_threshold_lies_between_quiet_and_loud() -> None:
     """Speech can be heard over a noise floor, whatever the recording's level."""
     pattern = "...####...##...."
@@ -80,6 +100,26 @@ def test_any_times_come_out_in_order() -> None:
         edges = [bounds.start, *(edge for pair in ordered for edge in pair), bounds.end]
         assert edges == sorted(edges)
         assert all(end - start >= least - 0.0015 for start, end in ordered)
+
+
+def test_whatever_an_aligner_says_words_are_in_order() -> None:
+    """Numbers, currency, other scripts: known to the aligner or not, every word has its time, inside the chunk, after the one before."""
+    chance = random.Random(11)  # noqa: S311 - the same every time, on purpose
+    texts = [" a", " $12.50", " 你好", " مرحبا", " שלום", "—", " don't", " Ünïcödé", " ३४", " 🎉"]
+    samples = recording("".join(chance.choice("#.") for _ in range(100)))
+    for _ in range(200):
+        start = chance.uniform(0, 5)
+        end = start + chance.choice([0.05, 0.5, 5.0])
+        heard = Chunk(
+            Span(start, end), (), tuple(HeardWord(chance.choice(texts), 0.5, 0.0, 0.1) for _ in range(chance.randint(1, 30))), "en"
+        )
+        times = [(t, t + chance.uniform(0, 0.5)) if chance.random() < 0.7 else None for t in (chance.uniform(0, 6) for _ in heard.words)]
+        placed = place(heard, samples, times)
+        edges = [start - 0.001, *(edge for word in placed for edge in (word.start, word.end)), end + 0.001]
+        assert edges == sorted(edges)
+        assert [word.text for word in placed] == [word.text for word in heard.words]
+        if any(times):
+            assert [word.timing for word in placed] == ["aligned" if each else "interpolated" for each in times]
 
 
 def test_good_times_stay_as_they_are() -> None:

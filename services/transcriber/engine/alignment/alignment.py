@@ -1,0 +1,87 @@
+"""Word times for a whole recording: chunk by chunk, with the first aligner that knows the chunk's language.
+
+Where none does, or one fails, a chunk keeps the times that Whisper's cross-attention gave its words: alignment improves a transcript and
+never costs one. A failure is noted, and an aligner that could not be had is not asked for again by this process.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from common.errors import VerbatimError
+from common.transcript import Note
+from services.transcriber.engine import failures, words
+from services.transcriber.engine.alignment.ctc import CtcModel, Found, align
+from services.transcriber.engine.heard import Chunk, Heard
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
+from services.transcriber.engine.words import PlacedWord
+
+log = logging.getLogger(__name__)
+
+ATTENTION = "whisper cross-attention"
+
+
+class Models(Protocol):
+    """Where aligners come from."""
+
+    def model(self, language: str) -> CtcModel | None:
+        """None when there is none for `language`; raises `VerbatimError` when there is one and it cannot be had."""
+        ...
+
+
+class Placed(NamedTuple):
+    """The recording's words in order; the aligners that were used; what went wrong."""
+
+    words: list[PlacedWord]
+    aligners: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+class Alignment:
+    """`preferred`: the best first; none, to keep the times that there are."""
+
+    def __init__(self, preferred: Sequence[Models]) -> None:
+        self._preferred = preferred
+        self._missing: dict[tuple[int, str], str] = {}
+
+    def place(self, heard: Heard, samples: Samples, on_progress: Callable[[float], None]) -> Placed:
+        """`samples` is the whole recording; `on_progress` gets fractions of 1."""
+        placed: list[PlacedWord] = []
+        used: dict[str, None] = {}
+        notes: dict[Note, None] = {}
+        for number, chunk in enumerate(heard.chunks, 1):
+            model = self._model(chunk.language, notes)
+            found = self._align(model, chunk, samples, notes) if model and chunk.words else []
+            placed += words.place(chunk, samples, found)
+            if model and any(found):
+                used[model.name] = None
+            elif any(word.start is not None for word in chunk.words):
+                used[ATTENTION] = None
+            on_progress(number / len(heard.chunks))
+        return Placed(placed, tuple(used), tuple(notes))
+
+    def _model(self, language: str, notes: dict[Note, None]) -> CtcModel | None:
+        for index, models in enumerate(self._preferred):
+            if (index, language) not in self._missing:
+                try:
+                    model = models.model(language)
+                except VerbatimError as error:
+                    log.warning("no aligner for %s: %s", language, error)
+                    self._missing[index, language] = f"An aligner for {language!r} could not be loaded; word times are less exact."
+                else:
+                    if model is not None:
+                        return model
+            if reason := self._missing.get((index, language)):
+                notes[Note("aligner_unavailable", reason)] = None
+        return None
+
+    def _align(self, model: CtcModel, chunk: Chunk, samples: Samples, notes: dict[Note, None]) -> list[Found | None]:
+        stretch = waveform(samples[int(chunk.span.start * SAMPLE_RATE) : int(chunk.span.end * SAMPLE_RATE)])
+        try:
+            return align(model, [word.text for word in chunk.words], chunk.language, stretch)
+        except Exception as error:
+            if failures.poisons_device(error):
+                raise
+            log.exception("aligning %.3f-%.3f s with %s failed", chunk.span.start, chunk.span.end, model.name)
+            notes[Note("alignment_failed", "Some words could not be aligned; their times are less exact.")] = None
+            return []

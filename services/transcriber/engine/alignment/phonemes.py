@@ -1,0 +1,74 @@
+"""The bundled aligner: a small model that hears phonemes (hama), and for each language a lexicon that says how words sound (g2p2).
+
+Only for languages in which its times were measured (docs/architecture/word-times.md).
+"""
+
+import json
+import lzma
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import g2p2
+import numpy as np
+import onnxruntime
+
+from services.transcriber.engine.alignment import ipa
+from services.transcriber.engine.alignment.ctc import Emissions
+from services.transcriber.engine.alignment.spoken import spoken
+from services.transcriber.engine.manifest import ALIGNER
+from services.transcriber.engine.media import Waveform
+
+LANGUAGES = frozenset({"en", "es", "fr", "it", "ru"})
+
+
+class Phonemes:
+    """The model, read from its `directory` at once; a lexicon when its language is first met."""
+
+    name: str = ALIGNER.name
+    separator: int | None = None
+
+    def __init__(self, directory: Path, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(directory / "phonemes.onnx", options, providers=["CPUExecutionProvider"])
+        decoded = json.loads((directory / "vocabulary.json").read_text("utf-8"))["decoder"]
+        self._vocabulary = {token: number for number, token in enumerate([*decoded, "<wb>", "<blank>"])}
+        self.blank = self._vocabulary["<blank>"]
+        self._directory = directory
+        self._lexicons: dict[str, g2p2.Model] = {}
+        self._known: dict[tuple[str, str], list[int]] = {}
+
+    def tokens(self, word: str, language: str) -> list[int]:
+        key = (language, word)
+        if key not in self._known:
+            phones = "".join(self._lexicon(language).phonemize_many(spoken(word, language)))
+            self._known[key] = ipa.tokens(phones, self._vocabulary)
+        return self._known[key]
+
+    def emissions(self, stretch: Waveform) -> Emissions:
+        inputs = {"waveform": stretch[None], "waveform_lengths": np.array([len(stretch)], np.int64)}
+        heard, lengths = self._session.run(["log_probs", "out_lengths"], inputs)
+        found: Emissions = heard[0, : int(lengths[0])]
+        return found
+
+    def _lexicon(self, language: str) -> g2p2.Model:
+        if language not in self._lexicons:
+            packed = (self._directory / f"{language}.g2p.xz").read_bytes()
+            self._lexicons[language] = g2p2.Model.from_bytes(lzma.decompress(packed))
+        return self._lexicons[language]
+
+
+class PhonemeModels:
+    """The bundled aligner, installed and loaded when it is first needed."""
+
+    def __init__(self, install: Callable[[], Path], threads: int) -> None:
+        self._install, self._threads = install, threads
+
+    def model(self, language: str) -> Phonemes | None:
+        """None for a language that it does not know. Raises what `install` raises."""
+        return self._model if language in LANGUAGES else None
+
+    @cached_property
+    def _model(self) -> Phonemes:
+        return Phonemes(self._install(), self._threads)
