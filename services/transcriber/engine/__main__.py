@@ -49,8 +49,8 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
 
     # Not at the top: these read the environment that was prepared above while they are imported.
     from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
+    from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
-    from services.transcriber.engine.media import decode  # noqa: PLC0415
     from services.transcriber.engine.recogniser import load_recogniser  # noqa: PLC0415
     from services.transcriber.engine.work import DecodeAhead, work  # noqa: PLC0415
 
@@ -58,7 +58,7 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     models = {"asr": f"whisper {whisper.name} ({hardware.compute_type})", "vad": VAD_MODEL}
     engine = Engine(recogniser, choose_aligners(settings, hardware, hub=not whisper.bundled), hardware, models)
     channel.send(protocol.Ready(hardware.device, models, round(time.monotonic() - started, 3)))
-    work(DecodeAhead(channel.requests, decode), engine, channel.send)
+    work(DecodeAhead(channel.requests, load_recording), engine, channel.send)
 
 
 def _cuda_devices(settings: EngineSettings) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from common.transcript import Language, Note, Segment, Transcript
 from services.transcriber import protocol
-from services.transcriber.engine import lines
+from services.transcriber.engine import channels, lines
 from services.transcriber.engine.alignment.alignment import Alignment, Placed
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
@@ -24,6 +24,7 @@ from services.transcriber.engine.stages import Stages
 VAD_MODEL = "silero v6"
 
 NO_SPEECH = Note("no_speech", "No speech was found in the recording.")
+BY_CHANNEL = Note("speakers_by_channel", "Speakers are told apart by channel, so each channel was taken for one speaker.")
 DAMAGED = Note("damaged_audio", "Parts of the recording could not be decoded and are missing; later times may be early by as much.")
 
 
@@ -50,12 +51,14 @@ class Engine:
         """The third: from what was heard to the transcript."""
         placed = self._place(recording, heard)
         segments = tuple(lines.segments(lines.lay_out(placed.words), heard.language))
+        if (tape := recording.audio.tape) is not None:
+            segments = channels.unroll(segments, tape)
         transcript = Transcript(
             text=" ".join(segment.text for segment in segments),
             language=Language(heard.language, round(heard.language_confidence, 4)),
             duration=round(recording.audio.seconds, 3),
             segments=segments,
-            speakers=(),
+            speakers=channels.speakers(segments),
             models=self.models | ({"alignment": ", ".join(placed.aligners)} if placed.aligners else {}),
             timings={},
             degradations=placed.notes,
@@ -83,5 +86,7 @@ def _nothing(options: protocol.Options) -> Heard:
 
 
 def _warnings(recording: Recording, segments: Sequence[Segment]) -> tuple[Note, ...]:
-    warnings = [DAMAGED] if recording.audio.damaged else []
-    return (*warnings, *(() if segments else (NO_SPEECH,)))
+    audio = recording.audio
+    damaged = (DAMAGED,) if audio.damaged else ()
+    by_channel = (BY_CHANNEL,) if audio.tape is not None and recording.options.diarize else ()
+    return (*damaged, *audio.notes, *by_channel, *(() if segments else (NO_SPEECH,)))

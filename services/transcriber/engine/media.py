@@ -1,13 +1,15 @@
-"""From any audio or video file to 16 kHz mono samples, with whatever can be saved of a damaged one.
+"""From any audio or video file to 16 kHz samples, mixed or by channel, with whatever can be saved of a damaged one.
 
 Three promises. A file is only ever read through the handle opened here: playlist and concatenation formats, which name other files or
 addresses inside, find every protocol closed, so an upload cannot make the engine read someone else's recording. Frames that cannot
 be decoded are skipped, not fatal: only a file without a single good frame fails. And memory is bounded: samples stay 16-bit integers (half
-the size, and the down-mix is normalised as in WhisperX's own loader) until a stretch is listened to, and a recording ends somewhere.
+the size, and the down-mix is normalised as in WhisperX's own loader) until a stretch is listened to, and a recording ends somewhere, the
+sooner the more channels are kept apart.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import av
 import msgspec
@@ -15,9 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import PermanentError, TransientError
+from common.transcript import Note
 
 SAMPLE_RATE = 16_000
 LONGEST_HOURS = 24
+LONGEST_HOURS_APART = 12
+"""Of all channels together, where they are kept apart: they are held twice while they are laid one after the other."""
+
+MOST_APART = 8
+"""Channels that can be kept apart; more are mixed."""
+
+MOST_CHANNELS = 64
+"""What the resampler takes."""
 
 Samples = NDArray[np.int16]
 """One channel at 16 kHz."""
@@ -25,23 +36,56 @@ Samples = NDArray[np.int16]
 Waveform = NDArray[np.float32]
 """The same in [-1, 1], for models; only ever a stretch of a recording."""
 
+Channels = Literal["mix", "split", "auto"]
+
+
+class Tape(NamedTuple):
+    """How channels lie one after the other in one array of samples: their numbers, counted from 0, and the seconds from one to the next.
+
+    After each of its `seconds` there is silence, 30 s at least, so that nothing that is heard at once belongs to two of them.
+    """
+
+    channels: tuple[int, ...]
+    seconds: float
+    stride: float
+
 
 class Audio(msgspec.Struct, frozen=True):
-    """A recording, never empty; `damaged` says that some of it could not be decoded."""
+    """A recording, never empty; `damaged` says that some of it could not be decoded. `notes` are for the transcript's reader.
+
+    With a `tape`, times in `samples` are the tape's and not the recording's.
+    """
 
     samples: Samples
     damaged: bool
+    tape: Tape | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def seconds(self) -> float:
-        return len(self.samples) / SAMPLE_RATE
+        """The recording's length."""
+        return self.tape.seconds if self.tape is not None else len(self.samples) / SAMPLE_RATE
+
+
+class Lanes(msgspec.Struct, frozen=True):
+    """What a file holds: one lane for its mix, or one for each of its `channels`. As in `Audio`, none is empty."""
+
+    samples: tuple[Samples, ...]
+    channels: int
+    damaged: bool
 
 
 def decode(path: Path) -> Audio:
-    """Decode the file's best audio stream.
+    """The mix of all channels; raises what `read` raises."""
+    lanes = read(path, "mix")
+    return Audio(lanes.samples[0], lanes.damaged)
+
+
+def read(path: Path, channels: Channels) -> Lanes:
+    """Decode the file's best audio stream; `split` and `auto` keep up to `MOST_APART` channels apart, `auto` not those of a surround mix.
 
     Raises `PermanentError`: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound), `unsupported_media` (not media, an
-    unknown codec, or damaged beyond use), `recording_too_long`.
+    unknown codec, or damaged beyond use), `recording_too_long`, `too_many_channels`.
     """
     try:
         if path.stat().st_size == 0:
@@ -50,27 +94,25 @@ def decode(path: Path) -> Audio:
             path.open("rb", buffering=0) as file,
             av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
         ):
-            return _decode(container)
+            return _decode(container, channels)
     except FileNotFoundError as error:
         raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
     except av.FFmpegError as error:
         raise PermanentError("unsupported_media", "The file is not a recording that can be read, or it is damaged.") from error
 
 
-def _decode(container: av.container.InputContainer) -> Audio:
+def _decode(container: av.container.InputContainer, channels: Channels) -> Lanes:
     stream = container.streams.best("audio")
     if not isinstance(stream, av.AudioStream):
         if container.streams.video:
             raise PermanentError("no_audio_stream", "The video has no sound.")
         raise PermanentError("unsupported_media", "The file holds no audio.")
-    frames = _Frames(container, stream)
-    pcm = bytearray()
-    for frame in _resampled(frames):
-        pcm += memoryview(frame.planes[0])[: frame.samples * 2]
-        if len(pcm) > LONGEST_HOURS * 3600 * SAMPLE_RATE * 2:
-            raise PermanentError("recording_too_long", f"The recording is longer than {LONGEST_HOURS} hours; submit it in parts.")
-    if pcm:
-        return Audio(np.frombuffer(pcm, np.int16), damaged=frames.lost > 0)
+    frames, pcm = _Frames(container, stream), _Pcm(channels)
+    for frame in frames:
+        pcm.add(frame)
+    pcm.finish()
+    if any(pcm.lanes):
+        return Lanes(tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes), pcm.channels, damaged=frames.lost > 0)
     if frames.lost:
         raise PermanentError("unsupported_media", "The file's audio cannot be decoded: it is damaged, protected or in an unknown format.")
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")
@@ -103,17 +145,56 @@ class _Frames:
                 self.lost += 1
 
 
-def _resampled(frames: _Frames) -> Iterator[av.AudioFrame]:
-    """A recording may change its format half-way; the resampler is made anew when it does."""
-    resampler, shape = None, None
-    for frame in frames:
-        if (frame.sample_rate, frame.format.name, frame.layout.name) != shape:
-            if resampler is not None:
-                yield from resampler.resample(None)
-            shape = (frame.sample_rate, frame.format.name, frame.layout.name)
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        if resampler is not None:
-            frame.pts = None
-            yield from resampler.resample(frame)
-    if resampler is not None:
-        yield from resampler.resample(None)
+class _Pcm:
+    """Frames, resampled and gathered in `lanes`: one for the mix, or one for each channel, as the first frame decides."""
+
+    def __init__(self, wanted: Channels) -> None:
+        self._wanted = wanted
+        self._resampler: av.AudioResampler | None = None
+        self._shape: tuple[int, str, str] | None = None
+        self._layout: av.AudioLayout | str = "mono"
+        self._hours = float(LONGEST_HOURS)
+        self.channels = 0
+        self.lanes: list[bytearray] = []
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """A recording may change its format half-way; the resampler is made anew when it does, and the lanes stay."""
+        shape = (frame.sample_rate, frame.format.name, frame.layout.name)
+        if self._resampler is None or shape != self._shape:
+            self.finish()
+            if not self.lanes:
+                self._lay_lanes(frame.layout)
+            self._resampler = av.AudioResampler(format="s16", layout=self._layout, rate=SAMPLE_RATE)
+            self._shape = shape
+        frame.pts = None
+        self._keep(self._resampler.resample(frame))
+
+    def finish(self) -> None:
+        """What the resampler still holds."""
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(None))
+            self._resampler = None
+
+    def _lay_lanes(self, layout: av.AudioLayout) -> None:
+        """The resampler's own down-mix knows what each loudspeaker of a cinema is for, but refuses layouts that have no name."""
+        self.channels = count = layout.nb_channels
+        if count > MOST_CHANNELS:
+            raise PermanentError("too_many_channels", f"The recording has {count} channels; submit one with {MOST_CHANNELS} at most.")
+        surround = layout.name.partition("(")[0].endswith(".1")
+        apart = 1 < count <= MOST_APART and (self._wanted == "split" or (self._wanted == "auto" and not surround))
+        if apart or count > MOST_APART:
+            self._layout = layout
+        self.lanes = [bytearray() for _ in range(count if apart else 1)]
+        self._hours = LONGEST_HOURS_APART / count if apart else LONGEST_HOURS
+
+    def _keep(self, frames: list[av.AudioFrame]) -> None:
+        for frame in frames:
+            count = frame.layout.nb_channels
+            samples = np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples * count).reshape(-1, count)
+            if len(self.lanes) != count:
+                samples = samples.mean(axis=1, keepdims=True).astype(np.int16)
+            for lane, channel in zip(self.lanes, samples.T, strict=True):
+                lane.extend(channel.tobytes())
+        if len(self.lanes[0]) > self._hours * 3600 * SAMPLE_RATE * 2:
+            apart = ", or with channels=mix" if len(self.lanes) > 1 else ""
+            raise PermanentError("recording_too_long", f"The recording is longer than {self._hours:g} hours; submit it in parts{apart}.")

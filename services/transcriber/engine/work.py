@@ -25,7 +25,7 @@ from services.transcriber.engine.stages import Send, Stages
 
 log = logging.getLogger(__name__)
 
-Decode = Callable[[Path], Audio]
+Decode = Callable[[Path, protocol.Options], Audio]
 
 
 class Transcriber(Protocol):
@@ -77,7 +77,7 @@ class DecodeAhead:
         self._room.acquire()
         start = time.time_ns()
         try:
-            audio = self._decode(Path(turn.request.source))
+            audio = self._decode(Path(turn.request.source), turn.request.options)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the request, whose turn raises it
             turn.decoded.set_exception(error)
         else:

@@ -45,7 +45,7 @@ def silence() -> Audio:
     return Audio(np.zeros(16_000, np.int16), damaged=False)
 
 
-def ahead(folder: Path, names: list[str], decode: Callable[[Path], Audio]) -> DecodeAhead:
+def ahead(folder: Path, names: list[str], decode: Callable[[Path, Options], Audio]) -> DecodeAhead:
     requests: SimpleQueue[Transcribe] = SimpleQueue()
     for name in names:
         requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options()))
@@ -55,7 +55,7 @@ def ahead(folder: Path, names: list[str], decode: Callable[[Path], Audio]) -> De
 def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> None:
     """Each request is started and answered before the next one, whatever became of it."""
 
-    def decode(path: Path) -> Audio:
+    def decode(path: Path, _options: Options) -> Audio:
         if path.name == "b":
             raise PermanentError("empty_audio", "Nothing in it.")
         return silence()
@@ -73,7 +73,7 @@ def test_the_next_recording_is_decoded_during_this_ones_work(tmp_path: Path) -> 
     """While the engine is busy with one request, the next one is decoded, and no third one is."""
     decoded: SimpleQueue[str] = SimpleQueue()
 
-    def decode(path: Path) -> Audio:
+    def decode(path: Path, _options: Options) -> Audio:
         decoded.put(path.name)
         return silence()
 
@@ -89,7 +89,7 @@ def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
     """A decoder that hangs counts against its request's time limit: the parent has been told that it was started."""
     release, started = threading.Event(), threading.Event()
 
-    def decode(path: Path) -> Audio:
+    def decode(path: Path, _options: Options) -> Audio:
         release.wait(SECONDS)
         return silence()
 
@@ -112,7 +112,7 @@ def test_a_finished_recording_is_let_go(tmp_path: Path) -> None:
     """An idle child holds no recording: hours of audio are a gigabyte."""
     seen: list[weakref.ref[Audio]] = []
 
-    def decode(path: Path) -> Audio:
+    def decode(path: Path, _options: Options) -> Audio:
         audio = Tracked(np.zeros(16_000, np.int16), damaged=False)
         seen.append(weakref.ref(audio))
         return audio
@@ -131,7 +131,7 @@ def test_a_device_failure_ends_the_process(tmp_path: Path) -> None:
     """After an accelerator's error every later request would fail too: it is reported, then the child goes."""
     events: list[Event] = []
 
-    def decode(_path: Path) -> Audio:
+    def decode(_path: Path, _options: Options) -> Audio:
         return silence()
 
     broken = Recorder(RuntimeError("CUDA error: unspecified launch failure"))
