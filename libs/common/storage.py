@@ -6,8 +6,8 @@ Memory is bounded, whatever the size: an upload holds a few parts (`common.uploa
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from common.errors import PermanentError, TransientError
+from common.multipart import Multipart
 from common.storage_errors import code, translated
 from common.upload import Upload
 
@@ -53,6 +54,7 @@ class Storage:
         self._client = client
         self._public = public or client
         self.bucket = bucket
+        self.multipart = Multipart(client, self._public, bucket)
 
     async def ensure_bucket(self) -> None:
         """Create the bucket when it is missing."""
@@ -98,6 +100,14 @@ class Storage:
                 data: bytes = await answer["Body"].read()
                 return data
 
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
+        """An object of any size, as it comes."""
+        with translated(key):
+            answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+            async with answer["Body"]:
+                while chunk := await answer["Body"].read(_READ_BYTES):
+                    yield chunk
+
     async def presign(self, key: str, *, lifetime: timedelta, filename: str, content_type: str) -> str:
         """An address from which anyone can read the object for a while, under a name and a type. It is a secret. Asks nobody."""
         return await self._public.generate_presigned_url(
@@ -113,12 +123,10 @@ class Storage:
 
     async def download(self, key: str, path: Path) -> None:
         """Stream an object into a file."""
-        with translated(key):
-            answer = await self._client.get_object(Bucket=self.bucket, Key=key)
-            async with answer["Body"]:
-                with path.open("wb") as file:
-                    while chunk := await answer["Body"].read(_READ_BYTES):
-                        await asyncio.to_thread(file.write, chunk)
+        with path.open("wb") as file:
+            async with aclosing(self.read(key)) as chunks:
+                async for chunk in chunks:
+                    await asyncio.to_thread(file.write, chunk)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those that are not there are no error."""

@@ -36,6 +36,11 @@ def source_key(job_id: JobId) -> str:
     return f"{AUDIO}{job_id}/source"
 
 
+def tail_key(job_id: JobId, lease: LeaseToken) -> str:
+    """What a request has received of an upload beyond its last whole part; the upload's row says which request's it is."""
+    return f"{AUDIO}{job_id}/tail-{lease}"
+
+
 def transcript_key(job_id: JobId, lease: LeaseToken) -> str:
     """One attempt's transcript; the guarded finish decides which attempt's is the job's."""
     return f"{RESULTS}{job_id}/{lease}/transcript.json"

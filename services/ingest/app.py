@@ -21,13 +21,17 @@ from services.ingest import (
     problems,
     reading,
     sockets,
+    uploads,
     watching,
 )
-from services.ingest.admission import RateLimit
+from services.ingest.admission import Admission, RateLimit
+from services.ingest.arriving import Arrivals
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
+from services.ingest.parted import Parted
 from services.ingest.places import Places
+from services.ingest.pointer import Pointers
 from services.ingest.remote import Remote
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
@@ -36,7 +40,17 @@ from services.ingest.submission import Submissions
 def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
     """The ASGI application on resources that are already open."""
     places = Places()
-    submissions = Submissions(pool, storage, remote, places, settings)
+    admission = Admission(settings.max_queued_jobs, settings.max_queued_jobs_per_tenant)
+    arrivals = Arrivals(pool, storage, admission, settings)
+    submissions = Submissions(
+        pool=pool,
+        storage=storage,
+        pointers=Pointers(remote, arrivals, settings.max_upload_bytes),
+        arrivals=arrivals,
+        admission=admission,
+        places=places,
+        settings=settings,
+    )
     rate = None if settings.rate_limit_per_minute is None else RateLimit(pool, settings.rate_limit_per_minute)
     api = Router(
         "/api/v1/jobs",
@@ -52,12 +66,13 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
         ],
         tags=["jobs"],
     )
+    pieces = Router("/api/v1/uploads", route_handlers=uploads.handlers(arrivals, Parted(arrivals, storage)), tags=["uploads"])
     webhooks = Router("/api/v1/deliveries", route_handlers=deliveries.again(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     return edge(
         Litestar(
-            route_handlers=[api, words, webhooks, queue, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
+            route_handlers=[api, pieces, words, webhooks, queue, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
             middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,

@@ -38,13 +38,35 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     413: ("too_large", "The submission is larger than the limit of 4294967296 bytes.", {"limit": 4_294_967_296}),
     415: ("unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", {"field": "file"}),
     422: ("invalid_option", "beam_size: Expected `int` <= 10", {"field": "beam_size"}),
+    423: ("upload_locked", "Another request works on this upload; ask again when it is over.", {}),
     426: ("upgrade_required", "This address is for WebSockets.", {}),
     429: ("too_many_requests", "Too many requests; try again in 5 seconds.", {"limit": 600}),
     503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
 }
 _BAD_LEXICON = ("invalid_lexicon", "corrections[0].to: Expected `str`, got `null`", {"field": "corrections[0].to"})
+_UPLOAD = "/api/v1/uploads/{upload_id}"
+_NO_UPLOAD: tuple[str, str, dict[str, Any]] = (
+    "upload_not_found",
+    f"There is no upload {examples.JOB_ID}; it may have been removed, or its time is over.",
+    {},
+)
+_UPLOAD_LOST: tuple[str, str, dict[str, Any]] = ("upload_lost", "The store no longer has what was uploaded; upload it again.", {})
 _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
     ("/api/v1/jobs", 409): ("idempotency_key_in_use", "A request with this Idempotency-Key is still being carried out.", {}),
+    ("/api/v1/jobs", 410): _UPLOAD_LOST,
+    **{(path, 404): _NO_UPLOAD for path in (_UPLOAD, f"{_UPLOAD}/urls", f"{_UPLOAD}/complete")},
+    (_UPLOAD, 409): (
+        "upload_submitted",
+        "A job was made of this upload; what becomes of it is the job's now.",
+        {"job_id": examples.JOB_ID},
+    ),
+    (f"{_UPLOAD}/urls", 409): ("upload_ready", "The upload is complete and takes no more bytes; make a job of it.", {}),
+    (f"{_UPLOAD}/complete", 409): (
+        "parts_missing",
+        "2 parts are not in the store, or not in their size; PUT them and ask again.",
+        {"missing": [3, 4]},
+    ),
+    (f"{_UPLOAD}/complete", 410): _UPLOAD_LOST,
     ("/api/v1/jobs/{job_id}/transcript", 409): (
         "job_failed",
         f"The job failed: {examples.FAILURE['message']}",
@@ -60,7 +82,7 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
     ("/api/v1/lexicons/{lexicon_id}", 404): ("lexicon_not_found", f"There is no lexicon {examples.LEXICON_ID}.", {}),
     ("/api/v1/lexicons/{lexicon_id}", 422): _BAD_LEXICON,
 }
-_HEADERS = {202: _RETRY_AFTER, 401: _AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+_HEADERS = {202: _RETRY_AFTER, 401: _AUTHENTICATE, 423: _RETRY_AFTER, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
 _STRUCTS: dict[str, Any] = {
     "JobDocument": examples.EVENTS["job.created"],
     "LexiconDocument": examples.LEXICON,

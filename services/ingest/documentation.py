@@ -67,13 +67,19 @@ _LINK = Schema(
     properties={
         "source": Schema(
             type=OpenAPIType.OBJECT,
-            required=["url"],
+            min_properties=1,
+            max_properties=1,
             properties={
                 "url": Schema(
                     type=OpenAPIType.STRING,
                     format=OpenAPIFormat.URI,
                     description="http or https, at a public address; fetched before the answer comes, and kept nowhere",
-                )
+                ),
+                "upload_id": Schema(
+                    type=OpenAPIType.STRING,
+                    format=OpenAPIFormat.UUID,
+                    description="A complete upload of /api/v1/uploads or /files; its id becomes the job's",
+                ),
             },
             additional_properties=False,
         ),

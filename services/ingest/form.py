@@ -22,6 +22,8 @@ _MAX_FIELDS = 64
 class Form:
     """The recording in the field `file`, the options in fields of their own."""
 
+    upload = None
+
     def __init__(self, chunks: AsyncIterator[bytes], boundary: str) -> None:
         if not boundary:
             raise _malformed("the Content-Type names no boundary")

@@ -1,11 +1,9 @@
 """Submitting a job and following it: thin, over `common.jobs`."""
 
-from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, get, post
-from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
@@ -17,12 +15,12 @@ from common.jobs.document import JobDocument
 from common.jobs.job import Job
 from common.jobs.watch import Watch
 from services.ingest.auth import caller
+from services.ingest.body import announced, streamed
 from services.ingest.conditional import Conditional
 from services.ingest.documentation import SubmitOperation
 from services.ingest.existing import find_job
 from services.ingest.idempotency import REPLAYED
 from services.ingest.places import Places
-from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
 from services.ingest.waiting import MAX_SECONDS, until_changed
@@ -42,9 +40,11 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         | refusals(
             {
                 400: "The body is not readable",
-                409: "A request with this Idempotency-Key is still being carried out",
+                409: "A request with this Idempotency-Key is still being carried out; the upload is not complete, or a job was made of it",
+                410: "The store has lost the upload",
                 413: "Larger than the limit",
                 415: "Neither audio nor video",
+                423: "Another request works on the upload",
                 422: "A field is missing or invalid; the source cannot be fetched; the Idempotency-Key was used for another request",
             }
         ),
@@ -55,9 +55,9 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         With an `Idempotency-Key` a submission can be sent again without making a second job: for 24 hours each copy gets the first answer.
         """
         accepted = await submissions.accept(
-            _body(request),
+            streamed(request),
             content_type=request.headers.get("content-type", ""),
-            content_length=_length(request),
+            content_length=announced(request),
             tenant=caller(request, "write").tenant,
             key=request.headers.get("idempotency-key"),
         )
@@ -81,17 +81,3 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         return await places.document(pool, job)
 
     return [submit, read]
-
-
-async def _body(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
-    """The request's bytes; a client that goes away is the client's doing, not the server's."""
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except InternalServerException:
-        raise Problem(400, "client_disconnected", "The client went away before the end of the body.") from None
-
-
-def _length(request: Request[Any, Any, Any]) -> int | None:
-    text = request.headers.get("content-length", "")
-    return int(text) if text.isdecimal() else None

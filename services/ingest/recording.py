@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from common.ids import JobId
 from common.jobs.job import Source
 from common.jobs.options import Options
 from services.ingest import wav
@@ -40,7 +41,13 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Submission(Protocol):
-    """One way for a recording to come in. Either method may be called, once."""
+    """One way for a recording to come in. Either method may be called, once.
+
+    `upload` is the id of the upload that the recording has arrived by before, and None when it comes with the request.
+    """
+
+    @property
+    def upload(self) -> JobId | None: ...
 
     async def receive(self, into: OpenSink) -> Received:
         """Raises `Problem` for whatever is wrong with it."""
@@ -64,13 +71,18 @@ async def receive(filename: str, payload: AsyncIterator[bytes], into: OpenSink) 
         async for chunk in payload:
             await sink.write(chunk)
     return Source(
-        filename=filename[:_MAX_NAME],
+        filename=shortened(filename),
         content_type=media.content_type,
         size=sink.size,
         sha256=sink.sha256,
         kind=media.kind,
         duration=wav.seconds(head, sink.size),
     )
+
+
+def shortened(filename: str) -> str:
+    """As much of a name as is kept."""
+    return filename[:_MAX_NAME]
 
 
 def fingerprint(options: Options, recording: str) -> bytes:

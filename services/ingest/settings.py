@@ -12,6 +12,7 @@ class Settings(Common, frozen=True, kw_only=True):
     """`max_upload_bytes` bounds a whole submission; `job_result_retention_seconds` counts from the end of a job.
 
     A recording named by URL is fetched from public addresses and from `url_allow_networks`, within `url_timeout_seconds`.
+    An upload of which no job was made is removed `upload_retention_hours` after its last sign of life.
     `rate_limit_per_minute` is for each API key; with `auth` off, for everybody together.
     """
 
@@ -21,6 +22,7 @@ class Settings(Common, frozen=True, kw_only=True):
     max_upload_bytes: int = 4 * 2**30
     max_attempts: int = 3
     job_result_retention_seconds: int = 7 * 86_400
+    upload_retention_hours: float = 24
     url_allow_networks: tuple[Network, ...] = ()
     url_timeout_seconds: float = 900
     max_queued_jobs: int | None = 10_000
@@ -34,12 +36,18 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("AUTH=off is allowed only with HOST on loopback; set HOST=127.0.0.1 or AUTH=on")
         if self.max_attempts < 1:
             raise ValueError("MAX_ATTEMPTS must be at least 1")
+        if self.upload_retention_hours <= 0:
+            raise ValueError("UPLOAD_RETENTION_HOURS must be more than 0")
         if self.url_timeout_seconds <= 0:
             raise ValueError("URL_TIMEOUT_SECONDS must be more than 0")
         for name in ("max_queued_jobs", "max_queued_jobs_per_tenant", "rate_limit_per_minute"):
             limit: int | None = getattr(self, name)
             if limit is not None and limit < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
+
+    @property
+    def upload_retention(self) -> timedelta:
+        return timedelta(hours=self.upload_retention_hours)
 
     @property
     def url_timeout(self) -> timedelta:

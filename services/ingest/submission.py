@@ -14,21 +14,22 @@ import msgspec
 import structlog
 from multipart import parse_options_header
 
-from common import ids, tracing
+from common import ids, resumable, tracing
 from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
 from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import source_key
-from services.ingest import form, idempotency, link
+from services.ingest import form, idempotency, pointer
 from services.ingest.admission import Admission
+from services.ingest.arriving import Arrivals, wrong_status
 from services.ingest.form import Form
 from services.ingest.idempotency import Answered, Held
 from services.ingest.places import Places
+from services.ingest.pointer import Pointers
 from services.ingest.problems import Problem, too_large
 from services.ingest.recording import Received, Sink, Submission
-from services.ingest.remote import Remote
 from services.ingest.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -45,13 +46,24 @@ class Accepted(msgspec.Struct, frozen=True):
 class Submissions:
     """Turns request bodies into queued jobs."""
 
-    def __init__(self, pool: Pool, storage: Storage, remote: Remote, places: Places, settings: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        storage: Storage,
+        pointers: Pointers,
+        arrivals: Arrivals,
+        admission: Admission,
+        places: Places,
+        settings: Settings,
+    ) -> None:
         self._pool = pool
         self._storage = storage
-        self._remote = remote
+        self._pointers = pointers
+        self._arrivals = arrivals
+        self._admission = admission
         self._places = places
         self._settings = settings
-        self._admission = Admission(settings.max_queued_jobs, settings.max_queued_jobs_per_tenant)
 
     async def accept(
         self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str, key: str | None
@@ -61,7 +73,7 @@ class Submissions:
         if content_length is not None and content_length > limit:
             raise too_large(limit)
         async with aclosing(_limited(body, limit)) as chunks, AsyncExitStack() as stack:
-            submission = await self._read(chunks, content_type)
+            submission = await self._read(chunks, content_type, tenant)
             held = None if key is None else await stack.enter_async_context(idempotency.hold(self._pool, tenant, idempotency.valid(key)))
             if isinstance(held, Answered):
                 if await submission.identify() != held.fingerprint:
@@ -70,21 +82,21 @@ class Submissions:
             await self._admission.check(self._pool, tenant)
             return await self._carry_out(submission, tenant, held)
 
-    async def _read(self, chunks: AsyncIterator[bytes], content_type: str) -> Submission:
+    async def _read(self, chunks: AsyncIterator[bytes], content_type: str, tenant: str) -> Submission:
         kind, parameters = parse_options_header(content_type)
         if kind == form.MEDIA_TYPE:
             return Form(chunks, str(parameters.get("boundary", "")))
-        if kind == link.MEDIA_TYPE:
-            return await link.read(chunks, self._remote, self._settings.max_upload_bytes)
+        if kind == pointer.MEDIA_TYPE:
+            return await self._pointers.read(chunks, tenant)
         raise Problem(
             415,
             "unsupported_media_type",
             "Submit multipart/form-data with the recording in the field 'file', or application/json that says where it lies.",
-            allowed=[form.MEDIA_TYPE, link.MEDIA_TYPE],
+            allowed=[form.MEDIA_TYPE, pointer.MEDIA_TYPE],
         )
 
     async def _carry_out(self, submission: Submission, tenant: str, held: Held | None) -> Accepted:
-        job_id = JobId(ids.new())
+        job_id = submission.upload or JobId(ids.new())
 
         @asynccontextmanager
         async def bucket(content_type: str) -> AsyncIterator[Sink]:
@@ -92,11 +104,12 @@ class Submissions:
                 yield upload
 
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._storage.delete, [source_key(job_id)])
+            if submission.upload is None:
+                undo.push_async_callback(self._storage.delete, [source_key(job_id)])
             received = await submission.receive(bucket)
             async with self._pool.acquire() as connection:
                 try:
-                    job, body = await self._queue(connection, job_id, tenant, received, held)
+                    job, body = await self._queue(connection, job_id, tenant, received, held, uploaded=submission.upload is not None)
                 except (*AWAY, asyncio.CancelledError):
                     undo.pop_all()
                     raise
@@ -104,11 +117,15 @@ class Submissions:
         log.info("job queued", job_id=str(job.id), size=job.source.size, content_type=job.source.content_type)
         return Accepted(job_id, body)
 
-    async def _queue(self, connection: Connection, job_id: JobId, tenant: str, received: Received, held: Held | None) -> tuple[Job, bytes]:
+    async def _queue(
+        self, connection: Connection, job_id: JobId, tenant: str, received: Received, held: Held | None, *, uploaded: bool
+    ) -> tuple[Job, bytes]:
         """The job and the answer to its key, in one transaction."""
         retention = timedelta(seconds=received.options.expires_in or self._settings.job_result_retention_seconds)
         async with connection.transaction():
             await self._admission.confirm(connection, tenant)
+            if uploaded and await resumable.submit(connection, job_id, tenant) is None:
+                raise wrong_status(await self._arrivals.find(job_id, tenant))  # another request was faster
             job = await store.create(
                 connection,
                 job_id=job_id,

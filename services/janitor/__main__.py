@@ -12,6 +12,7 @@ from services.janitor.commands import Cleanup, carry_out, obey
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.dead_letters import DeadLetters
 from services.janitor.duties.expire import Expire
+from services.janitor.duties.expired_uploads import ExpiredUploads
 from services.janitor.duties.lift import Lift
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.reissue import Reissue
@@ -54,6 +55,7 @@ def duties(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
     return [
         Expire(storage),
         *([] if settings.audio_retention is None else [Audio(storage, settings.audio_retention)]),
+        ExpiredUploads(storage),
         Uploads(storage, settings.stale_upload),
         Orphans(storage, settings.orphan_grace),
         DeadLetters(broker),

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import structlog
 
+from common import resumable
 from common.errors import TransientError
 from common.ids import JobId
 from common.jobs import store
@@ -43,6 +44,8 @@ class Orphans:
         places = {found.key: place for found in page if found.modified < before and (place := parse_key(found.key)) is not None}
         owners = await store.owners(sweep.connection, {place.job_id for place in places.values()})
         orphans = {key: reason for key, place in places.items() if (reason := why_orphaned(place, owners)) is not None}
+        for key in await resumable.owned(sweep.connection, {places[key].job_id for key in orphans}):
+            orphans.pop(key, None)  # of an upload, of which a job may be made yet
         for key, reason in orphans.items():
             sweep.tell(self.name, key=key, reason=reason)
         if sweep.dry_run:

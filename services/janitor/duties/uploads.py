@@ -1,15 +1,16 @@
 """Multipart uploads that were begun long ago and neither completed nor aborted: their parts take space and show in no listing.
 
-They are left by an ingest that was killed or lost the store in the middle of an upload. An upload that is still running after that long
-is aborted as well.
+They are left by an ingest that was killed or lost the store in the middle of a submission. A submission that is still running after that
+long is aborted as well; an upload over several requests has a row of its own, which says when it is over.
 """
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 
+from common import resumable
 from common.storage import StaleUpload, Storage
-from common.storage_keys import PREFIXES
+from common.storage_keys import PREFIXES, parse_key
 from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Sweep
 from services.janitor.paging import pages
@@ -30,7 +31,9 @@ class Uploads:
         for prefix in PREFIXES:
             async with aclosing(pages(self._storage.open_uploads(prefix), _PAGE)) as listing:
                 async for page in listing:
-                    stale = [upload for upload in page if upload.initiated < before]
+                    old = {upload: parse_key(upload.key) for upload in page if upload.initiated < before}
+                    kept = await resumable.owned(sweep.connection, {place.job_id for place in old.values() if place is not None})
+                    stale = [upload for upload in old if upload.key not in kept]
                     for upload in stale:
                         sweep.tell(self.name, key=upload.key, initiated=upload.initiated.isoformat())
                     aborted = stale if sweep.dry_run else await attempt_each(stale, self._abort, at_once=_AT_ONCE)

@@ -39,7 +39,8 @@ async def test_secrets_stay_secret(service: Services, sample: bytes, database: a
                 await client.get(JOBS, headers={"Authorization": f"Bearer {WRONG}"}),
             ]
             assert [answer.status_code for answer in answers] == [202, 422, 422, 202, 422, 401]
-        events = await heard.until(2)
+            signatures = await signed_in_parts(client, sample, {"Authorization": f"Bearer {key}"})
+        events = await heard.until(3)
         await wait_until(lambda: len(otlp.spans) >= 6, "the spans to be exported")
         ingest.terminate()
         assert await ingest.gone() == 0
@@ -51,5 +52,16 @@ async def test_secrets_stay_secret(service: Services, sample: bytes, database: a
     }
     for place, text in places.items():
         assert len(text) > 100, place
-        for secret in (SECRET, key, key.removeprefix("vb_")[:12]):
+        for secret in (SECRET, key, key.removeprefix("vb_")[:12], "X-Amz-Signature", *signatures):
             assert secret not in text, place
+
+
+async def signed_in_parts(client: httpx.AsyncClient, sample: bytes, headers: dict[str, str]) -> list[str]:
+    """The signatures of the addresses by which an upload came, of which a job was made."""
+    begun = (await client.post("/api/v1/uploads", json={"size": len(sample)}, headers=headers)).json()
+    urls = [part["url"] for part in begun["urls"]]
+    async with httpx.AsyncClient() as anybody:
+        await anybody.put(urls[0], content=sample)
+    assert (await client.post(begun["links"]["complete"], headers=headers)).status_code == 200
+    assert (await client.post(JOBS, json={"source": {"upload_id": begun["id"]}}, headers=headers)).status_code == 202
+    return [httpx.URL(url).params["X-Amz-Signature"] for url in urls]

@@ -1,0 +1,24 @@
+"""A request's body as it comes."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import InternalServerException
+
+from services.ingest.problems import Problem
+
+
+async def streamed(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
+    """The bytes; a client that goes away is the client's doing, not the server's."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except InternalServerException:
+        raise Problem(400, "client_disconnected", "The client went away before the end of the body.") from None
+
+
+def announced(request: Request[Any, Any, Any]) -> int | None:
+    """How many bytes there will be, as far as the client says so."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,48 @@
+"""JSON bodies: read within a bound, and every member known and valid, or a `Problem` that names it."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from services.ingest import query
+from services.ingest.problems import Problem, too_large
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MEDIA_TYPE = "application/json"
+_BODY_BYTES = 256 * 2**10
+
+
+async def read(chunks: AsyncIterator[bytes], limit: int = _BODY_BYTES, *, optional: bool = False) -> dict[str, Any]:
+    """The object that a body is; an empty one if it is `optional` and was left out."""
+    body = b""
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limit:
+            raise too_large(limit)
+    if optional and not body:
+        return {}
+    try:
+        values: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Problem(400, "malformed_json", f"The body is not a JSON object: {reason}.") from None
+    return values
+
+
+def parse(values: Mapping[str, Any], kind: type[T]) -> T:
+    """A `kind` from an object's members."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    converted: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise query.invalid(name, f"there is no such member; known are {', '.join(fields)}")
+        try:
+            converted[name] = msgspec.convert(value, fields[name].type)
+        except msgspec.ValidationError as error:
+            raise query.invalid(name, str(error)) from None
+    for name, field in fields.items():
+        if field.required and name not in converted:
+            raise query.invalid(name, "it is required")
+    return kind(**converted)
