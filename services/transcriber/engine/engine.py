@@ -5,6 +5,7 @@ its own: what it meets there (words placed in time, lines) concerns nobody else.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import msgspec
 
@@ -16,7 +17,7 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.steps import post_process
-from services.transcriber.engine.recogniser import Recogniser
+from services.transcriber.engine.recogniser import Recogniser, Task
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.speech import find_speech, whole
 from services.transcriber.engine.stages import Stages
@@ -29,7 +30,7 @@ DAMAGED = Note("damaged_audio", "Parts of the recording could not be decoded and
 
 
 class Engine:
-    """Loaded models. One call at a time: the recogniser keeps state while it works.
+    """Loaded models. One call at a time.
 
     Each step raises `PermanentError` for options that no model can serve; anything else that fails is the engine's fault.
     """
@@ -45,7 +46,13 @@ class Engine:
 
     def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         """The second: what is said in each."""
-        return [self._hear(recording) if recording.speech else _nothing(recording.options) for recording in recordings]
+        with ExitStack() as stack:
+            spoken = [each for each in recordings if each.speech]
+            tasks = [
+                Task(each.audio.samples, each.speech, each.options, stack.enter_context(each.stages.stage("transcribe"))) for each in spoken
+            ]
+            found = iter(self._recogniser.hear(tasks, self._hardware.batch_size) if tasks else ())
+        return [next(found) if each.speech else _nothing(each.options) for each in recordings]
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         """The third: from what was heard to the transcript."""
@@ -67,11 +74,6 @@ class Engine:
         with recording.stages.stage("postprocess"):
             processed = post_process(transcript, recording.options)
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
-
-    def _hear(self, recording: Recording) -> Heard:
-        audio, speech, options, stages = recording
-        with stages.stage("transcribe") as progress:
-            return self._recogniser.hear(audio.samples, list(speech), options, self._hardware.batch_size, progress)
 
     def _place(self, recording: Recording, heard: Heard) -> Placed:
         """What was translated is not what is said: only the words of a transcript can be aligned."""

@@ -42,7 +42,7 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
     return Hardware(
         device=device,
         compute_type=settings.whisper_compute_type or ("float16" if device == "cuda" else "int8"),
-        batch_size=settings.whisper_batch_size or (16 if device == "cuda" else 8),
+        batch_size=settings.whisper_batch_size or (16 if device == "cuda" else 4),
         threads=threads(settings),
     )
 

@@ -1,37 +1,44 @@
-"""WhisperX's batched pipeline, kept whole, with three things added at its own seams.
+"""Hearing speech with Whisper: chunks of one or several recordings, in shared batches.
 
-Speech is found beforehand (`speech`), so the pipeline's voice activity detector only hands it over. The language is decided on the
-first batch's encoder output, weighted over its chunks, instead of encoding the first 30 seconds once more. Words get their times from
-Whisper's cross-attention on the encoder output that transcription has just computed.
+WhisperX's batched pipeline serves one recording, pads every chunk to 30 seconds and knows one language at a time. Its parts are used here
+(the model with its defaults, the features, the merging of speech into chunks), its loop is not: a batch holds chunks of one window
+(`windows`) whatever recording they are from, each is prompted in its own language, and words get their times from Whisper's cross-attention
+on the encoder output that transcription has just computed.
 
-The pipeline keeps the state of the request it works on, so one recogniser serves one request at a time.
+Every chunk is heard once, and some once more: those whose text goes round in circles in a short window, in the longest one; and those heard
+in a language which the rest of the recording then spoke against (`languages`).
 """
 
 from bisect import bisect_left, bisect_right
-from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import exp
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from common.errors import PermanentError
 from services.transcriber import protocol
+from services.transcriber.engine import languages, windows
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.imports import lean
+from services.transcriber.engine.languages import Guess
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
 from services.transcriber.engine.models import Whisper
-from services.transcriber.engine.speech import CHUNK_SECONDS
+from services.transcriber.engine.repetition import looping
 
 with lean():
+    import ctranslate2
     import torch
     import whisperx.asr
     from faster_whisper.tokenizer import Tokenizer
     from faster_whisper.transcribe import merge_punctuations
+    from whisperx.audio import log_mel_spectrogram
     from whisperx.vads.vad import Vad
 
 _ROUNDING = 0.001
-"""WhisperX rounds the chunks it merges to milliseconds."""
+"""Chunks are rounded to milliseconds."""
 
 FRAMES_PER_SECOND = 100
 """Of the log-mel spectrogram that Whisper hears."""
@@ -39,109 +46,110 @@ FRAMES_PER_SECOND = 100
 _FEWEST_FRAMES = 2
 """One step of Whisper's attention; alignment fails on less."""
 
-
-class _Hearing:
-    """The request being worked on: what is known before a batch, and what was found so far."""
-
-    def __init__(self, options: protocol.Options) -> None:
-        self.options = options
-        self.frames: deque[int] = deque()
-        self.words: list[list[HeardWord]] = []
-        self.language: str | None = options.language
-        self.confidence = 1.0
+_CERTAIN = 1.0
 
 
-class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # whisperx is untyped
-    """Made by `load_recogniser`. `hear` is the way in; the rest is called by the pipeline."""
+class Task(NamedTuple):
+    """Speech (in order, not empty) in one recording's samples; `on_progress` gets fractions of 1."""
 
-    options: Any
-    tokenizer: Any
+    samples: Samples
+    speech: Sequence[Span]
+    options: protocol.Options
+    on_progress: Callable[[float], None]
 
-    def hear(
-        self, samples: Samples, speech: list[Span], options: protocol.Options, batch_size: int, on_progress: Callable[[float], None]
-    ) -> Heard:
-        """Transcribe the `speech` in `samples` (not empty); `on_progress` gets fractions of 1.
 
-        Raises `PermanentError` `unsupported_language`.
+class Recogniser:
+    """A loaded model. It keeps no state between calls, but serves one at a time."""
+
+    def __init__(self, model: Any, defaults: Any) -> None:
+        self._model, self._defaults = model, defaults
+        self._tokenizers: dict[tuple[str, str], Any] = {}
+
+    def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
+        """Transcribe what several recordings hold, whose options differ in nothing that matters here but the language.
+
+        Raises `PermanentError` `unsupported_language` when one of them asks for what the model does not know.
         """
-        if options.language and options.language not in self.model.supported_languages:
-            raise PermanentError("unsupported_language", f"The model does not know the language {options.language!r}.")
-        self._now, self.vad_model, self.tokenizer = _Hearing(options), _KnownSpeech(speech), None
-        defaults = self.options
-        self.options = replace(
-            defaults,
+        listeners = [_Listener(task, self._languages(task.options)) for task in tasks]
+        options = self._transcription_options(tasks[0].options)
+        self._hear([piece for listener in listeners for piece in listener.pieces], options, batch_size)
+        self._hear([piece for listener in listeners for piece in listener.to_hear_again()], options, batch_size)
+        return [listener.heard() for listener in listeners]
+
+    def _languages(self, options: protocol.Options) -> tuple[str, ...]:
+        """Those that the recording may be in; none named means any."""
+        known = self._model.supported_languages
+        if not self._model.model.is_multilingual:
+            wanted: tuple[str, ...] = (options.language or "en",)
+        else:
+            wanted = (options.language,) if options.language else options.allowed_languages
+        possible = tuple(code for code in wanted if code in known)
+        if wanted and not possible:
+            raise PermanentError("unsupported_language", f"The model does not know the language {', '.join(map(repr, wanted))}.")
+        return possible
+
+    def _transcription_options(self, options: protocol.Options) -> Any:
+        return replace(
+            self._defaults,
             beam_size=options.beam_size,
             temperatures=[options.temperature],
             initial_prompt=options.prompt,
             hotwords=options.hotwords,
         )
-        try:
-            segments = self.transcribe(
-                samples,
-                batch_size=batch_size,
-                language=options.language,
-                task=options.task,
-                chunk_size=CHUNK_SECONDS,
-                progress_callback=lambda percent: on_progress(percent / 100),
-            )["segments"]
-        finally:
-            self.options = defaults
-        spans = [Span(segment["start"], segment["end"]) for segment in segments]
-        language = self._now.language or "en"
-        chunks = (Chunk(span, _within(span, speech), tuple(words), language) for span, words in zip(spans, self._now.words, strict=True))
-        return Heard(tuple(chunks), language, self._now.confidence)
 
-    def detect_language(self, audio: Samples) -> str:  # noqa: ARG002 - the pipeline calls it with the recording
-        """The pipeline asks before anything is encoded; `_forward` replaces this answer when the model knows several languages."""
-        return "en"
+    def _hear(self, pieces: Sequence["_Piece"], options: Any, batch_size: int) -> None:
+        for batch in windows.batches(pieces, batch_size):
+            encoded = self._model.encode(torch.stack([self._features(piece) for piece in batch]))
+            self._guess(encoded, batch)
+            self._transcribe(encoded, batch, options)
+            for listener in {id(piece.listener): piece.listener for piece in batch}.values():
+                listener.report()
 
-    def preprocess(self, audio: dict[str, Samples]) -> Any:
-        """One chunk's log-mel features; its true length is noted, as features are padded to 30 s."""
-        self._now.frames.append(max(_FEWEST_FRAMES, len(audio["inputs"]) * FRAMES_PER_SECOND // SAMPLE_RATE))
-        return super().preprocess({"inputs": waveform(audio["inputs"])})
+    def _features(self, piece: "_Piece") -> Any:
+        samples = waveform(piece.samples)
+        bands = self._model.feat_kwargs.get("feature_size") or 80
+        return log_mel_spectrogram(samples, n_mels=bands, padding=piece.window * SAMPLE_RATE - len(samples))
 
-    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[Any]]:
-        now, features = self._now, model_inputs["inputs"]
-        frames = [now.frames.popleft() for _ in range(len(features))]
-        encoded = self.model.encode(features)
-        if now.language is None:
-            self._decide_language(encoded, frames)
-        results = self._generate(encoded, len(features))
-        tokens = [[token for token in result.sequences_ids[0] if token < self.tokenizer.eot] for result in results]
-        confidences = [_confidence(result, self.options.length_penalty) for result in results]
-        if now.options.align:
-            aligned = self.model.find_alignment(self.tokenizer, tokens, encoded, frames)
-            now.words += [_words(found, self.options) for found in aligned]
-        else:
-            now.words += [self._plain_words(ids, confidence) for ids, confidence in zip(tokens, confidences, strict=True)]
-        return {"text": self.tokenizer.tokenizer.decode_batch(tokens), "avg_logprob": confidences}
+    def _guess(self, encoded: Any, batch: Sequence["_Piece"]) -> None:
+        if all(piece.guess for piece in batch):
+            return
+        for piece, guesses in zip(batch, self._model.model.detect_language(encoded), strict=True):
+            guess = {token.strip("<|>"): float(probability) for token, probability in guesses}
+            piece.guess = piece.guess or languages.restrict(guess, piece.listener.allowed)
 
-    def _decide_language(self, encoded: Any, frames: list[int]) -> None:
-        """Each chunk votes with its length; the confidence is the winner's mean probability."""
-        now = self._now
-        if self.model.model.is_multilingual:
-            votes: Counter[str] = Counter()
-            for length, guesses in zip(frames, self.model.model.detect_language(encoded), strict=True):
-                for token, probability in guesses:
-                    votes[token] += probability * length
-            token, weight = votes.most_common(1)[0]
-            now.language, now.confidence = token.strip("<|>"), min(1.0, weight / max(1, sum(frames)))
-            self.tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual=True, task=now.options.task, language=now.language)
-        else:
-            now.language = "en"
+    def _transcribe(self, encoded: Any, batch: Sequence["_Piece"], options: Any) -> None:
+        """Fill in the batch's words, each piece in the language that the recording's guesses so far give it."""
+        for piece in batch:
+            piece.language = piece.listener.languages()[piece]
+        tokenizers = [self._tokenizer(piece.language, piece.listener.task.options.task) for piece in batch]
+        results = self._generate(encoded, tokenizers, options)
+        for piece, tokenizer, result in zip(batch, tokenizers, results, strict=True):
+            piece.tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
+            piece.looping = looping(tokenizer.decode(piece.tokens), len(result.sequences_ids[0]), piece.seconds)
+            if not piece.listener.task.options.align:
+                piece.words = _plain_words(tokenizer, piece.tokens, _confidence(result, options.length_penalty), options)
+        if batch[0].listener.task.options.align:
+            self._align(encoded, batch, tokenizers, options)
 
-    def _generate(self, encoded: Any, size: int) -> list[Any]:
-        options = self.options
-        previous = self.tokenizer.encode(" " + options.initial_prompt.strip()) if options.initial_prompt else []
-        prompt = self.model.get_prompt(self.tokenizer, previous, without_timestamps=options.without_timestamps, hotwords=options.hotwords)
+    def _align(self, encoded: Any, batch: Sequence["_Piece"], tokenizers: Sequence[Any], options: Any) -> None:
+        """Attention is asked for with one start sequence at a time, so a batch in several languages is taken apart."""
+        for language in sorted({piece.language for piece in batch}):
+            rows = [row for row, piece in enumerate(batch) if piece.language == language]
+            pieces = [batch[row] for row in rows]
+            part = encoded if len(rows) == len(batch) else _rows(encoded, rows)
+            tokens, frames = [piece.tokens for piece in pieces], [piece.frames for piece in pieces]
+            for piece, found in zip(pieces, self._model.find_alignment(tokenizers[rows[0]], tokens, part, frames), strict=True):
+                piece.words = _words(found, options)
+
+    def _generate(self, encoded: Any, tokenizers: Sequence[Any], options: Any) -> list[Any]:
         temperature = options.temperatures[0]
         search = {"beam_size": options.beam_size, "patience": options.patience}
         sampling = {"beam_size": 1, "num_hypotheses": options.best_of, "sampling_topk": 0, "sampling_temperature": temperature}
-        results: list[Any] = self.model.model.generate(
+        results: list[Any] = self._model.model.generate(
             encoded,
-            [prompt] * size,
+            [self._prompt(tokenizer, options) for tokenizer in tokenizers],
             length_penalty=options.length_penalty,
-            max_length=self.model.max_length,
+            max_length=self._model.max_length,
             suppress_blank=options.suppress_blank,
             suppress_tokens=options.suppress_tokens,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
@@ -151,10 +159,69 @@ class Recogniser(whisperx.asr.FasterWhisperPipeline):  # type: ignore[misc]  # w
         )
         return results
 
-    def _plain_words(self, tokens: list[int], confidence: float) -> list[HeardWord]:
-        texts, _ = self.tokenizer.split_to_word_tokens(tokens)
-        found = [{"word": text, "tokens": [], "start": None, "end": None, "probability": confidence} for text in texts]
-        return _words(found, self.options)
+    def _prompt(self, tokenizer: Any, options: Any) -> list[int]:
+        previous = tokenizer.encode(" " + options.initial_prompt.strip()) if options.initial_prompt else []
+        prompt: list[int] = self._model.get_prompt(
+            tokenizer, previous, without_timestamps=options.without_timestamps, hotwords=options.hotwords
+        )
+        return prompt
+
+    def _tokenizer(self, language: str, task: str) -> Any:
+        if (language, task) not in self._tokenizers:
+            multilingual = self._model.model.is_multilingual
+            self._tokenizers[language, task] = Tokenizer(self._model.hf_tokenizer, multilingual, task=task, language=language)
+        return self._tokenizers[language, task]
+
+
+class _Listener:
+    """One recording being heard. A single possible language is not guessed."""
+
+    def __init__(self, task: Task, allowed: tuple[str, ...]) -> None:
+        self.task, self.allowed = task, allowed
+        certain = {allowed[0]: _CERTAIN} if len(allowed) == 1 else None
+        self.pieces = [_Piece(self, span, speech, certain) for span, speech in _chunks(task.speech)]
+
+    def languages(self) -> dict["_Piece", str]:
+        """Of the pieces of which something is known so far."""
+        known = [piece for piece in self.pieces if piece.guess]
+        found = languages.assign([piece.guess or {} for piece in known], [piece.seconds for piece in known])
+        return dict(zip(known, found, strict=True))
+
+    def to_hear_again(self) -> list["_Piece"]:
+        again = [piece for piece, language in self.languages().items() if piece.language != language]
+        for piece in self.pieces:
+            if piece.looping and piece.window < windows.LONGEST:
+                piece.window = windows.LONGEST
+                again.append(piece)
+        return list(dict.fromkeys(again))
+
+    def report(self) -> None:
+        self.task.on_progress(sum(1 for piece in self.pieces if piece.language) / len(self.pieces))
+
+    def heard(self) -> Heard:
+        """English is what comes out of a translation, whatever went in."""
+        written = [("en" if self.task.options.task == "translate" else piece.language) for piece in self.pieces]
+        chunks = tuple(
+            Chunk(piece.span, piece.speech, tuple(piece.words), language) for piece, language in zip(self.pieces, written, strict=True)
+        )
+        spoken, guesses = [piece.language for piece in self.pieces], [piece.guess or {} for piece in self.pieces]
+        language, confidence = languages.main(spoken, guesses, [piece.seconds for piece in self.pieces])
+        return Heard(chunks, language, confidence)
+
+
+class _Piece:
+    """One chunk: where it is, and what was heard in it so far."""
+
+    def __init__(self, listener: _Listener, span: Span, speech: tuple[Span, ...], guess: Guess | None) -> None:
+        self.listener, self.span, self.speech, self.guess = listener, span, speech, guess
+        self.samples = listener.task.samples[int(span.start * SAMPLE_RATE) : int(span.end * SAMPLE_RATE)]
+        self.seconds = len(self.samples) / SAMPLE_RATE
+        self.frames = max(_FEWEST_FRAMES, len(self.samples) * FRAMES_PER_SECOND // SAMPLE_RATE)
+        self.window = windows.window(self.seconds)
+        self.language = ""
+        self.tokens: list[int] = []
+        self.words: list[HeardWord] = []
+        self.looping = False
 
 
 def load_recogniser(whisper: Whisper, hardware: Hardware, token: str | None) -> Recogniser:
@@ -171,9 +238,8 @@ def load_recogniser(whisper: Whisper, hardware: Hardware, token: str | None) -> 
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
-    plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=_KnownSpeech([]))
-    parameters = plain._vad_params  # noqa: SLF001 - WhisperX has no public way to ask for its defaults
-    return Recogniser(model=model, vad=plain.vad_model, vad_params=parameters, options=plain.options)
+    plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
+    return Recogniser(model, plain.options)
 
 
 class _Stretch(NamedTuple):
@@ -182,30 +248,36 @@ class _Stretch(NamedTuple):
     speaker: str | None = None
 
 
-class _KnownSpeech(Vad):  # type: ignore[misc]  # whisperx is untyped
-    """A detector, for the pipeline, that has done its work already; chunks are merged by WhisperX's own `Vad.merge_chunks`."""
-
-    def __init__(self, speech: list[Span]) -> None:
-        self._speech = speech
-
-    def __call__(self, audio: Any) -> list[_Stretch]:  # noqa: ARG002 - the pipeline calls it with the recording
-        return [_Stretch(span.start, span.end) for span in self._speech]
-
-    @staticmethod
-    def preprocess_audio(audio: Samples) -> Samples:
-        return audio
+def _chunks(speech: Sequence[Span]) -> list[tuple[Span, tuple[Span, ...]]]:
+    """Neighbouring stretches of speech together, as far as Whisper hears at once; merged by WhisperX."""
+    stretches = [_Stretch(span.start, span.end) for span in speech]
+    merged = Vad.merge_chunks(stretches, windows.LONGEST, onset=0.5, offset=None)
+    spans = [Span(round(chunk["start"], 3), round(chunk["end"], 3)) for chunk in merged]
+    return [(span, _within(span, speech)) for span in spans]
 
 
-def _within(span: Span, speech: list[Span]) -> tuple[Span, ...]:
+def _within(span: Span, speech: Sequence[Span]) -> tuple[Span, ...]:
     first = bisect_left(speech, span.start - _ROUNDING, key=lambda each: each.start)
     last = bisect_right(speech, span.end + _ROUNDING, key=lambda each: each.end)
     return tuple(speech[first:last])
+
+
+def _rows(encoded: Any, rows: list[int]) -> Any:
+    """Some of a batch's encoder output, on the device that it is on."""
+    whole = torch.as_tensor(encoded, device="cuda") if encoded.device == "cuda" else np.asarray(encoded)
+    return ctranslate2.StorageView.from_array(whole[rows])
 
 
 def _confidence(result: Any, length_penalty: float) -> float:
     """The geometric mean of the tokens' probabilities, the end token included (WhisperX's `avg_logprob`, as a probability)."""
     length = len(result.sequences_ids[0])
     return exp(min(0.0, result.scores[0] * length**length_penalty / (length + 1)))
+
+
+def _plain_words(tokenizer: Any, tokens: list[int], confidence: float, options: Any) -> list[HeardWord]:
+    texts, _ = tokenizer.split_to_word_tokens(tokens)
+    found = [{"word": text, "tokens": [], "start": None, "end": None, "probability": confidence} for text in texts]
+    return _words(found, options)
 
 
 def _words(found: list[dict[str, Any]], options: Any) -> list[HeardWord]:

@@ -1,0 +1,161 @@
+"""Hearing with the real model: several recordings at once, short windows, languages; what the model does not do on command is scripted."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import PermanentError
+from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.heard import Heard, Span
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
+from services.transcriber.engine.models import Whisper
+from services.transcriber.engine.recogniser import Recogniser, Task, load_recogniser
+from services.transcriber.protocol import Options
+from tests.integration.engine.child import MODELS
+
+ENGLISH, FRENCH = [("<|en|>", 0.98), ("<|fr|>", 0.01)], [("<|fr|>", 0.98), ("<|en|>", 0.01)]
+
+
+class Watched:
+    """The model, with a look at what it is given and a word in what it answers."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.model = SimpleNamespace(
+            is_multilingual=True, detect_language=self._detect, generate=self._generate, align=real.model.align, device="cpu"
+        )
+        self.shapes: list[tuple[int, ...]] = []
+        self.prompts: list[list[int]] = []
+        self.guesses: Iterator[list[tuple[str, float]]] | None = None
+        self.twice: Callable[[int], bool] = lambda _frames: False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def encode(self, features: Any) -> Any:
+        self.shapes.append((len(features), features.shape[-1] // 100))
+        return self._real.encode(features)
+
+    def _detect(self, encoded: Any) -> Any:
+        if self.guesses is None:
+            return self._real.model.detect_language(encoded)
+        return [next(self.guesses) for _ in range(encoded.shape[0])]
+
+    def _generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> Any:
+        self.prompts += prompts
+        repeats = 2 if self.twice(encoded.shape[1] // 50) else 1
+        results = self._real.model.generate(encoded, prompts, **options)
+        return [SimpleNamespace(sequences_ids=[one.sequences_ids[0] * repeats], scores=one.scores) for one in results]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Recogniser:
+    [base] = MODELS.glob("whisper-base-*")
+    return load_recogniser(Whisper("base", str(base), str(MODELS), bundled=True), Hardware("cpu", "int8", 4, 2), None)
+
+
+@pytest.fixture
+def model(loaded: Recogniser) -> Watched:
+    return Watched(loaded._model)
+
+
+@pytest.fixture
+def recogniser(loaded: Recogniser, model: Watched) -> Recogniser:
+    return Recogniser(model, loaded._defaults)
+
+
+@pytest.fixture(scope="module")
+def samples(conversation: Path) -> Samples:
+    return decode(conversation).samples
+
+
+def ignore(_fraction: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def text(heard: Heard) -> str:
+    return "".join(word.text for chunk in heard.chunks for word in chunk.words).strip()
+
+
+def clip(samples: Samples, start: float, end: float, options: Options | None = None, on_progress: Callable[[float], None] = ignore) -> Task:
+    part = samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
+    return Task(part, [Span(0.0, len(part) / SAMPLE_RATE)], options or Options(), on_progress)
+
+
+def four_turns(samples: Samples, options: Options) -> Task:
+    """Four chunks, half a minute apart."""
+    speech: Sequence[Span] = [Span(30.0 * turn + 6.7, 30.0 * turn + 11.7) for turn in range(4)]
+    return Task(np.tile(samples, 4), speech, options, ignore)
+
+
+def test_recordings_are_heard_together(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """Three clips share one short batch; each gets its own words, language and progress."""
+    progress: dict[str, list[float]] = {"a": [], "b": [], "c": []}
+    options = {"a": Options(), "b": Options(language="en"), "c": Options(allowed_languages=("en", "de"))}
+    starts = {"a": 6.7, "b": 10.0, "c": 21.9}
+    tasks = [clip(samples, starts[name], starts[name] + 5, options[name], progress[name].append) for name in starts]
+    together = recogniser.hear(tasks, 4)
+    assert model.shapes == [(3, 10)]
+    assert [heard.language for heard in together] == ["en"] * 3
+    assert together[1].language_confidence == 1.0
+    assert all(report[-1] == 1.0 for report in progress.values())
+    alone = [recogniser.hear([task], 4)[0] for task in tasks]
+    assert [text(heard) for heard in together] == [text(heard) for heard in alone]
+    assert all(0 <= word.start <= word.end <= 5 for heard in together for word in heard.chunks[0].words)  # type: ignore[operator]
+
+
+def test_a_loop_is_heard_again_in_the_longest_window(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """A short window that makes the model repeat itself costs that chunk a second hearing, and no other."""
+    model.twice = lambda seconds: seconds < 30
+    [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(align=False))], 4)
+    assert model.shapes == [(1, 10), (1, 30)]
+    assert text(heard).lower().count("diane") <= 1
+
+
+def test_each_chunk_is_heard_in_its_own_language(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """Two languages in one recording: chunks are prompted in theirs, and have their words and times."""
+    model.guesses = iter([ENGLISH, ENGLISH, FRENCH, FRENCH])
+    [heard] = recogniser.hear([four_turns(samples, Options())], 4)
+    assert [chunk.language for chunk in heard.chunks] == ["en", "en", "fr", "fr"]
+    assert heard.language_confidence == pytest.approx(0.98)
+    assert len({tuple(prompt) for prompt in model.prompts}) == 2
+    assert all(chunk.words and chunk.words[0].start is not None for chunk in heard.chunks)
+
+
+def test_a_language_that_the_rest_speaks_against_is_taken_back(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """The first batch looked French; what follows does not. It is heard again, in English."""
+    unsure = [("<|fr|>", 0.5), ("<|en|>", 0.4)]
+    model.guesses = iter([unsure, ENGLISH, ENGLISH, ENGLISH])
+    [heard] = recogniser.hear([four_turns(samples, Options(align=False))], 1)
+    assert [chunk.language for chunk in heard.chunks] == ["en"] * 4
+    assert len(model.prompts) == 5
+
+
+def test_only_allowed_languages_are_found(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """English speech, when only German and French may be meant, is one of these; a single one is taken at its word, unguessed."""
+    [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(allowed_languages=("de", "fr"), align=False))], 4)
+    assert heard.language in ("de", "fr")
+    model.guesses = iter(())
+    [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(allowed_languages=("de",), align=False))], 4)
+    assert (heard.language, heard.language_confidence) == ("de", 1.0)
+
+
+def test_a_translation_is_english(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """The recording's language is told as it was found; the words that come out are English."""
+    model.guesses = iter([FRENCH])
+    [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(task="translate", align=False))], 4)
+    assert heard.language == "fr"
+    assert [chunk.language for chunk in heard.chunks] == ["en"]
+    tokenizer = recogniser._tokenizer("fr", "translate")
+    assert tokenizer.translate in model.prompts[0]
+
+
+def test_a_language_that_nobody_knows_is_refused(recogniser: Recogniser, samples: Samples) -> None:
+    """Asked for by name or as the only ones allowed."""
+    for options in (Options(language="tlh"), Options(allowed_languages=("tlh", "qya"))):
+        with pytest.raises(PermanentError, match="tlh"):
+            recogniser.hear([clip(samples, 6.7, 11.7, options)], 4)

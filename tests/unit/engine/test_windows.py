@@ -1,0 +1,28 @@
+"""Which window a chunk is heard in, and which chunks share a batch."""
+
+from typing import NamedTuple
+
+import pytest
+
+from services.transcriber.engine.windows import LONGEST, TRAIL_SECONDS, WINDOWS, batches, window
+
+
+class Piece(NamedTuple):
+    name: str
+    window: int
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0, 10), (5.0, 10), (7.0, 10), (7.01, 15), (17.0, 20), (17.5, 30), (30.0, 30), (31.0, 30)]
+)
+def test_a_chunk_is_padded_as_far_as_is_safe(seconds: float, expected: int) -> None:
+    """Three seconds of silence follow the speech, except in what fills Whisper's own window."""
+    assert window(seconds) == expected
+    assert window(seconds) == LONGEST or window(seconds) - seconds >= TRAIL_SECONDS
+    assert min(WINDOWS) == 10
+
+
+def test_chunks_of_one_window_share_batches() -> None:
+    """No batch mixes windows or is too large; nothing is lost; longer windows come first, otherwise the order stays."""
+    pieces = [Piece("a", 10), Piece("b", 30), Piece("c", 10), Piece("d", 10), Piece("e", 30)]
+    assert [[piece.name for piece in batch] for batch in batches(pieces, 2)] == [["b", "e"], ["a", "c"], ["d"]]
