@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from common.jobs.languages import NAMES
 from common.transcript import Segment, Transcript
-from services.ingest.rendering.language_names import NAMES
 
 _FRAMES_PER_SECOND = 100
 _LEAST_PROBABILITY = 1e-10

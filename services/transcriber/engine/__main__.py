@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from common.errors import VerbatimError
 from common.settings import SettingsError, load
@@ -18,6 +19,9 @@ from services.transcriber.engine.channel import Channel
 from services.transcriber.engine.hardware import choose, prepare_environment
 from services.transcriber.engine.models import locate
 from services.transcriber.engine.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from services.transcriber.engine.engine import Engine
 
 EXIT_UNUSABLE = 78
 """The settings or the model cannot work; the log says why."""
@@ -42,23 +46,40 @@ def main() -> None:
 
 
 def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
+    engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
+
+    # Here and below, not at the top: these read the environment that was prepared above while they are imported.
+    from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
+    from services.transcriber.engine.work import DecodeAhead, work  # noqa: PLC0415
+
+    channel.send(protocol.Ready(engine.hardware.device, engine.models, round(time.monotonic() - started, 3)))
+    work(DecodeAhead(channel.requests, load_recording), engine, channel.send)
+
+
+def _whisperx(settings: EngineSettings) -> "Engine":
     hardware = choose(settings, _cuda_devices(settings))
     whisper = locate(settings, hardware.device)
     if whisper.bundled:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
-    # Not at the top: these read the environment that was prepared above while they are imported.
     from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
-    from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
     from services.transcriber.engine.recogniser import load_recogniser  # noqa: PLC0415
-    from services.transcriber.engine.work import DecodeAhead, work  # noqa: PLC0415
 
     recogniser = load_recogniser(whisper, hardware, settings.hf_token)
     models = {"asr": f"whisper {whisper.name} ({hardware.compute_type})", "vad": VAD_MODEL}
-    engine = Engine(recogniser, choose_aligners(settings, hardware, hub=not whisper.bundled), hardware, models)
-    channel.send(protocol.Ready(hardware.device, models, round(time.monotonic() - started, 3)))
-    work(DecodeAhead(channel.requests, load_recording), engine, channel.send)
+    return Engine(recogniser, choose_aligners(settings, hardware, hub=not whisper.bundled), hardware, models)
+
+
+def _openai(settings: EngineSettings) -> "Engine":
+    """Nothing on this path imports torch: all that runs here is the detector and the bundled aligner."""
+    from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
+    from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
+    from services.transcriber.engine.remote.recogniser import connect  # noqa: PLC0415
+
+    hardware = choose(settings, cuda_devices=0)
+    models = {"asr": f"openai {settings.openai_model}", "vad": VAD_MODEL}
+    return Engine(connect(settings), choose_aligners(settings, hardware, hub=False), hardware, models)
 
 
 def _cuda_devices(settings: EngineSettings) -> int:

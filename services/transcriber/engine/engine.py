@@ -6,6 +6,7 @@ its own: what it meets there (words placed in time, lines) concerns nobody else.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Protocol
 
 import msgspec
 
@@ -17,8 +18,7 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.steps import post_process
-from services.transcriber.engine.recogniser import Recogniser, Task
-from services.transcriber.engine.recording import Recording
+from services.transcriber.engine.recording import Recording, Task
 from services.transcriber.engine.speech import find_speech, whole
 from services.transcriber.engine.stages import Stages
 
@@ -29,6 +29,17 @@ BY_CHANNEL = Note("speakers_by_channel", "Speakers are told apart by channel, so
 DAMAGED = Note("damaged_audio", "Parts of the recording could not be decoded and are missing; later times may be early by as much.")
 
 
+class Recogniser(Protocol):
+    """Who hears: Whisper in this process, or a server elsewhere."""
+
+    def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
+        """Transcribe several recordings whose options differ in nothing that matters here but the language.
+
+        Raises `VerbatimError` for what cannot be heard so, such as a language that the model does not know.
+        """
+        ...
+
+
 class Engine:
     """Loaded models. One call at a time.
 
@@ -36,7 +47,7 @@ class Engine:
     """
 
     def __init__(self, recogniser: Recogniser, alignment: Alignment, hardware: Hardware, models: dict[str, str]) -> None:
-        self._recogniser, self._alignment, self._hardware, self.models = recogniser, alignment, hardware, models
+        self._recogniser, self._alignment, self.hardware, self.models = recogniser, alignment, hardware, models
 
     def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording:
         """The first step."""
@@ -51,7 +62,7 @@ class Engine:
             tasks = [
                 Task(each.audio.samples, each.speech, each.options, stack.enter_context(each.stages.stage("transcribe"))) for each in spoken
             ]
-            found = iter(self._recogniser.hear(tasks, self._hardware.batch_size) if tasks else ())
+            found = iter(self._recogniser.hear(tasks, self.hardware.batch_size) if tasks else ())
         return [next(found) if each.speech else _nothing(each.options) for each in recordings]
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
@@ -66,7 +77,9 @@ class Engine:
             duration=round(recording.audio.seconds, 3),
             segments=segments,
             speakers=channels.speakers(segments),
-            models=self.models | ({"alignment": ", ".join(placed.aligners)} if placed.aligners else {}),
+            models=self.models
+            | ({"asr": heard.model} if heard.model else {})
+            | ({"alignment": ", ".join(placed.aligners)} if placed.aligners else {}),
             timings={},
             degradations=placed.notes,
             warnings=_warnings(recording, segments),

@@ -32,8 +32,12 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A recording, heard; `language` is that of most of it, and `language_confidence` is 1 when it was given."""
+    """A recording, heard; `language` is that of most of it, and `language_confidence` is 1 when it was given.
+
+    `model` names who heard it, where that depends on the job.
+    """
 
     chunks: tuple[Chunk, ...]
     language: str
     language_confidence: float
+    model: str | None = None

@@ -10,7 +10,7 @@ in a language which the rest of the recording then spoke against (`languages`).
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import exp
 from typing import Any, NamedTuple
@@ -24,8 +24,9 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.imports import lean
 from services.transcriber.engine.languages import Guess
-from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
+from services.transcriber.engine.media import SAMPLE_RATE, waveform
 from services.transcriber.engine.models import Whisper
+from services.transcriber.engine.recording import Task
 from services.transcriber.engine.repetition import looping
 
 with lean():
@@ -47,15 +48,6 @@ _FEWEST_FRAMES = 2
 """One step of Whisper's attention; alignment fails on less."""
 
 _CERTAIN = 1.0
-
-
-class Task(NamedTuple):
-    """Speech (in order, not empty) in one recording's samples; `on_progress` gets fractions of 1."""
-
-    samples: Samples
-    speech: Sequence[Span]
-    options: protocol.Options
-    on_progress: Callable[[float], None]
 
 
 class Recogniser:

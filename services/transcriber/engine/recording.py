@@ -1,10 +1,11 @@
 """A recording on its way through the engine's steps."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from services.transcriber import protocol
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import Audio
+from services.transcriber.engine.media import Audio, Samples
 from services.transcriber.engine.stages import Stages
 
 
@@ -15,3 +16,12 @@ class Recording(NamedTuple):
     speech: tuple[Span, ...]
     options: protocol.Options
     stages: Stages
+
+
+class Task(NamedTuple):
+    """Speech (in order, not empty) in one recording's samples; `on_progress` gets fractions of 1."""
+
+    samples: Samples
+    speech: Sequence[Span]
+    options: protocol.Options
+    on_progress: Callable[[float], None]

@@ -10,6 +10,13 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Unset means: chosen from the hardware (`hardware.choose`) and from what is bundled (`models.locate`)."""
 
+    engine: Literal["whisperx", "openai"] = "whisperx"
+    openai_base_url: str | None = None
+    openai_api_key: str = ""
+    openai_model: str = "whisper-1"
+    openai_max_upload_mb: Annotated[float, msgspec.Meta(gt=0)] = 25
+    openai_timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300
+    openai_parallel: Positive = 4
     whisper_model_size: str | None = None
     whisper_device: Literal["auto", "cpu", "cuda"] = "auto"
     whisper_compute_type: str | None = None
@@ -20,3 +27,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     verbatim_model_dir: str = ".verbatim/models"
     log_level: str = "info"
     log_format: str = "json"
+
+    def __post_init__(self) -> None:
+        if self.engine == "openai" and not self.openai_api_key and self.openai_base_url is None:
+            raise ValueError("ENGINE=openai needs OPENAI_API_KEY, or OPENAI_BASE_URL of a server that asks for no key")

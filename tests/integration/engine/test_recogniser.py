@@ -13,7 +13,8 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.engine.models import Whisper
-from services.transcriber.engine.recogniser import Recogniser, Task, load_recogniser
+from services.transcriber.engine.recogniser import Recogniser, load_recogniser
+from services.transcriber.engine.recording import Task
 from services.transcriber.protocol import Options
 from tests.integration.engine.child import MODELS
 

@@ -1,0 +1,232 @@
+"""The `openai` engine against a scripted server: what is sent, what is made of the answer, and what each failure means."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from common.errors import VerbatimError
+from services.transcriber.engine.heard import Heard, Span
+from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
+from services.transcriber.engine.recording import Task
+from services.transcriber.engine.remote.recogniser import LONGEST_UNTIMED, RemoteRecogniser
+from services.transcriber.engine.remote.server import Question, Server
+from services.transcriber.engine.speech import find_speech
+from services.transcriber.protocol import Options
+from tests.integration.engine.child import Child
+from tests.integration.engine.scripted import Reply, Script, Scripted, Upload, error, in_turn
+
+Progress = Callable[[float], None]
+
+KEY = "sk-this-is-the-secret-key"
+TEXT = "Hello, this is Diane. In New Jersey!"
+WORDS = [("Hello", 0.0, 0.4), ("this", 0.6, 0.8), ("is", 0.8, 0.9), ("Diane", 0.9, 1.3), ("In", 1.5, 1.6), ("New", 1.6, 1.8)]
+WORDS += [("Jersey", 1.8, 2.2)]
+VERBOSE = {
+    "text": TEXT,
+    "language": "english",
+    "duration": 3.0,
+    "words": [{"word": word, "start": start, "end": end} for word, start, end in WORDS],
+    "segments": [
+        {"id": 0, "start": 0.0, "end": 1.4, "text": " Hello, this is Diane.", "avg_logprob": -0.1},
+        {"id": 1, "start": 1.4, "end": 2.4, "text": " In New Jersey!", "avg_logprob": -0.2},
+    ],
+}
+QUESTION = Question("whisper-1", translate=False, language=None, prompt=None, temperature=0.0, form={})
+
+
+@pytest.fixture(scope="session")
+def samples(conversation: Path) -> Samples:
+    return decode(conversation).samples
+
+
+@pytest.fixture(scope="session")
+def speech(samples: Samples) -> list[Span]:
+    return find_speech(samples, ignore)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Script], Scripted]]:
+    """Starts a server that follows a script."""
+    servers: list[Scripted] = []
+
+    def start(script: Script) -> Scripted:
+        server = Scripted(script)
+        server.__enter__()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+def ignore(_fraction: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def loudness(samples: Samples, time: float) -> float:
+    """Around `time`."""
+    return float(samples[int((time - 0.02) * SAMPLE_RATE) : int((time + 0.02) * SAMPLE_RATE)].std())
+
+
+def client(server: Scripted, pauses: list[float] | None = None, timeout: float = 20.0) -> Server:
+    return Server(base_url=server.url, key=KEY, timeout=timeout, pause=(pauses if pauses is not None else []).append)
+
+
+def hear(listener: RemoteRecogniser, samples: Samples, speech: list[Span], options: Options, on_progress: Progress = ignore) -> Heard:
+    [heard] = listener.hear([Task(samples, speech, options, on_progress)], 8)
+    return heard
+
+
+def recogniser(server: Scripted, most_bytes: int = 25_000_000) -> RemoteRecogniser:
+    return RemoteRecogniser(client(server), model="whisper-1", most_bytes=most_bytes, parallel=3)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "transient"),
+    [
+        (Reply(error(f"Incorrect API key provided: {KEY}", "invalid_api_key"), 401), "engine_auth", False),
+        (Reply(error("Not for you"), 403), "engine_auth", False),
+        (Reply(error("You exceeded your current quota", "insufficient_quota"), 429), "engine_quota", False),
+        (Reply(error("No such model", "model_not_found"), 404), "engine_not_found", False),
+        (Reply(error("Too large"), 413), "engine_upload_too_large", False),
+        (Reply(error(f"Audio file is too short, {KEY}"), 400), "engine_refused", False),
+        (Reply(error("Slow down", "rate_limit_exceeded"), 429), "engine_rate_limited", True),
+        (Reply(error("Slow down"), 429, (("Retry-After", "3600"),)), "engine_rate_limited", True),
+        (Reply(error("Oh no"), 500), "engine_unavailable", True),
+        (Reply(b"<html>bad gateway</html>", 502), "engine_unavailable", True),
+        (Reply(b'{"text": "Hel'), "engine_answer_broken", True),
+        (Reply({"text": 5}), "engine_answer_broken", True),
+        (Reply(["text"]), "engine_answer_broken", True),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_each_failure_is_told_apart(serve: Callable[[Script], Scripted], reply: Reply, code: str, *, transient: bool) -> None:
+    """Each has its code; those that pass are asked about again a few times first; the key is in none of them."""
+    server, pauses = serve(lambda _upload: reply), list[float]()
+    with pytest.raises(VerbatimError) as failure:
+        client(server, pauses).ask(b"", QUESTION)
+    assert (failure.value.code, failure.value.transient) == (code, transient)
+    assert KEY not in str(failure.value)
+    patient = transient and not reply.headers
+    assert len(server.uploads) == (5 if patient else 1)
+    assert pauses == ([0.5, 1.0, 2.0, 4.0] if patient else [])
+
+
+def test_a_server_that_does_not_answer_is_given_up(serve: Callable[[Script], Scripted]) -> None:
+    """Silence ends at the time limit, and so does an address at which nobody listens."""
+    with pytest.raises(VerbatimError) as failure:
+        client(serve(lambda _upload: Reply(None, hang=True)), timeout=0.05).ask(b"", QUESTION)
+    assert (failure.value.code, failure.value.transient) == ("engine_timeout", True)
+    with Scripted(lambda _upload: Reply(None)) as closed:
+        gone = client(closed)
+    with pytest.raises(VerbatimError) as failure:
+        gone.ask(b"", QUESTION)
+    assert (failure.value.code, failure.value.transient) == ("engine_unreachable", True)
+
+
+def test_hiccups_are_sat_out(serve: Callable[[Script], Scripted]) -> None:
+    """As long as the server asks for, else a little longer each time; then there is an answer."""
+    pauses: list[float] = []
+    busy = Reply(error("Slow down"), 429, (("Retry-After", "7"),))
+    server = serve(in_turn([busy, Reply(error("Oh no"), 503), Reply(b"{"), Reply(VERBOSE)]))
+    assert client(server, pauses).ask(b"", QUESTION).text == TEXT
+    assert pauses == [7.0, 1.0, 2.0]
+
+
+def test_a_recording_is_sent_in_parts_and_put_together(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
+    """No upload is larger than allowed; what is heard in each stands at its time in the recording; progress reaches its end."""
+    server, progress = serve(lambda _upload: Reply(VERBOSE)), list[float]()
+    heard = hear(recogniser(server, most_bytes=300_000), samples, speech, Options(), progress.append)
+    assert len(server.uploads) >= 3
+    assert all(len(upload.audio) <= 300_000 for upload in server.uploads)
+    assert sum(upload.seconds for upload in server.uploads) == pytest.approx(speech[-1].end - speech[0].start, abs=5)
+    firsts = [chunk for chunk in heard.chunks if chunk.words[0].text == " Hello,"]
+    assert len(firsts) == len(server.uploads)
+    assert firsts[0].span.start == speech[0].start
+    assert all(loudness(samples, chunk.span.start) < 0.1 * samples.std() for chunk in firsts), "nobody is cut short"
+    assert all(one.span.end <= next_.span.start for one, next_ in pairwise(heard.chunks))
+    assert [word.text for word in heard.chunks[0].words] == [" Hello,", " this", " is", " Diane."]
+    assert [(word.start, word.end) for word in heard.chunks[0].words][-1] == (0.9, 1.3)
+    assert heard.chunks[1].words[0].start == pytest.approx(0.1)
+    assert (heard.language, heard.language_confidence, heard.model) == ("en", 0.0, "openai whisper-1")
+    assert progress == sorted(progress)
+    assert progress[-1] == pytest.approx(1.0)
+
+
+def test_what_a_model_cannot_do_is_asked_for_once(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
+    """A model without times is asked for its text, in uploads so short that sharing them out says something."""
+
+    def text_only(upload: Upload) -> Reply:
+        if upload.form["response_format"] == ["verbose_json"]:
+            return Reply(error("response_format 'verbose_json' is not compatible with this model"), 400)
+        return Reply({"text": "Something was said.", "logprobs": [{"token": "Something", "logprob": -0.5}]})
+
+    server = serve(text_only)
+    listener = recogniser(server)
+    twice = [speech[0], Span(speech[0].start + 40, speech[0].end + 40)]
+    longer = samples.repeat(2)
+    heard = hear(listener, longer, twice, Options())
+    assert [upload.form["response_format"][0] for upload in server.uploads][:2] == ["verbose_json", "json"]
+    assert server.uploads[1].form["include[]"] == ["logprobs"]
+    assert {word.start for chunk in heard.chunks for word in chunk.words} == {None}
+    assert heard.chunks[0].words[0].score == pytest.approx(0.6065, abs=1e-3)
+    before = len(server.uploads)
+    hear(listener, longer, [Span(0.0, 59.0)], Options())
+    assert {upload.form["response_format"][0] for upload in server.uploads[before:]} == {"json"}
+    assert max(upload.seconds for upload in server.uploads[before:]) <= LONGEST_UNTIMED
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # OpenAI's translations, which other servers keep
+def test_options_reach_the_server(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
+    """Model, language, prompt with hot words and temperature are form fields; translating is another address."""
+    server = serve(lambda _upload: Reply(VERBOSE))
+    listener = recogniser(server)
+    options = Options(model="large", language="de", prompt="Guten Tag.", hotwords="Diane", temperature=0.4)
+    heard = hear(listener, samples, speech, options)
+    hear(listener, samples, speech, Options(task="translate"))
+    asked, translated = server.uploads
+    assert asked.path == "/v1/audio/transcriptions"
+    assert asked.key == f"Bearer {KEY}"
+    fields = {"model": ["large"], "language": ["de"], "prompt": ["Diane Guten Tag."], "temperature": ["0.4"]}
+    assert asked.form == fields | {"response_format": ["verbose_json"], "timestamp_granularities[]": ["word", "segment"]}
+    assert (heard.language, heard.language_confidence, heard.model) == ("de", 1.0, "openai large")
+    assert translated.path == "/v1/audio/translations"
+    assert "language" not in translated.form
+
+
+def test_a_language_that_is_not_allowed_is_asked_about_again(
+    serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]
+) -> None:
+    """Servers know no list of languages: where one detects another, the first that is allowed is named."""
+
+    def swedish_unless_told(upload: Upload) -> Reply:
+        return Reply(VERBOSE | {"language": upload.form.get("language", ["swedish"])[0]})
+
+    server = serve(swedish_unless_told)
+    heard = hear(recogniser(server), samples, speech, Options(allowed_languages=("da", "no")))
+    assert [upload.form.get("language") for upload in server.uploads] == [None, ["da"]]
+    assert heard.language == "da"
+
+
+def test_the_child_transcribes_without_torch(serve: Callable[[Script], Scripted], conversation: Path, tmp_path: Path) -> None:
+    """The same protocol and the same transcript from a light process, in whose log the key is not to be found."""
+    server = serve(lambda _upload: Reply(VERBOSE))
+    (tmp_path / "silence.flac").write_bytes(conversation.read_bytes()[: 44 + 2 * 5 * SAMPLE_RATE])
+    environ = {"ENGINE": "openai", "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY, "ALIGNMENT": "whisper", "LOG_LEVEL": "debug"}
+    with Child(tmp_path, **environ) as child:
+        assert child.wait_ready().models["asr"] == "openai whisper-1"
+        transcript = child.transcribe(conversation)
+        assert [segment.text for segment in transcript.segments] == ["Hello, this is Diane.", "In New Jersey!"]
+        assert transcript.language.code == "en"
+        assert transcript.models["asr"] == "openai whisper-1"
+        assert {word.timing for segment in transcript.segments for word in segment.words} == {"asr"}
+        assert child.transcribe(tmp_path / "silence.flac").warnings[-1].code == "no_speech"
+        assert len(server.uploads) == 1, "silence is not sent"
+        server.script = lambda _upload: Reply(error(f"Incorrect API key provided: {KEY}", "invalid_api_key"), 401)
+        failure = child.refuse(conversation)
+        assert (failure.code, failure.transient) == ("engine_auth", False)
+        assert "libtorch" not in Path(f"/proc/{child.process.pid}/maps").read_text()
+        assert KEY not in child.log()
