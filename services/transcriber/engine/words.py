@@ -1,8 +1,8 @@
 """Placing words in time: inside their chunk, in order, and around sound instead of silence.
 
 No aligner's times are taken as they are. Whisper's cross-attention lets the words beside a pause swallow it; a forced aligner hears a word
-when its first sound is fully there, somewhat late, and both stop early at the end of a turn. So a word keeps only the part of its time in
-which something can be heard, begins where the sound begins if that is near, and rings out while sound goes on before the next word. Words
+only when its first sound is fully there; and both stop early at the end of a turn. So a word keeps only the part of its time in which
+something can be heard, begins where the sound begins if that is near, and rings out while sound goes on before the next word. Words
 that the aligner does not know share the gap between their neighbours; where there are no times at all, words share their chunk's speech.
 """
 
@@ -22,11 +22,8 @@ SHORTEST = 0.02
 RING_OUT = 0.2
 """Seconds by which a word's end may move."""
 
-LATE = 0.02
-"""Seconds by which a forced aligner's starts are moved back; they are later than that (docs/architecture/word-times.md)."""
-
 RING_IN = 0.06
-"""Seconds by which such a start may move on to where the sound begins."""
+"""Seconds by which a forced aligner's start may move back to where the sound begins."""
 
 _FRAME = SAMPLE_RATE // 100
 _FRAMES_PER_SECOND = 100
@@ -122,15 +119,14 @@ def trim(start: float, end: float, sound: Sound) -> tuple[float, float]:
 
 
 def ring_in(times: Times, sound: Sound) -> Times:
-    """Move each start back, by `LATE` and on to where the sound begins if that is within `RING_IN`; never into the word before."""
+    """Move each start back to where the sound begins if that is within `RING_IN`; never into the word before."""
     moved: Times = []
     for index, (start, end) in enumerate(times):
         free = min(start, times[index - 1][1]) if index else 0.0
-        begin = max(start - LATE, free)
-        first, last = round(max(begin - RING_IN, free) * _FRAMES_PER_SECOND), round(begin * _FRAMES_PER_SECOND)
+        first, last = round(max(start - RING_IN, free) * _FRAMES_PER_SECOND), round(start * _FRAMES_PER_SECOND)
         silent = np.flatnonzero(~sound[first:last])
-        onset = (first + int(silent[-1]) + 1) / _FRAMES_PER_SECOND if len(silent) else begin
-        moved.append((min(begin, onset), end))
+        onset = (first + int(silent[-1]) + 1) / _FRAMES_PER_SECOND if len(silent) else start
+        moved.append((min(start, onset), end))
     return moved
 
 

@@ -14,7 +14,7 @@ NOISE = np.random.default_rng(1).normal(0, 3000, 4 * SAMPLE_RATE).astype(np.int1
 class Toy:
     """Knows the letters a and b, and hears them in the first second."""
 
-    name, blank = "toy", 0
+    name, blank, late = "toy", 0, 0.0
     separator: int | None = None
 
     def tokens(self, word: str, language: str) -> list[int]:  # noqa: ARG002 - part of the interface

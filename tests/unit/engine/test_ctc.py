@@ -21,8 +21,8 @@ class Scripted:
 
     name, blank = "scripted", 0
 
-    def __init__(self, frames: str, separator: int | None = None) -> None:
-        self._frames, self.separator = frames, separator
+    def __init__(self, frames: str, separator: int | None = None, late: float = 0.0) -> None:
+        self._frames, self.separator, self.late = frames, separator, late
 
     def tokens(self, word: str, language: str) -> list[int]:  # noqa: ARG002 - part of the interface
         return [ALPHABET.index(letter) for letter in word if letter in "ab"]
@@ -59,6 +59,13 @@ def test_words_are_placed_in_seconds() -> None:
     stretch = np.zeros(SAMPLE_RATE * 10 // 8, np.float32)
     assert align(Scripted("-ab--ba---"), [" ab", " ba"], "en", stretch) == [Found(0.125, 0.375), Found(0.625, 0.875)]
     assert align(Scripted("-ab||ba---", ALPHABET.index("|")), [" ab", " ba"], "en", stretch) == [Found(0.125, 0.375), Found(0.625, 0.875)]
+
+
+def test_a_model_that_hears_late_is_corrected() -> None:
+    """Starts move back, not before the stretch and not into the word before."""
+    stretch = np.zeros(SAMPLE_RATE * 10 // 8, np.float32)
+    found = align(Scripted("-abab-----", late=0.25), [" ab", " ab"], "en", stretch)
+    assert found == [Found(0.0, 0.375), Found(0.375, 0.625)]
 
 
 def test_a_word_that_the_model_does_not_know_is_left_out() -> None:

@@ -24,9 +24,10 @@ class Found(NamedTuple):
 
 
 class CtcModel(Protocol):
-    """What can be aligned with. `separator` stands between words, if the model knows one."""
+    """What can be aligned with. `separator` stands between words, if the model knows one; `late`: by how many seconds it hears a start."""
 
     name: str
+    late: float
     blank: int
     separator: int | None
 
@@ -54,7 +55,8 @@ def align(model: CtcModel, words: Sequence[str], language: str, stretch: Wavefor
     if frames is None:
         return [None] * len(words)
     seconds = len(stretch) / SAMPLE_RATE / len(emissions)
-    return [span and Found(float(frames[span[0], 0] * seconds), float(frames[span[1] - 1, 1] * seconds)) for span in spans]
+    found = [span and Found(float(frames[span[0], 0] * seconds), float(frames[span[1] - 1, 1] * seconds)) for span in spans]
+    return _earlier(found, model.late)
 
 
 def best_path(emissions: Emissions, tokens: Sequence[int], blank: int) -> NDArray[np.int64] | None:
@@ -83,3 +85,13 @@ def best_path(emissions: Emissions, tokens: Sequence[int], blank: int) -> NDArra
             frames[token] = frame, frames[token, 1] or frame + 1
         state -= int(moves[frame, state])
     return frames
+
+
+def _earlier(found: list[Found | None], late: float) -> list[Found | None]:
+    """Starts moved back, but not into the word before."""
+    moved: list[Found | None] = []
+    free = 0.0
+    for each in found:
+        moved.append(each and Found(max(free, each.start - late), each.end))
+        free = each.end if each else free
+    return moved

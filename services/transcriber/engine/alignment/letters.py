@@ -15,6 +15,7 @@ import torchaudio
 from common.errors import TransientError
 from services.transcriber.engine.alignment.ctc import Emissions
 from services.transcriber.engine.alignment.spoken import spoken
+from services.transcriber.engine.imports import lean
 from services.transcriber.engine.media import Waveform
 
 _FEWEST_SAMPLES = 400
@@ -25,6 +26,8 @@ _BLANKS = ("-", "<pad>", "[pad]", "<blank>")
 
 class Letters:
     """One language's model, with its alphabet: lower-case letters and their tokens."""
+
+    late: float = 0.0
 
     def __init__(self, name: str, model: Any, alphabet: dict[str, int], device: str) -> None:
         self.name, self._model, self._device = name, model.eval(), device
@@ -64,8 +67,9 @@ class LetterModels:
         return self._loaded[language]
 
     def _load(self, language: str) -> Letters | None:
-        # Not at the top: this brings in pandas and nltk, which nobody needs who has no such model.
-        from whisperx import alignment  # noqa: PLC0415
+        with lean():
+            # Not at the top: it takes its time, and nobody needs it who has no such model.
+            from whisperx import alignment  # noqa: PLC0415
 
         own = self._root / f"wav2vec2-{language}"
         bundle = alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language)

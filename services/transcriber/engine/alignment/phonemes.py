@@ -26,6 +26,7 @@ class Phonemes:
     """The model, read from its `directory` at once; a lexicon when its language is first met."""
 
     name: str = ALIGNER.name
+    late: float = 0.02
     separator: int | None = None
 
     def __init__(self, directory: Path, threads: int) -> None:
