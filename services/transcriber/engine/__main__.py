@@ -16,6 +16,7 @@ from common.settings import SettingsError, load
 from services.transcriber import protocol
 from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
+from services.transcriber.engine.diarization.sources import wants_hub
 from services.transcriber.engine.hardware import choose, prepare_environment
 from services.transcriber.engine.models import locate
 from services.transcriber.engine.settings import EngineSettings
@@ -59,27 +60,31 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
 def _whisperx(settings: EngineSettings) -> "Engine":
     hardware = choose(settings, _cuda_devices(settings))
     whisper = locate(settings, hardware.device)
-    if whisper.bundled:
+    if whisper.bundled and not wants_hub(settings):
         os.environ["HF_HUB_OFFLINE"] = "1"
 
     from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
+    from services.transcriber.engine.diarization.speech_turns import SpeechTurns, loader  # noqa: PLC0415
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
     from services.transcriber.engine.recogniser import load_recogniser  # noqa: PLC0415
 
     recogniser = load_recogniser(whisper, hardware, settings.hf_token)
     models = {"asr": f"whisper {whisper.name} ({hardware.compute_type})", "vad": VAD_MODEL}
-    return Engine(recogniser, choose_aligners(settings, hardware, hub=not whisper.bundled), hardware, models)
+    aligners = choose_aligners(settings, hardware, hub=not whisper.bundled)
+    return Engine(recogniser, aligners, SpeechTurns(loader(settings, hardware)), hardware, models)
 
 
 def _openai(settings: EngineSettings) -> "Engine":
-    """Nothing on this path imports torch: all that runs here is the detector and the bundled aligner."""
+    """Nothing on this path imports torch before somebody asks for speakers: all that runs here is the detector and the bundled aligner."""
     from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
+    from services.transcriber.engine.diarization.speech_turns import SpeechTurns, loader  # noqa: PLC0415
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
     from services.transcriber.engine.remote.recogniser import connect  # noqa: PLC0415
 
     hardware = choose(settings, cuda_devices=0)
     models = {"asr": f"openai {settings.openai_model}", "vad": VAD_MODEL}
-    return Engine(connect(settings), choose_aligners(settings, hardware, hub=False), hardware, models)
+    aligners = choose_aligners(settings, hardware, hub=False)
+    return Engine(connect(settings), aligners, SpeechTurns(loader(settings, hardware)), hardware, models)
 
 
 def _cuda_devices(settings: EngineSettings) -> int:

@@ -12,8 +12,9 @@ import msgspec
 
 from common.transcript import Language, Note, Segment, Transcript
 from services.transcriber import protocol
-from services.transcriber.engine import channels, lines
+from services.transcriber.engine import channels, lines, speakers
 from services.transcriber.engine.alignment.alignment import Alignment, Placed
+from services.transcriber.engine.diarization.speech_turns import SpeechTurns, Told
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
@@ -46,11 +47,16 @@ class Engine:
     Each step raises `PermanentError` for options that no model can serve; anything else that fails is the engine's fault.
     """
 
-    def __init__(self, recogniser: Recogniser, alignment: Alignment, hardware: Hardware, models: dict[str, str]) -> None:
-        self._recogniser, self._alignment, self.hardware, self.models = recogniser, alignment, hardware, models
+    def __init__(
+        self, recogniser: Recogniser, alignment: Alignment, speech_turns: SpeechTurns, hardware: Hardware, models: dict[str, str]
+    ) -> None:
+        self._recogniser, self._alignment, self._speech_turns = recogniser, alignment, speech_turns
+        self.hardware, self.models = hardware, models
 
     def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording:
         """The first step."""
+        if options.diarize and audio.tape is None:
+            self._speech_turns.prepare()
         with stages.stage("vad") as progress:
             speech = find_speech(audio.samples, progress) if options.vad else whole(audio.samples)
         return Recording(audio, tuple(speech), options, stages)
@@ -68,7 +74,9 @@ class Engine:
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         """The third: from what was heard to the transcript."""
         placed = self._place(recording, heard)
-        segments = tuple(lines.segments(lines.lay_out(placed.words), heard.language))
+        told = self._tell_apart(recording)
+        words, turns = speakers.attribute(placed.words, told.turns)
+        segments = tuple(lines.segments(lines.lay_out(words), heard.language))
         if (tape := recording.audio.tape) is not None:
             segments = channels.unroll(segments, tape)
         transcript = Transcript(
@@ -76,12 +84,13 @@ class Engine:
             language=Language(heard.language, round(heard.language_confidence, 4)),
             duration=round(recording.audio.seconds, 3),
             segments=segments,
-            speakers=channels.speakers(segments),
+            speakers=speakers.seconds(turns) if turns else channels.speakers(segments),
             models=self.models
-            | ({"asr": heard.model} if heard.model else {})
-            | ({"alignment": ", ".join(placed.aligners)} if placed.aligners else {}),
+            | _also("asr", heard.model)
+            | _also("alignment", ", ".join(placed.aligners))
+            | _also("diarization", told.model),
             timings={},
-            degradations=placed.notes,
+            degradations=(*placed.notes, *told.degradations),
             warnings=_warnings(recording, segments),
         )
         with recording.stages.stage("postprocess"):
@@ -95,9 +104,18 @@ class Engine:
         with recording.stages.stage("align") as progress:
             return alignment.place(heard, recording.audio.samples, progress)
 
+    def _tell_apart(self, recording: Recording) -> Told:
+        """Speakers by their voices; where channels are speakers, or nobody speaks, there is nothing to tell."""
+        wanted = recording.options.diarize and recording.speech and recording.audio.tape is None
+        return self._speech_turns.tell(recording) if wanted else Told()
+
 
 def _nothing(options: protocol.Options) -> Heard:
     return Heard((), options.language or "und", 1.0 if options.language else 0.0)
+
+
+def _also(part: str, name: str | None) -> dict[str, str]:
+    return {part: name} if name else {}
 
 
 def _warnings(recording: Recording, segments: Sequence[Segment]) -> tuple[Note, ...]:

@@ -17,8 +17,7 @@ def describe(request_id: str, error: Exception) -> protocol.Failed:
     """The event that reports `error`."""
     if isinstance(error, VerbatimError):
         return protocol.Failed(request_id, error.code, error.message, error.transient)
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "cannot allocate memory" in text:
+    if out_of_memory(error):
         return protocol.Failed(request_id, "out_of_memory", "The machine ran out of memory while transcribing.", transient=True)
     if poisons_device(error):
         return protocol.Failed(request_id, "device_failed", "The accelerator failed while transcribing.", transient=True)
@@ -28,7 +27,13 @@ def describe(request_id: str, error: Exception) -> protocol.Failed:
     return protocol.Failed(request_id, "engine_failed", f"The engine failed unexpectedly ({type(error).__name__}).", transient=True)
 
 
+def out_of_memory(error: Exception) -> bool:
+    """The machine's memory or the accelerator's."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "cannot allocate memory" in text
+
+
 def poisons_device(error: Exception) -> bool:
     """After such an error every later call on the device fails as well: only a new process helps."""
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and "out of memory" not in text and any(word in text for word in _DEVICE_WORDS)
+    return isinstance(error, RuntimeError) and not out_of_memory(error) and any(word in text for word in _DEVICE_WORDS)

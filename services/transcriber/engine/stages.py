@@ -1,21 +1,18 @@
 """Telling the parent how a request goes: its stages as spans, its progress as one number that never falls.
 
-Each stage owns a fixed share of the whole, measured on the CPU path; the fraction done within a stage moves the number inside its share.
+Each stage that a request asks for owns a share of the whole, measured on the CPU path; the fraction done within a stage moves the number
+inside its share.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 
 from services.transcriber import protocol
 
-SHARES: dict[protocol.Stage, tuple[float, float]] = {
-    "decode": (0.0, 3.0),
-    "vad": (3.0, 8.0),
-    "transcribe": (8.0, 91.0),
-    "align": (91.0, 99.0),
-    "postprocess": (99.0, 100.0),
-}
+_WEIGHTS: dict[protocol.Stage, float] = {"decode": 3, "vad": 5, "transcribe": 83, "align": 8, "diarize": 60, "postprocess": 1}
+"""How long the stages take beside each other, in their order."""
 
 Send = Callable[[protocol.Event], None]
 
@@ -23,8 +20,8 @@ Send = Callable[[protocol.Event], None]
 class Stages:
     """One request's report. `timings` are wall seconds per finished stage."""
 
-    def __init__(self, request_id: str, send: Send) -> None:
-        self._id, self._send = request_id, send
+    def __init__(self, request_id: str, send: Send, options: protocol.Options) -> None:
+        self._id, self._send, self._shares = request_id, send, shares(options)
         self._percent, self._stage = 0.0, ""
         self.timings: dict[str, float] = {}
 
@@ -43,8 +40,15 @@ class Stages:
         self._reach(name, 1.0)
 
     def _reach(self, name: protocol.Stage, fraction: float) -> None:
-        low, high = SHARES[name]
+        low, high = self._shares[name]
         percent = round(low + (high - low) * min(1.0, max(0.0, fraction)), 1)
         if percent > self._percent or (percent == self._percent and name != self._stage):
             self._percent, self._stage = percent, name
             self._send(protocol.Progress(self._id, name, percent))
+
+
+def shares(options: protocol.Options) -> dict[protocol.Stage, tuple[float, float]]:
+    """From which to which percentage each stage leads."""
+    asked = {stage: weight for stage, weight in _WEIGHTS.items() if stage != "diarize" or options.diarize}
+    edges = [100 * passed / sum(asked.values()) for passed in accumulate(asked.values(), initial=0.0)]
+    return dict(zip(asked, pairwise(edges), strict=True))

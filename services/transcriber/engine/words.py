@@ -34,7 +34,7 @@ Sound = NDArray[np.bool_]
 
 
 class PlacedWord(msgspec.Struct, frozen=True):
-    """A word with times from the start of the recording; `text` keeps its leading space."""
+    """A word with times from the start of the recording; `text` keeps its leading space. `overlap`: somebody else speaks as well."""
 
     text: str
     start: float
@@ -42,6 +42,8 @@ class PlacedWord(msgspec.Struct, frozen=True):
     score: float
     timing: WordTiming
     language: str
+    speaker: str | None = None
+    overlap: bool = False
 
 
 def place(chunk: Chunk, samples: Samples, aligned: Sequence[tuple[float, float] | None] = ()) -> list[PlacedWord]:

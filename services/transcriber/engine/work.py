@@ -95,7 +95,7 @@ def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
     turn = ahead.take()
     send(protocol.Started(turn.request.id))
     try:
-        send(_answer(turn, engine, Stages(turn.request.id, send)))
+        send(_answer(turn, engine, Stages(turn.request.id, send, turn.request.options)))
     except PermanentError as error:
         log.info("request %s failed: %s", turn.request.id, error)
         send(failures.describe(turn.request.id, error))

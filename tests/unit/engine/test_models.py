@@ -58,7 +58,7 @@ def test_wrong_bytes_are_never_installed(tmp_path: Path) -> None:
     with pytest.raises(PermanentError) as failure:
         install(MODEL, tmp_path, Index({"one": b"first half, ", "two": b"something else"}).fetch)
     assert failure.value.code == "model_corrupt"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock-toy-1"]
 
 
 def test_a_damaged_model_is_fetched_again(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_two_at_once_fetch_once(tmp_path: Path) -> None:
 def test_a_complete_cache_is_only_read(tmp_path: Path) -> None:
     """A model that came with the image needs no writable directory: nothing in the cache is touched."""
     directory = install(MODEL, tmp_path, Index().fetch)
-    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock-toy-1").unlink()
     install(MODEL, tmp_path, Index().fetch)
     assert sorted(path.name for path in tmp_path.iterdir()) == [directory.name]
 

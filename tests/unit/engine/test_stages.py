@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from services.transcriber.engine.stages import Stages
-from services.transcriber.protocol import Event, Progress, StageDone
+from services.transcriber.protocol import Event, Options, Progress, StageDone
 
 
 def reported(work: Callable[[Stages], None]) -> list[Event]:
     events: list[Event] = []
-    work(Stages("job", events.append))
+    work(Stages("job", events.append, Options()))
     return events
 
 
@@ -46,7 +46,7 @@ def test_each_stage_says_when_it_begins() -> None:
 def test_each_stage_is_a_span() -> None:
     """A finished stage tells when it began and ended, and counts in the timings."""
     events: list[Event] = []
-    stages = Stages("job", events.append)
+    stages = Stages("job", events.append, Options())
     stages.finished("decode", 1_000, 2_000_001_000)
     with stages.stage("vad"):
         pass
@@ -59,6 +59,6 @@ def test_each_stage_is_a_span() -> None:
 def test_a_stage_that_fails_is_no_span() -> None:
     """Only what was finished is reported as done."""
     events: list[Event] = []
-    with pytest.raises(KeyError), Stages("job", events.append).stage("vad"):
+    with pytest.raises(KeyError), Stages("job", events.append, Options()).stage("vad"):
         raise KeyError
     assert not [event for event in events if isinstance(event, StageDone)]

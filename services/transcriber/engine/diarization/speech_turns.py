@@ -1,0 +1,144 @@
+"""The speakers of a recording, or a note that they could not be told apart.
+
+Models are loaded when the first request asks for speakers, in a thread of their own while its words are being recognised: importing
+pyannote takes longer than the rest of the engine's start. What could not be loaded is tried again after a while, by the next request.
+"""
+
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from common.errors import PermanentError
+from common.transcript import Note
+from services.transcriber.engine import failures
+from services.transcriber.engine.diarization.sources import BUNDLED, sources
+from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.recording import Recording
+from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.speakers import Turn
+
+log = logging.getLogger(__name__)
+
+BUNDLED_NAME = "bundled (pyannote segmentation-3.0, CAM++)"
+RETRY_SECONDS = 300.0
+
+UNAVAILABLE = "diarization_unavailable"
+FAILED = "diarization_failed"
+ADVICE = "Let the transcriber reach the package index once, or set HF_TOKEN or DIARIZATION_MODEL to a pipeline that it can load."
+
+
+class Pipeline(Protocol):
+    """What tells speakers apart (`pipeline.Diarizer`)."""
+
+    def turns(self, recording: Recording, on_progress: Callable[[float], None]) -> list[Turn]: ...
+
+
+class Loaded(NamedTuple):
+    """A pipeline, what it is called, and which better ones could not be loaded."""
+
+    pipeline: Pipeline
+    name: str
+    passed_over: tuple[str, ...] = ()
+
+
+class Told(NamedTuple):
+    """Who speaks when; without a `model` nobody was told from anybody."""
+
+    turns: tuple[Turn, ...] = ()
+    model: str | None = None
+    degradations: tuple[Note, ...] = ()
+
+
+class SpeechTurns:
+    """`load` brings a pipeline; raises whatever keeps it from that."""
+
+    def __init__(self, load: Callable[[], Loaded]) -> None:
+        self._load = load
+        self._loading: Future[Loaded] | None = None
+        self._failed_at: float | None = None
+
+    def prepare(self) -> None:
+        """Begin to load, unless that has begun before."""
+        if self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_SECONDS:
+            self._loading = self._failed_at = None
+        if self._loading is None:
+            self._loading = Future()
+            threading.Thread(target=self._run, args=(self._loading,), name="load-diarization", daemon=True).start()
+
+    def tell(self, recording: Recording) -> Told:
+        """Who speaks when in `recording`.
+
+        Where that cannot be found out, a strict request raises `PermanentError` `diarization_unavailable` or `diarization_failed`, and any
+        other is told so. Out of memory and a device that fails are no matter of speakers, and are raised.
+        """
+        with recording.stages.stage("diarize") as progress:
+            self.prepare()
+            assert self._loading is not None
+            try:
+                loaded = self._loading.result()
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
+                return self._without(recording, UNAVAILABLE, "No model could be loaded that tells speakers apart", error)
+            try:
+                turns = loaded.pipeline.turns(recording, progress)
+            except Exception as error:
+                if failures.out_of_memory(error) or failures.poisons_device(error):
+                    raise
+                log.exception("diarization failed")
+                return self._without(recording, FAILED, "Telling the speakers apart failed", error)
+        return Told(tuple(turns), loaded.name, tuple(_passed_over(name, loaded.name) for name in loaded.passed_over))
+
+    def _without(self, recording: Recording, code: str, what: str, error: Exception) -> Told:
+        message = f"{what} ({error})." if isinstance(error, PermanentError) else f"{what} ({type(error).__name__})."
+        if code == UNAVAILABLE:
+            message = f"{message} {ADVICE}"
+        if recording.options.strict:
+            raise PermanentError(code, message) from error
+        return Told(degradations=(Note(code, message),))
+
+    def _run(self, loading: "Future[Loaded]") -> None:
+        try:
+            loaded = self._load()
+        except Exception as error:
+            log.exception("no diarization model could be loaded")
+            self._failed_at = time.monotonic()
+            loading.set_exception(error)
+        else:
+            log.info("diarization model loaded: %s", loaded.name)
+            loading.set_result(loaded)
+
+
+def loader(settings: EngineSettings, hardware: Hardware) -> Callable[[], Loaded]:
+    """Loads the first of the settings' pipelines that can be loaded; raises what kept the last one from it."""
+    root = Path(settings.verbatim_model_dir).absolute()
+
+    def load() -> Loaded:
+        passed_over: list[str] = []
+        *others, last = sources(settings)
+        for source in others:
+            try:
+                return load_one(source)
+            except Exception as error:  # noqa: BLE001 - no token, no network, conditions not accepted: the next one may do
+                log.warning("diarization model %s cannot be loaded: %s", source, error)
+                passed_over.append(source)
+        return load_one(last)._replace(passed_over=tuple(passed_over))
+
+    def load_one(source: str) -> Loaded:
+        with warnings.catch_warnings():
+            # pyannote warns that it cannot decode files; it is given samples.
+            warnings.simplefilter("ignore")
+            from services.transcriber.engine.diarization import bundle, pipeline  # noqa: PLC0415 - heavy, and not always needed
+
+            directory = str(bundle.install_pipeline(root)) if source == BUNDLED else source
+            name = BUNDLED_NAME if source == BUNDLED else source
+            return Loaded(pipeline.load(directory, hardware.device, hardware.threads, settings.hf_token, root / "hub"), name)
+
+    return load
+
+
+def _passed_over(name: str, instead: str) -> Note:
+    return Note("diarization_model", f"{name} could not be loaded; {instead} told the speakers apart.")
