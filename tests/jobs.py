@@ -35,6 +35,7 @@ async def queued(
     retention: timedelta = HOUR,
     max_attempts: int = 3,
     trace: str | None = None,
+    duration: float | None = None,
 ) -> Job:
     """A new job, with its token in the outbox."""
     return await store.create(
@@ -42,7 +43,7 @@ async def queued(
         job_id=JobId(ids.new()),
         tenant=tenant,
         options=Options(priority=priority),
-        source=_SOURCE,
+        source=msgspec.structs.replace(_SOURCE, duration=duration),
         retention=retention,
         max_attempts=max_attempts,
         trace=trace,

@@ -1,8 +1,9 @@
 """From token to job: a message on `transcriber.jobs` says only that there is something to do.
 
-What is done is the best job that Postgres has (`store.claim`), so priority and fairness do not depend on the order of messages. The token
-is held unacked until the job's next status is committed: the broker's count of unacked messages is the number of jobs being worked on, and
-its redelivery after our death finds nothing to claim and is acked by whoever gets it.
+What is done is the best job that Postgres has (`store.claim`), so priority and fairness do not depend on the order of messages. With a
+short one the next best are taken up too, as long as they are short (`company`); their own tokens find nothing to claim and are acked. The
+token is held unacked until the next status of all that it led to is committed, so the broker keeps it while there is work. Delivered again
+after our death it finds nothing to claim and is acked by whoever gets it.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from common.jobs import store
 from common.jobs.job import Job
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
+from services.transcriber.company import room_for
 from services.transcriber.settings import Settings, worker_name
 
 log = structlog.get_logger(__name__)
@@ -33,7 +35,7 @@ class _StoppedInVain(Exception):
 
 
 class Worker:
-    """`slots` of these run side by side; each has at most one job."""
+    """`slots` of these run side by side; each has one job, or several short ones."""
 
     def __init__(self, *, pool: Pool, broker: Broker, engine: Engine, attempts: Attempts, settings: Settings) -> None:
         self._pool = pool
@@ -68,11 +70,25 @@ class Worker:
         except _StoppedInVain:
             return  # unacked: the broker gives the token to another worker
         if job is not None:
-            await self._process(event, job)
-            await self._pass_on(job, stopping)
+            await self._process_with_company(event, job, stopping)
         await settle(message)
 
-    async def _claim(self, stopping: asyncio.Event) -> Job | None:
+    async def _process_with_company(self, event: Event, job: Job, stopping: asyncio.Event) -> None:
+        """Each begins as soon as it is claimed. A database that goes away, or a stop, only means that no more are claimed."""
+        lengths = [job.duration]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._process(event, job, stopping), name=f"job-{job.id}")
+            while (longest := room_for(lengths, self._settings.short_jobs_together)) is not None:
+                try:
+                    companion = await self._claim(stopping, longest)
+                except _StoppedInVain:
+                    return
+                if companion is None:
+                    return
+                lengths.append(companion.duration)
+                group.create_task(self._process(event, companion, stopping), name=f"job-{companion.id}")
+
+    async def _claim(self, stopping: asyncio.Event, longest: float | None = None) -> Job | None:
         """The best job, or None; waits while Postgres is away, holding the token. Raises `_StoppedInVain` when told to stop meanwhile."""
         while not stopping.is_set():
             try:
@@ -84,6 +100,7 @@ class Worker:
                         lease=self._settings.lease,
                         worker=self._name,
                         jobs_per_tenant=self._settings.max_jobs_per_tenant,
+                        longest=longest,
                     )
             except AWAY as error:
                 log.warning("claim failed", error=repr(error))
@@ -102,7 +119,7 @@ class Worker:
             async with self._pool.acquire() as connection:
                 await store.pass_on(connection, job.tenant)
 
-    async def _process(self, event: Event, job: Job) -> None:
+    async def _process(self, event: Event, job: Job, stopping: asyncio.Event) -> None:
         """The job's span continues the job's own trace: through the message when it announced this job, else from the submission."""
         own = event.subject == str(job.id)
         with (
@@ -117,3 +134,4 @@ class Worker:
         ):
             log.info("job started", attempt=job.attempt, size=job.source.size)
             await self._attempts.make(job)
+        await self._pass_on(job, stopping)

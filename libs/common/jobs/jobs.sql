@@ -17,14 +17,17 @@ returning *;
 select * from jobs where id = $1 and tenant = $2;
 
 -- name: claim_job
--- queued -> processing: the best job that may be claimed now, whichever token brought us here. The band's round moves on with it, unless
--- another claim is moving it: a claim waits for nobody, and a round that lags by one costs nobody more than a place.
-with best as (
-    select id, band, turn from jobs
+-- queued -> processing: the best job that may be claimed now, whichever token brought us here; with $4, only if it is at most so many seconds
+-- long. The band's round moves on with it, unless another claim is moving it: a claim waits for nobody, and a round that lags by one costs
+-- nobody more than a place.
+with first as (
+    select id, band, turn, duration from jobs
     where status = 'queued' and claim_after <= now()
     order by band, turn, id
     limit 1
     for update skip locked
+), best as (
+    select id, band, turn from first where $4::float8 is null or duration <= $4
 ), round as (
     select queue_rounds.band from queue_rounds join best on queue_rounds.band = best.band and queue_rounds.turn < best.turn
     for update of queue_rounds skip locked
@@ -44,7 +47,7 @@ returning jobs.*;
 select pg_advisory_xact_lock(hashtextextended('claims', 0)), set_config('idle_in_transaction_session_timeout', '5s', true);
 
 -- name: claim_job_within_limit
--- queued -> processing: the same, passing over tenants that have $4 jobs in the works. It looks at the first job of each tenant, as all that
+-- queued -> processing: the same, passing over tenants that have $5 jobs in the works. It looks at the first job of each tenant, as all that
 -- a tenant at its limit has queued may be ahead of everybody else's. The caller holds `lock_claims`.
 with recursive tenants as (
     (select tenant from jobs where status = 'queued' order by tenant limit 1)
@@ -52,7 +55,7 @@ with recursive tenants as (
     select (select jobs.tenant from jobs where status = 'queued' and jobs.tenant > tenants.tenant order by jobs.tenant limit 1)
     from tenants where tenants.tenant is not null
 ), busy as (
-    select tenant from jobs where status = 'processing' group by tenant having count(*) >= $4
+    select tenant from jobs where status = 'processing' group by tenant having count(*) >= $5
 ), first as (
     select head.* from tenants, lateral (
         select id, band, turn from jobs
@@ -60,11 +63,13 @@ with recursive tenants as (
         order by band, turn, id limit 1
     ) head
     where tenants.tenant is not null and tenants.tenant not in (select tenant from busy)
-), best as (
-    select jobs.id, first.band, first.turn from first join jobs on jobs.id = first.id and jobs.status = 'queued'
+), head as (
+    select jobs.id, first.band, first.turn, jobs.duration from first join jobs on jobs.id = first.id and jobs.status = 'queued'
     order by first.band, first.turn, first.id
     limit 1
     for update of jobs skip locked
+), best as (
+    select id, band, turn from head where $4::float8 is null or duration <= $4
 ), moved as (
     update queue_rounds set turn = best.turn from best where queue_rounds.band = best.band and queue_rounds.turn < best.turn
 )

@@ -81,17 +81,24 @@ async def get(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
 
 
 async def claim(
-    connection: Connection, token: LeaseToken, *, lease: timedelta, worker: str, jobs_per_tenant: int | None = None
+    connection: Connection,
+    token: LeaseToken,
+    *,
+    lease: timedelta,
+    worker: str,
+    jobs_per_tenant: int | None = None,
+    longest: float | None = None,
 ) -> Job | None:
     """queued -> processing: the best job there is, leased to `token`; None when nothing may be claimed now.
 
-    The best is the first by band, round and id. With `jobs_per_tenant`, of a tenant that has fewer jobs than that in the works.
+    The best is the first by band, round and id. With `jobs_per_tenant`, of a tenant that has fewer jobs than that in the works. With
+    `longest`, in seconds of audio, nothing is claimed when the best job is longer: no job is passed over for its length.
     """
     async with connection.transaction():
         if jobs_per_tenant is None:
-            return await _change(connection, "job.started", "claim_job", token, lease, worker)
+            return await _change(connection, "job.started", "claim_job", token, lease, worker, longest)
         await connection.execute(SQL["lock_claims"])
-        return await _change(connection, "job.started", "claim_job_within_limit", token, lease, worker, jobs_per_tenant)
+        return await _change(connection, "job.started", "claim_job_within_limit", token, lease, worker, longest, jobs_per_tenant)
 
 
 async def renew(connection: Connection, job: Job, *, lease: timedelta, stage: str, progress: float) -> Job | None:

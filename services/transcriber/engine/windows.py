@@ -1,7 +1,7 @@
 """How much Whisper is made to hear at once: a chunk of speech is padded with silence only as far as is safe, not always to 30 seconds.
 
 Whisper was trained on 30 s, most of it padded in short clips; CTranslate2 encodes fewer frames just as well, in proportionally less time.
-What it needs is silence behind the speech: with less than three seconds of it, or less than ten in all, words are lost or repeated
+What it needs is silence behind the speech: with less than three seconds of it, or less than twelve in all, words are lost or repeated
 (docs/architecture/batching.md). Chunks of one window can share a batch.
 """
 
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 LONGEST = 30
 """Seconds; what Whisper was trained on."""
 
-WINDOWS = (10, 15, 20, LONGEST)
+WINDOWS = (12, 16, 20, LONGEST)
 TRAIL_SECONDS = 3.0
 
 

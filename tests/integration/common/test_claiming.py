@@ -97,3 +97,23 @@ async def test_tokens_are_counted_in_one_snapshot(pool: Pool) -> None:
 
         await connection.execute("update outbox set attempt = 1")  # the broker refused it; its job may be claimed by now
         assert (await store.tokens(connection, older_than=patience)).unpublished == 1
+
+
+async def test_no_job_is_passed_over_for_its_length(pool: Pool) -> None:
+    """Who wants short jobs only gets nothing while the best one is long, however short the next is; with and without a tenant's limit."""
+    async with pool.acquire() as connection:
+        jobs = [await queued(connection, duration=seconds) for seconds in (5.0, 600.0, 5.0)]
+
+        async def short(limit: int | None) -> Job | None:
+            token = LeaseToken(ids.new())
+            return await store.claim(connection, token, lease=HOUR, worker="test", longest=30.0, jobs_per_tenant=limit)
+
+        first = await short(None)
+        assert first is not None
+        assert first.id == jobs[0].id
+        assert await short(None) is None
+        assert await short(10) is None
+        assert (await claimed(connection)).id == jobs[1].id
+        last = await short(10)
+        assert last is not None
+        assert last.id == jobs[2].id

@@ -34,11 +34,11 @@ from generate_series(1, 50000) n
 
 # Each query with the types of its parameters, values for them, and the index it must use.
 _HOT: dict[str, tuple[str, str, str, str]] = {
-    "claim_job": (store.SQL["claim_job"], "uuid, interval, text", "gen_random_uuid(), '15 s', 'w'", "jobs_claimable"),
+    "claim_job": (store.SQL["claim_job"], "uuid, interval, text, float8", "gen_random_uuid(), '15 s', 'w', 60", "jobs_claimable"),
     "claim_job_within_limit": (
         store.SQL["claim_job_within_limit"],
-        "uuid, interval, text, int",
-        "gen_random_uuid(), '15 s', 'w', 30",
+        "uuid, interval, text, float8, int",
+        "gen_random_uuid(), '15 s', 'w', 60, 30",
         "jobs_waiting",
     ),
     "lift_jobs": (store.SQL["lift_jobs"], "interval, int", "'1 min', 100", "jobs_waiting"),

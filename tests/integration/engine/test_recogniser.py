@@ -100,7 +100,7 @@ def test_recordings_are_heard_together(recogniser: Recogniser, model: Watched, s
     starts = {"a": 6.7, "b": 10.0, "c": 21.9}
     tasks = [clip(samples, starts[name], starts[name] + 5, options[name], progress[name].append) for name in starts]
     together = recogniser.hear(tasks, 4)
-    assert model.shapes == [(3, 10)]
+    assert model.shapes == [(3, 12)]
     assert [heard.language for heard in together] == ["en"] * 3
     assert together[1].language_confidence == 1.0
     assert all(report[-1] == 1.0 for report in progress.values())
@@ -113,7 +113,7 @@ def test_a_loop_is_heard_again_in_the_longest_window(recogniser: Recogniser, mod
     """A short window that makes the model repeat itself costs that chunk a second hearing, and no other."""
     model.twice = lambda seconds: seconds < 30
     [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(align=False))], 4)
-    assert model.shapes == [(1, 10), (1, 30)]
+    assert model.shapes == [(1, 12), (1, 30)]
     assert text(heard).lower().count("diane") <= 1
 
 

@@ -21,6 +21,7 @@ def test_delays_double_up_to_five_minutes() -> None:
         ({"LEASE_SECONDS": "10", "HEARTBEAT_SECONDS": "5"}, "LEASE_SECONDS must be more than 3 x HEARTBEAT_SECONDS"),
         ({"JOB_TIME_LIMIT_SECONDS": "1800"}, "must be less than CONSUMER_TIMEOUT_SECONDS"),
         ({"MAX_CONCURRENT_JOBS": "0"}, "MAX_CONCURRENT_JOBS"),
+        ({"SHORT_JOBS_TOGETHER": "0"}, "SHORT_JOBS_TOGETHER"),
     ],
 )
 def test_settings_that_cannot_work(environ: dict[str, str], complaint: str) -> None:

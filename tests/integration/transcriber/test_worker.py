@@ -1,0 +1,81 @@
+"""What a slot takes up with one token: one job, or several short ones at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from common import ids
+from common.broker import Broker
+from common.database import Pool
+from common.envelope import Event
+from common.ids import EventId
+from common.jobs import store
+from common.jobs.job import Job
+from services.transcriber.attempt import Attempts
+from services.transcriber.child import Engine
+from services.transcriber.settings import Settings
+from services.transcriber.worker import Worker
+from tests.jobs import BROKEN, queued
+
+SECONDS = 20
+SETTINGS = Settings(database_url="", amqp_url="", aws_access_key_id="", aws_secret_access_key="", short_jobs_together=3)
+
+
+class Meeting(Attempts):
+    """Attempts that begin as they are made and all end, in failure, when told to."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.begun: asyncio.Queue[Job] = asyncio.Queue()
+        self.end = asyncio.Event()
+
+    async def make(self, job: Job) -> None:
+        self.begun.put_nowait(job)
+        await self.end.wait()
+        async with self._pool.acquire() as connection:
+            await store.fail(connection, job, BROKEN)
+
+
+@asynccontextmanager
+async def working(pool: Pool, broker: Broker) -> AsyncIterator[Meeting]:
+    """One slot, and one token for it."""
+    engine = Engine(time_limit=timedelta(seconds=SECONDS))
+    engine.ready.set()
+    attempts, stopping = Meeting(pool), asyncio.Event()
+    worker = Worker(pool=pool, broker=broker, engine=engine, attempts=attempts, settings=SETTINGS)
+    slot = asyncio.create_task(worker.run(0, stopping))
+    event = Event(id=EventId(ids.new()), type="job.created", source="/verbatim", subject=str(ids.new()), time=datetime.now(UTC), data=b"{}")
+    await broker.publish(event, mandatory=True)
+    try:
+        yield attempts
+    finally:
+        attempts.end.set()
+        stopping.set()
+        await asyncio.wait_for(slot, SECONDS)
+
+
+async def begun(attempts: Meeting, count: int) -> list[Job]:
+    async with asyncio.timeout(SECONDS):
+        return [await attempts.begun.get() for _ in range(count)]
+
+
+async def test_short_jobs_are_taken_up_together(pool: Pool, broker: Broker) -> None:
+    """One token, several short jobs at once, in the queue's order, no more than the setting says; all are brought to their end."""
+    async with pool.acquire() as connection:
+        jobs = [await queued(connection, duration=5.0) for _ in range(4)]
+        async with working(pool, broker) as attempts:
+            assert [job.id for job in await begun(attempts, 3)] == [job.id for job in jobs[:3]]
+            await store.claim(connection, ids.LeaseToken(ids.new()), lease=timedelta(hours=1), worker="another")
+            assert attempts.begun.empty()
+        assert await store.counts(connection) == {"failed": 3, "processing": 1}
+
+
+async def test_a_long_job_has_no_company(pool: Pool, broker: Broker) -> None:
+    """Neither beside a long job nor past one is anything claimed."""
+    async with pool.acquire() as connection:
+        for seconds in (5.0, 600.0, 5.0):
+            await queued(connection, duration=seconds)
+        async with working(pool, broker) as attempts:
+            await begun(attempts, 1)
+        assert await store.counts(connection) == {"failed": 1, "queued": 2}
