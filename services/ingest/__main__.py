@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from common import entry
+from common import cleanup, entry
 from common.jobs.watch import CHANNEL, PROGRESS_CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
@@ -36,7 +36,7 @@ async def serve(settings: Settings) -> None:
         feeds.notify(job_id)
 
     async with (
-        resources("ingest", settings, notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify}) as shared,
+        resources("ingest", settings, notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify, cleanup.CHANNEL: watch.notify}) as shared,
         remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
     ):
         application = app.create(

@@ -1,8 +1,10 @@
-"""Who must wait: 429 with Retry-After when the queue is full, when a tenant has its share of it, and when a key asks too often.
+"""Who must wait: 429 with Retry-After when the queue is full, a tenant has its share, or a key asks too often; 503 when space is low.
 
 A submission is checked before its body is read, which spares both sides the upload, and again in the transaction that creates the job, as
 many may have arrived at once. A tenant's quota then holds to the job, since its jobs are admitted one by one; the limit of the whole queue
-may be passed by as many as commit at the same moment. All of it is counted in Postgres, so it holds across any number of processes.
+may be passed by as many as commit at the same moment. How long a recording is, is known for certain only when it has been decoded, so the
+hours of a day or a month are used up once what was submitted reaches them: the last recording may pass them. All of it is
+counted in Postgres, so it holds across any number of processes.
 """
 
 import math
@@ -10,37 +12,66 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
+
 from common.database import Connection, Pool, Queries
 from services.ingest.problems import Problem
 
 SQL = Queries(Path(__file__).with_name("admission.sql"))
 _QUEUE_SECONDS = 30  # jobs take minutes: asking more often would not help
+_SPACE_SECONDS = 300
 _WINDOW = timedelta(minutes=1)
+_HOUR = 3_600
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Queued jobs, of everybody together and of each tenant; hours of audio that a tenant may submit, unless it has limits of its own.
+
+    None: no limit.
+    """
+
+    queued: int | None = None
+    queued_per_tenant: int | None = None
+    audio_hours_per_day: float | None = None
+    audio_hours_per_month: float | None = None
 
 
 class Admission:
-    """Limits of queued jobs: of everybody together, and of each tenant; None: no limit."""
+    """Who may submit now."""
 
-    def __init__(self, max_queued: int | None, max_queued_per_tenant: int | None) -> None:
-        self._all = max_queued
-        self._own = max_queued_per_tenant
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
 
     async def check(self, connection: Connection | Pool, tenant: str) -> None:
-        """Raises `Problem` 429 when there is no room for another job of `tenant`."""
-        if self._all is None and self._own is None:
-            return
-        [load] = await connection.fetch(SQL["queue_load"], tenant, self._all or 0, self._own or 0)
-        if self._own is not None and load["own"] >= self._own:
-            raise _wait(
-                "quota_exceeded", f"Your tenant has {self._own} jobs in the queue, as many as it may; submit again later.", self._own
+        """Raises `Problem`: 429 when there is no room for another job of `tenant`, 503 when the store has none for anybody's."""
+        limits = self._limits
+        [load] = await connection.fetch(
+            SQL["load"],
+            tenant,
+            limits.queued or 0,
+            limits.queued_per_tenant or 0,
+            _seconds(limits.audio_hours_per_day),
+            _seconds(limits.audio_hours_per_month),
+        )
+        if load["space"] == "critical":
+            raise Problem(
+                503,
+                "storage_full",
+                "The store is nearly full and takes no more recordings until something is deleted; transcripts can be read as ever.",
+                headers={"Retry-After": str(_SPACE_SECONDS)},
             )
-        if self._all is not None and load["queued"] >= self._all:
-            raise _wait("queue_full", f"There are {self._all} jobs in the queue, as many as it takes; submit again later.", self._all)
+        _check_audio("day", load["day_seconds"], load["day_limit"], load["day_left"])
+        _check_audio("month", load["month_seconds"], load["month_limit"], load["month_left"])
+        if limits.queued_per_tenant is not None and load["own"] >= limits.queued_per_tenant:
+            detail = f"Your tenant has {limits.queued_per_tenant} jobs in the queue, as many as it may; submit again later."
+            raise _wait("quota_exceeded", detail, limits.queued_per_tenant)
+        if limits.queued is not None and load["queued"] >= limits.queued:
+            detail = f"There are {limits.queued} jobs in the queue, as many as it takes; submit again later."
+            raise _wait("queue_full", detail, limits.queued)
 
     async def confirm(self, connection: Connection, tenant: str) -> None:
         """The same, for good: within the transaction that creates the job, before it does."""
-        if self._own is not None:
-            await connection.execute(SQL["lock_quota"], tenant)
+        await connection.execute(SQL["lock_quota"], tenant)
         await self.check(connection, tenant)
 
 
@@ -68,3 +99,18 @@ class RateLimit:
 
 def _wait(code: str, detail: str, limit: int) -> Problem:
     return Problem(429, code, detail, headers={"Retry-After": str(_QUEUE_SECONDS)}, limit=limit)
+
+
+def _check_audio(window: str, used: float, limit: float | None, left: timedelta) -> None:
+    if limit is not None and used >= limit:
+        raise Problem(
+            429,
+            "quota_exceeded",
+            f"Your tenant has submitted {used / _HOUR:.1f} hours of audio this {window} (UTC), and may submit {limit / _HOUR:g}.",
+            headers={"Retry-After": str(math.ceil(left.total_seconds()))},
+            limit=limit / _HOUR,
+        )
+
+
+def _seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * _HOUR

@@ -1,7 +1,17 @@
--- name: queue_load
--- Queued jobs of everybody and of one tenant, counted no further than their limits: that many index entries are read at the most.
+-- name: load
+-- What admission depends on, in one look. Queued jobs of everybody and of one tenant are counted no further than their limits: that many index
+-- entries are read at the most. Seconds of audio that the tenant has submitted today and this month (UTC), how many it may (its own limits
+-- before the server's, $4 and $5), and how long that holds.
 select (select count(*) from (select from jobs where status = 'queued' limit $2) counted) as queued,
-       (select count(*) from (select from jobs where status = 'queued' and tenant = $1 limit $3) counted) as own;
+       (select count(*) from (select from jobs where status = 'queued' and tenant = $1 limit $3) counted) as own,
+       coalesce((select level from storage_state), 'ok') as space,
+       coalesce((select sum(seconds) from audio_usage where tenant = $1 and day = today), 0) as day_seconds,
+       coalesce((select sum(seconds) from audio_usage where tenant = $1 and day >= date_trunc('month', today)::date), 0) as month_seconds,
+       coalesce((select audio_seconds_per_day from tenant_limits where tenant = $1), $4::float8) as day_limit,
+       coalesce((select audio_seconds_per_month from tenant_limits where tenant = $1), $5::float8) as month_limit,
+       (today + 1)::timestamp - now() at time zone 'UTC' as day_left,
+       date_trunc('month', today::timestamp) + interval '1 month' - now() at time zone 'UTC' as month_left
+from (select (now() at time zone 'UTC')::date as today) clock;
 
 -- name: lock_quota
 -- Until the end of the transaction a tenant's jobs are admitted one by one, so that two cannot both be the last.

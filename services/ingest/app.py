@@ -24,6 +24,7 @@ from services.ingest import (
     uploads,
     watching,
 )
+from services.ingest.admin import router as admin
 from services.ingest.admission import Admission, RateLimit
 from services.ingest.arriving import Arrivals
 from services.ingest.auth import Authentication
@@ -40,7 +41,7 @@ from services.ingest.submission import Submissions
 def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
     """The ASGI application on resources that are already open."""
     places = Places()
-    admission = Admission(settings.max_queued_jobs, settings.max_queued_jobs_per_tenant)
+    admission = Admission(settings.limits)
     arrivals = Arrivals(pool, storage, admission, settings)
     submissions = Submissions(
         pool=pool,
@@ -69,10 +70,21 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     pieces = Router("/api/v1/uploads", route_handlers=uploads.handlers(arrivals, Parted(arrivals, storage)), tags=["uploads"])
     webhooks = Router("/api/v1/deliveries", route_handlers=deliveries.again(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
+    administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     return edge(
         Litestar(
-            route_handlers=[api, pieces, words, webhooks, queue, operations.router(health, pool), asyncapi.router(), documentation.ASSETS],
+            route_handlers=[
+                api,
+                pieces,
+                words,
+                webhooks,
+                queue,
+                administration,
+                operations.router(health, pool),
+                asyncapi.router(),
+                documentation.ASSETS,
+            ],
             middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
             exception_handlers=problems.HANDLERS,
             openapi_config=documentation.CONFIG,

@@ -5,6 +5,7 @@ A key is 256 random bits, so a plain SHA-256 of it is enough to store: there is 
 
 import hashlib
 import secrets
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ KEY_SUBPROTOCOL = "bearer."
 SCOPES = ("read", "write", "admin")
 DEFAULT_TENANT = "default"
 _GUARDED = ("/api/", "/v1/")
-_FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null"
+_FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)"
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -100,15 +101,18 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-async def create_key(connection: Connection, *, tenant: str, name: str, scopes: tuple[str, ...]) -> str:
+async def create_key(
+    connection: Connection, *, tenant: str, name: str, scopes: tuple[str, ...], expires_in: timedelta | None = None
+) -> str:
     """A new key, returned this once and stored only as its digest."""
     key = PREFIX + secrets.token_urlsafe(32)
     await connection.execute(
-        "insert into api_keys (id, tenant, name, hash, scopes) values ($1, $2, $3, $4, $5)",
+        "insert into api_keys (id, tenant, name, hash, scopes, expires_at) values ($1, $2, $3, $4, $5, now() + $6::interval)",
         ids.new(),
         tenant,
         name,
         digest(key),
         list(scopes),
+        expires_in,
     )
     return key

@@ -67,6 +67,14 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         {"missing": [3, 4]},
     ),
     (f"{_UPLOAD}/complete", 410): _UPLOAD_LOST,
+    ("/api/v1/admin/keys/{key_id}", 404): ("key_not_found", f"There is no key {examples.JOB_ID}.", {}),
+    ("/api/v1/admin/cleanup/{cleanup_id}", 404): (
+        "cleanup_not_found",
+        f"There is no cleanup {examples.JOB_ID}; they are kept for a week.",
+        {},
+    ),
+    ("/api/v1/admin/keys", 422): ("invalid_option", "scopes: Invalid enum value 'all' - at `$[...]`", {"field": "scopes"}),
+    ("/api/v1/admin/cleanup", 422): ("invalid_option", "there is no such member; known are duties, dry_run", {"field": "all"}),
     ("/api/v1/jobs/{job_id}/transcript", 409): (
         "job_failed",
         f"The job failed: {examples.FAILURE['message']}",
@@ -87,6 +95,13 @@ _STRUCTS: dict[str, Any] = {
     "JobDocument": examples.EVENTS["job.created"],
     "LexiconDocument": examples.LEXICON,
     "LexiconList": examples.LEXICON_LIST,
+    "CleanupDocument": examples.CLEANUP,
+    "StorageDocument": examples.STORAGE,
+    "Resumed": {"requeued": 12, "rescued": 1, "audio_gone": 0, "more": False},
+    "Cleared": {"deleted": 15, "cancelled": 0, "objects": 30, "failed": 0, "more": False},
+    "KeyDocument": examples.KEY,
+    "NewKey": examples.KEY | {"key": "vb_3pX0Zk1sQm8wTnB5yH2cLr7vAe9dJf4gUi6oKx0Mzq1"},
+    "KeyList": {"keys": [examples.KEY]},
     "JobPage": {"jobs": [examples.COMPLETED], "next_cursor": None},
 }
 _BY_FORMAT = {

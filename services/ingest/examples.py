@@ -94,6 +94,43 @@ LEXICON_LIST: dict[str, Any] = {
     "lexicons": [{"id": LEXICON_ID, "name": "Support desk", "corrections": 2, "hotwords": 2} | _LEXICON_TIMES | _LEXICON_LINKS]
 }
 
+KEY: dict[str, Any] = {
+    "id": "019aa3f2-1d5b-7e6a-8a41-f1c09b7d2e55",
+    "tenant": "editors",
+    "name": "web site",
+    "scopes": ["read", "write"],
+    "live": True,
+    "created_at": _AT.format("00.000000"),
+    "expires_at": None,
+    "revoked_at": None,
+}
+
+CLEANUP: dict[str, Any] = {
+    "id": JOB_ID,
+    "status": "finished",
+    "duties": ["expire"],
+    "dry_run": True,
+    "requested_at": _AT.format("00.120394"),
+    "finished_at": _AT.format("02.731266"),
+    "reports": [
+        {"duty": "expire", "dry_run": True, "scanned": 240, "swept": 240, "failed": 0, "seconds": 1.734, "complete": True, "error": None}
+    ],
+    "links": {"self": f"/api/v1/admin/cleanup/{JOB_ID}"},
+}
+
+_NONE = {"objects": 0, "bytes": 0}
+_AUDIO, _RESULTS = {"objects": 240, "bytes": 355_737_600}, {"objects": 230, "bytes": 9_420_800}
+_ALL = {"objects": 470, "bytes": 365_158_400}
+STORAGE: dict[str, Any] = {
+    "measured_at": _AT.format("00.120394"),
+    "level": "ok",
+    "capacity_bytes": 1_000_000_000,
+    "free_bytes": 634_841_600,
+    "total": _ALL,
+    "by_kind": {"audio": _AUDIO, "results": _RESULTS, "checkpoints": _NONE, "archives": _NONE, "other": _NONE},
+    "by_age": {"day": _ALL, "week": _NONE, "month": _NONE, "older": _NONE},
+}
+
 WEBHOOK_HEADERS = {
     "webhook-id": "019aa3f2-91d7-7b3c-a6a0-0c2f5d7e8b14",
     "webhook-timestamp": "1772443810",

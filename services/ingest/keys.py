@@ -1,6 +1,7 @@
 """`python -m services.ingest keys create|list|revoke`: who may call the API."""
 
 import argparse
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -18,10 +19,11 @@ async def run(database_url: str, arguments: list[str]) -> None:
         match options.command:
             case "create":
                 scopes = tuple(options.scopes.split(","))
-                print(await auth.create_key(connection, tenant=options.tenant, name=options.name, scopes=scopes))
+                lasting = None if options.days is None else timedelta(days=options.days)
+                print(await auth.create_key(connection, tenant=options.tenant, name=options.name, scopes=scopes, expires_in=lasting))
             case "list":
                 for row in await connection.fetch("select * from api_keys order by id"):
-                    state = "revoked" if row["revoked_at"] else "live"
+                    state = "revoked" if row["revoked_at"] else f"until {row['expires_at']:%Y-%m-%d %H:%M}" if row["expires_at"] else "live"
                     print(f"{row['id']}  {row['tenant']}  {row['name']}  {','.join(row['scopes'])}  {state}")
             case "revoke":
                 done = await connection.execute("update api_keys set revoked_at = now() where id = $1 and revoked_at is null", options.id)
@@ -37,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--tenant", default=auth.DEFAULT_TENANT)
     create.add_argument("--name", default="")
     create.add_argument("--scopes", default="read,write", help=f"comma-separated, of {', '.join(auth.SCOPES)}")
+    create.add_argument("--days", type=float, help="after which it expires; left out: never")
     commands.add_parser("list", help="show all keys (not the secrets)")
     revoke = commands.add_parser("revoke", help="end a key")
     revoke.add_argument("id", type=UUID)

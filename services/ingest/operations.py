@@ -3,6 +3,7 @@
 from litestar import Response, Router, get
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
+from common import space
 from common.database import Pool
 from common.health import Health
 from common.jobs import store
@@ -21,7 +22,14 @@ def router(health: Health, pool: Pool) -> Router:
     @get(["/health/ready", "/health"], summary="Whether every dependency answers")
     async def ready() -> Response[dict[str, str]]:
         states = await health.ready()
-        return Response(states, status_code=200 if all(state == "ok" for state in states.values()) else 503)
+        healthy = all(state == "ok" for state in states.values())
+        # A store that is nearly full is no reason to send nobody here: what there is can still be read.
+        return Response({**states, "storage_space": await _space()} if healthy else states, status_code=200 if healthy else 503)
+
+    async def _space() -> str:
+        async with pool.acquire() as connection:
+            measured = await space.read(connection)
+        return "ok" if measured is None else measured.level
 
     @get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response[bytes]:

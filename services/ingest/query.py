@@ -28,7 +28,7 @@ METADATA = Parameter(
 )
 """How the parameters whose names are the client's appear in the OpenAPI document."""
 
-_SCHEMA_NAMES = {"minLength": "min_length", "maxLength": "max_length"}
+_SCHEMA_NAMES = {"minLength": "min_length", "maxLength": "max_length", "minItems": "min_items", "maxItems": "max_items"}
 
 
 def values(request: Request[Any, Any, Any]) -> dict[str, str]:
@@ -83,22 +83,27 @@ def parameters(kind: type[msgspec.Struct]) -> list[Parameter]:
 
 def parameter(name: str, kind: Any, *, default: Any = None) -> Parameter:
     """One of them; None and no default mean that it may be left out."""
+    described = schema(kind)
+    description, described.description = described.description, None
+    if default is not None and default is not msgspec.NODEFAULT:
+        described.default = default
+    return Parameter(name=name, param_in="query", required=False, description=description, schema=described)
+
+
+def schema(kind: Any) -> Schema:
+    """What a value of this type may be."""
     whole = msgspec.json.schema(kind)
     described = _inlined(whole, whole.get("$defs", {}))
     described.pop("title", None)
-    description = described.pop("description", None)
-    if default is not None and default is not msgspec.NODEFAULT:
-        described["default"] = default
-    schema = Schema(**{_SCHEMA_NAMES.get(key, key): value for key, value in described.items()})
-    return Parameter(name=name, param_in="query", required=False, description=description, schema=schema)
+    return Schema(**{_SCHEMA_NAMES.get(key, key): value for key, value in described.items()})
 
 
-def _inlined(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _inlined(found: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Without references, and without the null that stands for a parameter that is left out."""
-    outer = {key: value for key, value in schema.items() if key not in {"anyOf", "$ref", "$defs"}}
-    if "$ref" in schema:
-        return outer | _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    for choice in schema.get("anyOf", ()):
+    outer = {key: value for key, value in found.items() if key not in {"anyOf", "$ref", "$defs"}}
+    if "$ref" in found:
+        return outer | _inlined(definitions[found["$ref"].rpartition("/")[2]], definitions)
+    for choice in found.get("anyOf", ()):
         if choice != {"type": "null"}:
             return outer | _inlined(choice, definitions)
     return outer

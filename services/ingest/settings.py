@@ -4,6 +4,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 
 from common.settings import Common, Network
+from services.ingest.admission import Limits
 
 _LOOPBACK_NAMES = {"localhost"}
 
@@ -28,6 +29,8 @@ class Settings(Common, frozen=True, kw_only=True):
     max_queued_jobs: int | None = 10_000
     max_queued_jobs_per_tenant: int | None = None
     rate_limit_per_minute: int | None = None
+    audio_hours_per_day: float | None = None
+    audio_hours_per_month: float | None = None
 
     def __post_init__(self) -> None:
         if self.auth not in {"on", "off"}:
@@ -44,6 +47,18 @@ class Settings(Common, frozen=True, kw_only=True):
             limit: int | None = getattr(self, name)
             if limit is not None and limit < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
+        for hours in (self.audio_hours_per_day, self.audio_hours_per_month):
+            if hours is not None and hours < 0:
+                raise ValueError("AUDIO_HOURS_PER_DAY and AUDIO_HOURS_PER_MONTH must not be negative")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            queued=self.max_queued_jobs,
+            queued_per_tenant=self.max_queued_jobs_per_tenant,
+            audio_hours_per_day=self.audio_hours_per_day,
+            audio_hours_per_month=self.audio_hours_per_month,
+        )
 
     @property
     def upload_retention(self) -> timedelta:

@@ -6,14 +6,16 @@ import msgspec
 
 from common import entry, health
 from common.broker import Broker
+from common.cleanup import Cleanup
 from common.service import resources
 from common.storage import Storage
-from services.janitor.commands import Cleanup, carry_out, obey
+from services.janitor.commands import carry_out, obey
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.dead_letters import DeadLetters
 from services.janitor.duties.expire import Expire
 from services.janitor.duties.expired_uploads import ExpiredUploads
 from services.janitor.duties.lift import Lift
+from services.janitor.duties.measure import Measure
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.reissue import Reissue
 from services.janitor.duties.rescue import Rescue
@@ -34,8 +36,9 @@ async def serve(settings: Settings) -> None:
         for urgent in (Rescue(), Reissue(shared.broker), Lift()):
             # Each in a loop of its own: a broker that hangs must not hold up the rescue.
             life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping))
+        life.work("measure", every(settings.measure_interval, [Measure(shared.storage, settings.space)], sweeper, stopping))
         life.work("cleanup", every(settings.cleanup_interval, cleanup, sweeper, stopping))
-        life.work("commands", obey(shared.broker, cleanup, sweeper, stopping))
+        life.work("commands", obey(shared.broker, shared.pool, cleanup, sweeper, stopping))
         await life.run()
 
 
@@ -59,6 +62,7 @@ def duties(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
         Uploads(storage, settings.stale_upload),
         Orphans(storage, settings.orphan_grace),
         DeadLetters(broker),
+        Measure(storage, settings.space),
     ]
 
 

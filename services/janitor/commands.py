@@ -11,26 +11,21 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from common import topology
+from common import cleanup, topology
 from common.broker import Broker, settle
+from common.cleanup import Cleanup, Report
+from common.database import AWAY, Pool
 from common.envelope import from_message
 from common.errors import PermanentError
 from services.janitor.duty import Duty
-from services.janitor.sweeper import Report, Sweeper
+from services.janitor.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 0.5
 
 
-class Cleanup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The request. No duties: all that clean up."""
-
-    duties: tuple[str, ...] = ()
-    dry_run: bool = False
-
-
-async def obey(broker: Broker, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> None:
+async def obey(broker: Broker, pool: Pool, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> None:
     """Carry out requests until told to stop."""
     async for message in broker.deliveries(topology.JANITOR_COMMANDS, stopping=stopping):
         try:
@@ -39,8 +34,8 @@ async def obey(broker: Broker, duties: Sequence[Duty], sweeper: Sweeper, stoppin
             log.error("poison", queue=topology.JANITOR_COMMANDS.name, error=str(error))
             await settle(message, poison=True)
             continue
-        await carry_out(request, duties, sweeper, stopping)
-        if not stopping.is_set():
+        reports = await carry_out(request, duties, sweeper, stopping)
+        if await _tell(pool, request, reports, stopping):
             await settle(message)
 
 
@@ -55,6 +50,26 @@ async def carry_out(request: Cleanup, duties: Sequence[Duty], sweeper: Sweeper, 
             if report is not None:
                 reports.append(report)
                 break
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+            await _pause(stopping)
     return reports
+
+
+async def _tell(pool: Pool, request: Cleanup, reports: list[Report], stopping: asyncio.Event) -> bool:
+    """Write the reports for who asked; False when we were stopped before: another janitor does it all again, which harms nothing."""
+    while not stopping.is_set():
+        if request.id is None:
+            return True
+        try:
+            async with pool.acquire() as connection:
+                await cleanup.finish(connection, request.id, reports)
+        except AWAY as error:
+            log.warning("database away", error=repr(error))
+            await _pause(stopping)
+        else:
+            return True
+    return False
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)

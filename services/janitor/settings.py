@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from common.settings import Common
+from services.janitor.duties.measure import Limits
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -10,6 +11,8 @@ class Settings(Common, frozen=True, kw_only=True):
 
     The two graces count from the moment an object or an upload began. `orphan_grace_hours` must cover the time between the last byte of
     a recording and its job's row, and `stale_upload_hours` the longest upload: what is older is taken away, in use or not.
+
+    The `storage_*_percent` are of `storage_capacity_bytes`; unset, the store is never low on space.
     """
 
     rescue_interval_seconds: float = 2
@@ -17,6 +20,10 @@ class Settings(Common, frozen=True, kw_only=True):
     stale_upload_hours: float = 24
     orphan_grace_hours: float = 24
     audio_retention_hours: float | None = None
+    storage_capacity_bytes: int | None = None
+    storage_warning_percent: float = 80
+    storage_critical_percent: float = 95
+    storage_measure_minutes: float = 2
 
     def __post_init__(self) -> None:
         if self.rescue_interval_seconds <= 0:
@@ -25,6 +32,12 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("CLEANUP_INTERVAL_MINUTES must be more than 0")
         if min(self.stale_upload_hours, self.orphan_grace_hours, self.audio_retention_hours or 0) < 0:
             raise ValueError("STALE_UPLOAD_HOURS, ORPHAN_GRACE_HOURS and AUDIO_RETENTION_HOURS must not be negative")
+        if self.storage_capacity_bytes is not None and self.storage_capacity_bytes < 1:
+            raise ValueError("STORAGE_CAPACITY_BYTES must be at least 1; leave it unset when it is not known")
+        if not 0 < self.storage_warning_percent <= self.storage_critical_percent:
+            raise ValueError("STORAGE_WARNING_PERCENT must be more than 0, and not more than STORAGE_CRITICAL_PERCENT")
+        if self.storage_measure_minutes <= 0:
+            raise ValueError("STORAGE_MEASURE_MINUTES must be more than 0")
 
     @property
     def rescue_interval(self) -> timedelta:
@@ -33,6 +46,14 @@ class Settings(Common, frozen=True, kw_only=True):
     @property
     def cleanup_interval(self) -> timedelta:
         return timedelta(minutes=self.cleanup_interval_minutes)
+
+    @property
+    def measure_interval(self) -> timedelta:
+        return timedelta(minutes=self.storage_measure_minutes)
+
+    @property
+    def space(self) -> Limits:
+        return Limits(self.storage_capacity_bytes, self.storage_warning_percent, self.storage_critical_percent)
 
     @property
     def stale_upload(self) -> timedelta:

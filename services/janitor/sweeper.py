@@ -8,25 +8,13 @@ import msgspec
 import structlog
 
 from common.broker import LOST
+from common.cleanup import Report
 from common.database import AWAY, Pool
 from common.errors import VerbatimError
 from services.janitor.duty import Counts, Duty, Sweep
 from services.janitor.lock import exclusive
 
 log = structlog.get_logger(__name__)
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sweep did. `complete` is false when it failed or was stopped before its last batch."""
-
-    duty: str
-    dry_run: bool
-    scanned: int
-    swept: int
-    failed: int
-    seconds: float
-    complete: bool
-    error: str | None
 
 
 class Sweeper:

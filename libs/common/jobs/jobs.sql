@@ -140,6 +140,14 @@ set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(
 where id = $1 and tenant = $2 and status in ('failed', 'cancelled')
 returning *;
 
+-- name: resumable_jobs
+-- Failed, though another attempt may succeed; a page after ($2, $3), those that failed first at its beginning.
+select * from jobs
+where status = 'failed' and (error->'retryable')::boolean
+  and (finished_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+order by finished_at, id
+limit $1;
+
 -- name: delete_job
 -- completed | failed | cancelled | expired -> (gone): the bytes are gone already.
 delete from jobs

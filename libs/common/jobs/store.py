@@ -144,6 +144,12 @@ async def resubmit(connection: Connection, job_id: JobId, tenant: str) -> Job | 
         return await _change(connection, "job.requeued", "resubmit_job", job_id, tenant)
 
 
+async def resumable(connection: Connection, *, after: Job | None, limit: int) -> list[Job]:
+    """Failed jobs of all tenants that another attempt may mend; a page of them, following the job `after`."""
+    key = (None, None) if after is None else (after.finished_at, after.id)
+    return [from_row(row) for row in await connection.fetch(SQL["resumable_jobs"], limit, *key)]
+
+
 async def delete(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
     """completed | failed | cancelled | expired -> (gone). Call only when the bytes are gone."""
     async with connection.transaction():

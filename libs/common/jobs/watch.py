@@ -29,9 +29,9 @@ class Watch:
                 event.set()
 
     @contextmanager
-    def watching(self, job_id: JobId) -> Iterator[asyncio.Event]:
-        """An event that is set when the job may have changed; clear it before reading the row."""
-        key, event = str(job_id), asyncio.Event()
+    def watching(self, watched: JobId | str) -> Iterator[asyncio.Event]:
+        """An event that is set when what has this id may have changed; clear it before reading the row."""
+        key, event = str(watched), asyncio.Event()
         self._events[key].add(event)
         try:
             yield event

@@ -51,6 +51,8 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "next_of_tenant": (store.SQL["next_of_tenant"], "text", "'tenant 1'", "jobs_waiting"),
     "rescue_jobs": (store.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
     "expired_jobs": (store.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
+    "resumable_jobs": (store.SQL["resumable_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_resumable"),
+    "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
     "renew_lease": (
         store.SQL["renew_lease"],
         "uuid, uuid, interval, text, real",

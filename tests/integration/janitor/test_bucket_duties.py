@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from common import ids
+from common.cleanup import Report
 from common.database import Pool
 from common.ids import JobId, LeaseToken
 from common.jobs import store
@@ -14,7 +15,7 @@ from services.janitor.duties.audio import Audio
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.uploads import Uploads
 from services.janitor.duty import Duty
-from services.janitor.sweeper import Report, Sweeper
+from services.janitor.sweeper import Sweeper
 from tests.jobs import BROKEN, HOUR, LOST, claimed, finished_with_bytes, queued
 
 ANY_AGE = -HOUR  # whatever exists is older than that

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from common.cleanup import Report
 from common.database import Pool
 from common.errors import TransientError
 from common.jobs import store
@@ -13,7 +14,7 @@ from common.storage import Storage
 from common.storage_keys import RESULTS, checkpoint_key, source_key
 from services.janitor.duties.expire import Expire
 from services.janitor.duty import Sweep
-from services.janitor.sweeper import Report, Sweeper
+from services.janitor.sweeper import Sweeper
 from tests.jobs import BROKEN, Announced, announced, claimed, finished, finished_with_bytes, forget_events, queued, reread
 
 PAST = timedelta(seconds=-1)

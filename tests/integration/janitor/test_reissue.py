@@ -5,12 +5,13 @@ from datetime import timedelta
 
 from common import topology
 from common.broker import Broker, settle
+from common.cleanup import Report
 from common.database import Connection, Pool
 from common.ids import LeaseToken, new
 from common.jobs import store
 from common.relay import Relay
 from services.janitor.duties.reissue import Reissue
-from services.janitor.sweeper import Report, Sweeper
+from services.janitor.sweeper import Sweeper
 from tests.jobs import BROKEN, HOUR, Announced, announced, claimed, finished, forget_events, queued
 from tests.running import wait_until
 

@@ -10,12 +10,12 @@ from aio_pika import Message
 
 from common import outbox, topology
 from common.broker import Broker
+from common.cleanup import Report
 from common.database import Pool
 from common.jobs import store
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from services.janitor.duties.reissue import PATIENCE
-from services.janitor.sweeper import Report
 from tests.jobs import announced, claimed, finished_with_bytes, forget_events, queued, reread
 from tests.running import Services, wait_until
 from tests.tap import tap
@@ -141,7 +141,7 @@ async def test_one_sweep_by_hand(environment: dict[str, str], pool: Pool, storag
         return reports(done.stdout)
 
     told = await asyncio.to_thread(sweep, "--dry-run")
-    assert set(told) == {"expire", "expired_uploads", "uploads", "orphans", "dead_letters"}
+    assert set(told) == {"expire", "expired_uploads", "uploads", "orphans", "dead_letters", "measure"}
     assert told["expire"].swept == 1
     assert not await expired(pool, job)
     async with pool.acquire() as connection:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
+from common.cleanup import Report
 from common.database import Pool
 from common.errors import TransientError
 from services.janitor.duty import Counts, Sweep
-from services.janitor.sweeper import Report, Sweeper
+from services.janitor.sweeper import Sweeper
 from tests.running import wait_until
 
 
