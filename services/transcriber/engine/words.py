@@ -27,7 +27,11 @@ RING_IN = 0.06
 
 _FRAME = SAMPLE_RATE // 100
 _FRAMES_PER_SECOND = 100
-_PAUSE_FRAMES = 20
+_PAUSE_FRAMES = 15
+"""Longer than the closure before a plosive."""
+
+_SHORTEST_SOUND = 8
+"""Frames; less is a click or a breath."""
 
 Times = list[tuple[float, float]]
 Sound = NDArray[np.bool_]
@@ -110,14 +114,17 @@ def audible(stretch: Waveform) -> Sound:
 
 
 def trim(start: float, end: float, sound: Sound) -> tuple[float, float]:
-    """The longest stretch of sound in `start`-`end` (shorter gaps, as before a plosive, belong to it); unchanged when all is quiet."""
+    """The last stretch of sound in `start`-`end`, shorter gaps included; unchanged when all is quiet.
+
+    Not the longest: attention begins a word where the one before ended, or earlier, so what lies before a pause is that word's tail.
+    """
     first, last = round(start * _FRAMES_PER_SECOND), round(end * _FRAMES_PER_SECOND)
     heard = np.flatnonzero(sound[first:last]) + first
     if len(heard) == 0:
         return start, end
     stretches = np.split(heard, np.flatnonzero(np.diff(heard) > _PAUSE_FRAMES) + 1)
-    longest = max(stretches, key=len)
-    return max(start, longest[0] / _FRAMES_PER_SECOND), min(end, (longest[-1] + 1) / _FRAMES_PER_SECOND)
+    own = next((each for each in reversed(stretches) if len(each) >= _SHORTEST_SOUND), max(stretches, key=len))
+    return max(start, own[0] / _FRAMES_PER_SECOND), min(end, (own[-1] + 1) / _FRAMES_PER_SECOND)
 
 
 def ring_in(times: Times, sound: Sound) -> Times:

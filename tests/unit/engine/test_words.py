@@ -37,8 +37,12 @@ def test_a_short_gap_inside_a_word_belongs_to_it() -> None:
 
 
 def test_a_neighbours_tail_is_left_behind() -> None:
-    """Across a real pause a word is the longest stretch of sound, not what is left of the word before."""
+    """Across a real pause a word is the last stretch of sound, however long the word before goes on; a click is no word."""
     assert trim(0.0, 1.2, sound("#....#####..")) == (0.5, 1.0)
+    assert trim(0.0, 1.2, sound("#####....##.")) == (0.9, 1.1)
+    click = sound("#####.......")
+    click[100:104] = True
+    assert trim(0.0, 1.2, click) == (0.0, 0.5)
 
 
 def test_a_word_in_silence_keeps_its_times() -> None:
