@@ -1,5 +1,6 @@
 """Recordings in many containers, made from one: what people upload."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
@@ -8,13 +9,24 @@ import numpy as np
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 
 
-def encode(path: Path, samples: Samples, codec: str, *, rate: int = SAMPLE_RATE, layout: str = "mono", video: bool = False) -> Path:
+def encode(
+    path: Path,
+    samples: Samples,
+    codec: str,
+    *,
+    rate: int = SAMPLE_RATE,
+    layout: str = "mono",
+    video: bool = False,
+    options: Mapping[str, str] | None = None,
+) -> Path:
     """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture if `video`."""
-    with av.open(path, "w") as container:
+    with av.open(path, "w", options=dict(options or {})) as container:
         picture = container.add_stream("mpeg4", rate=10) if video else None
         stream = container.add_stream(codec, rate=rate)
         assert isinstance(stream, av.AudioStream)
         stream.layout = layout
+        if codec.startswith("wma"):
+            stream.bit_rate = 128_000  # the only encoder here without a default
         if picture is not None:
             _black(container, picture)
         channels = av.AudioLayout(layout).nb_channels
@@ -26,6 +38,27 @@ def encode(path: Path, samples: Samples, codec: str, *, rate: int = SAMPLE_RATE,
             container.mux(stream.encode(each))
         container.mux(stream.encode(None))
     return path
+
+
+def music() -> Samples:
+    """Ten seconds of chords, a tune and a drum."""
+    random = np.random.default_rng(1)
+    time = np.arange(10 * SAMPLE_RATE) / SAMPLE_RATE
+    sound = np.zeros_like(time)
+
+    def play(pitch: float, start: float, seconds: float) -> None:
+        stretch = slice(int(start * SAMPLE_RATE), int((start + seconds) * SAMPLE_RATE))
+        since = time[stretch] - start
+        sound[stretch] += sum(np.sin(2 * np.pi * pitch * n * since) / n**1.5 for n in range(1, 6)) * np.exp(-2 * since)
+
+    for bar, chord in enumerate([(262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294), (262, 330, 392)]):
+        for pitch in chord:
+            play(pitch, 2.0 * bar, 2.0)
+        for beat in range(8):
+            play(float(random.choice([523, 587, 659, 784])), 2.0 * bar + beat / 4, 0.25)
+            drum = int((2 * bar + beat / 4) * SAMPLE_RATE)
+            sound[drum : drum + 800] += random.normal(0, 0.5, 800) * np.exp(-np.arange(800) / 150)
+    return np.asarray(sound / np.abs(sound).max() * 20_000, np.int16)
 
 
 def silent_video(path: Path) -> Path:

@@ -15,7 +15,7 @@ from common.transcript import Segment, Transcript, Word
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.protocol import Done, Options, Progress, StageDone, Started
 from tests.integration.engine.child import Child
-from tests.integration.engine.recorded import encode
+from tests.integration.engine.recorded import encode, music
 from tests.recordings import sample, wav
 
 DIANE = "this is diane in new jersey"
@@ -106,7 +106,24 @@ def test_a_truncated_recording_is_understood_up_to_its_end(engine: Child, tmp_pa
     assert transcript.duration == pytest.approx(15, abs=0.2)
 
 
-@pytest.mark.parametrize("seconds", [0.1, 5.0])
+def test_music_is_an_empty_transcript(engine: Child, tmp_path: Path) -> None:
+    """Nobody speaks: no words are made up for the tune."""
+    path = tmp_path / "music.wav"
+    path.write_bytes(wav(music().tobytes()))
+    transcript = engine.transcribe(path)
+    assert transcript.text == ""
+    assert "no_speech" in {warning.code for warning in transcript.warnings}
+
+
+def test_a_twentieth_of_a_second_is_a_recording(engine: Child, tmp_path: Path, samples: Samples) -> None:
+    """It is transcribed like any other, even without a detector to leave it out."""
+    path = tmp_path / "short.wav"
+    path.write_bytes(wav(samples[8 * SAMPLE_RATE :][: SAMPLE_RATE // 20].tobytes()))
+    assert engine.transcribe(path, Options(language="en")).duration == 0.05
+    assert engine.transcribe(path, Options(language="en", vad=False)).duration == 0.05
+
+
+@pytest.mark.parametrize("seconds", [0.05, 5.0])
 def test_silence_is_an_empty_transcript(engine: Child, tmp_path: Path, seconds: float) -> None:
     """No speech is no failure: nothing is made up, and a warning says why there is nothing."""
     path = tmp_path / "silence.wav"

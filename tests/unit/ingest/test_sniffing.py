@@ -30,12 +30,17 @@ CONTAINERS = [
     ("ac3", "ac3", "audio/ac3", "audio"),
     ("mp2", "mp2", "audio/mpeg", "audio"),
     ("asf", "pcm_s16le", "video/x-ms-asf", "video"),
+    ("amr", "libopencore_amrnb", "audio/amr", "audio"),
+    ("wv", "wavpack", "audio/x-wavpack", "audio"),
+    ("tta", "tta", "audio/x-tta", "audio"),
+    ("voc", "pcm_s16le", "audio/x-voc", "audio"),
+    ("rm", "ac3", "audio/vnd.rn-realaudio", "audio"),
 ]
 
 
 def tone(container: str, codec: str) -> bytes:
     """One second of a tone."""
-    rate = 48_000
+    rate = 8_000 if "amr" in codec else 48_000
     samples = (np.sin(np.arange(rate) / rate * 2 * np.pi * 440) * 8_000).astype(np.int16)[None]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
