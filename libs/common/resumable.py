@@ -52,7 +52,6 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     multipart_id: str
     received: int
     tail: LeaseToken | None
-    next_part: int
     lease_token: LeaseToken | None
     source: Source | None
     created_at: datetime
@@ -125,13 +124,18 @@ async def touch(connection: Connection, upload_id: JobId, tenant: str, lifetime:
     return _maybe(await connection.fetchrow(SQL["touch_upload"], upload_id, tenant, lifetime))
 
 
+async def take_part(connection: Connection, upload: Upload) -> int | None:
+    """A number for a part, which nobody else gets; None when the upload is no longer ours."""
+    number: int | None = await connection.fetchval(SQL["take_part"], upload.id, upload.lease_token)
+    return number
+
+
 async def advance(
     connection: Connection, upload: Upload, parts: Sequence[Part], *, tail: LeaseToken | None, received: int, lifetime: timedelta
 ) -> Upload | None:
     """Record that `received` bytes are safe: `parts` came to those that were there, the rest is in `tail`."""
-    next_part = max((upload.next_part, *(part.number + 1 for part in parts)))
     async with connection.transaction():
-        row = await connection.fetchrow(SQL["advance_upload"], upload.id, upload.lease_token, received, tail, next_part, lifetime)
+        row = await connection.fetchrow(SQL["advance_upload"], upload.id, upload.lease_token, received, tail, lifetime)
         if row is not None and parts:
             await connection.execute(
                 SQL["add_parts"], upload.id, [part.number for part in parts], [part.etag for part in parts], [part.size for part in parts]

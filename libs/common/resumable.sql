@@ -8,10 +8,9 @@ returning *;
 select * from uploads where id = $1 and tenant = $2 and status <> 'abandoned' and expires_at > now();
 
 -- name: lease_upload
--- Nobody else works on it until the lease ends. Who takes over from a request that lost its lease passes over a part number: the other may
--- still be sending that part.
+-- Nobody else works on it until the lease ends.
 update uploads
-set lease_token = $3, lease_until = now() + $4, next_part = next_part + (lease_token is not null)::int
+set lease_token = $3, lease_until = now() + $4
 where id = $1 and tenant = $2 and status = 'uploading' and expires_at > now() and (lease_until is null or lease_until < now())
 returning *;
 
@@ -27,10 +26,14 @@ update uploads set expires_at = now() + $3
 where id = $1 and tenant = $2 and status = 'uploading' and expires_at > now()
 returning *;
 
+-- name: take_part
+-- Each number is given out once: a request that lost its lease may still be sending a part, and must not overwrite what came after.
+update uploads set next_part = next_part + 1 where id = $1 and lease_token = $2 returning next_part - 1;
+
 -- name: advance_upload
 -- More bytes are safe, in parts and in the tail; 0 rows tell the request that the upload is no longer its own.
 update uploads
-set received = $3, tail = $4, next_part = $5, expires_at = now() + $6
+set received = $3, tail = $4, expires_at = now() + $5
 where id = $1 and lease_token = $2
 returning *;
 

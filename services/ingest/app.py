@@ -36,6 +36,9 @@ from services.ingest.pointer import Pointers
 from services.ingest.remote import Remote
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
+from services.ingest.tus import handlers as tus
+from services.ingest.tus.envelope import envelope
+from services.ingest.tus.files import Files
 
 
 def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
@@ -68,26 +71,17 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
         tags=["jobs"],
     )
     pieces = Router("/api/v1/uploads", route_handlers=uploads.handlers(arrivals, Parted(arrivals, storage)), tags=["uploads"])
+    files = Router("/files", route_handlers=tus.handlers(Files(pool, storage, arrivals), arrivals), tags=["uploads"])
     webhooks = Router("/api/v1/deliveries", route_handlers=deliveries.again(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
-    return edge(
-        Litestar(
-            route_handlers=[
-                api,
-                pieces,
-                words,
-                webhooks,
-                queue,
-                administration,
-                operations.router(health, pool),
-                asyncapi.router(),
-                documentation.ASSETS,
-            ],
-            middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
-            exception_handlers=problems.HANDLERS,
-            openapi_config=documentation.CONFIG,
-            logging_config=None,
-        )
+    documents = (operations.router(health, pool), asyncapi.router(), documentation.ASSETS)
+    application = Litestar(
+        route_handlers=[api, pieces, files, words, webhooks, queue, administration, *documents],
+        middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
+        exception_handlers=problems.HANDLERS,
+        openapi_config=documentation.CONFIG,
+        logging_config=None,
     )
+    return edge(envelope(application, limit=settings.max_upload_bytes))

@@ -73,10 +73,14 @@ class Arrivals:
                 await asyncio.shield(self._storage.abort_upload(source_key(upload_id), new.multipart_id))
             raise
 
-    async def find(self, upload_id: JobId, tenant: str) -> Upload:
-        """The upload; 404 when there is none, or another tenant's, or when its time is over."""
+    async def known(self, upload_id: JobId, tenant: str) -> Upload | None:
+        """The upload; None when there is none, or another tenant's, or when its time is over."""
         async with self._pool.acquire() as connection:
-            upload = await resumable.get(connection, upload_id, tenant)
+            return await resumable.get(connection, upload_id, tenant)
+
+    async def find(self, upload_id: JobId, tenant: str) -> Upload:
+        """The same, or 404."""
+        upload = await self.known(upload_id, tenant)
         if upload is None:
             raise Problem(404, "upload_not_found", f"There is no upload {upload_id}; it may have been removed, or its time is over.")
         return upload
@@ -123,8 +127,7 @@ class Arrivals:
             await self._storage.multipart.complete(upload.key, upload.multipart_id, parts)
         except PermanentError:
             if not await self.made(upload):
-                await self.remove(upload.id, upload.tenant)
-                raise Problem(410, "upload_lost", "The store no longer has what was uploaded; upload it again.") from None
+                raise await self.lost(upload) from None
         try:
             source = await self._inspected(upload, sha256 or upload.sha256)
         except Problem:
@@ -136,6 +139,11 @@ class Arrivals:
             raise locked()
         log.info("upload ready", upload_id=str(upload.id), size=source.size, content_type=source.content_type)
         return finished
+
+    async def lost(self, upload: Upload) -> Problem:
+        """410: what was received is not there any more, so the upload is of no use."""
+        await self.remove(upload.id, upload.tenant)
+        return Problem(410, "upload_lost", "The store no longer has what was uploaded; upload it again.")
 
     async def made(self, upload: Upload) -> bool:
         """Whether the object is there: a request that finished the upload died, or lost the database, before it could say so."""

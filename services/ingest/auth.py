@@ -24,7 +24,7 @@ PREFIX = "vb_"
 KEY_SUBPROTOCOL = "bearer."
 SCOPES = ("read", "write", "admin")
 DEFAULT_TENANT = "default"
-_GUARDED = ("/api/", "/v1/")
+_GUARDED = ("/api/", "/v1/", "/files")
 _FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)"
 
 
@@ -53,7 +53,7 @@ def caller_in(connection: Scope, scope: str) -> Caller:
 
 
 class Authentication(ASGIMiddleware):
-    """Puts the `Caller` into the scope of every request and WebSocket under `/api` and `/v1`, or refuses it."""
+    """Puts the `Caller` into the scope of every request and WebSocket under `/api`, `/v1` and `/files`, or refuses it."""
 
     def __init__(self, pool: Pool | None, rate: RateLimit | None = None) -> None:
         self._pool = pool

@@ -9,13 +9,17 @@ from litestar.exceptions import InternalServerException
 from services.ingest.problems import Problem
 
 
+class Broken(Problem):
+    """The body ended before its end."""
+
+
 async def streamed(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
     """The bytes; a client that goes away is the client's doing, not the server's."""
     try:
         async for chunk in request.stream():
             yield chunk
     except InternalServerException:
-        raise Problem(400, "client_disconnected", "The client went away before the end of the body.") from None
+        raise Broken(400, "client_disconnected", "The client went away before the end of the body.") from None
 
 
 def announced(request: Request[Any, Any, Any]) -> int | None:

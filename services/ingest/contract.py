@@ -5,7 +5,6 @@ body of an event that webhooks send has an example. A handler that says nothing 
 """
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI
 
 from services.ingest import examples
-from services.ingest.problems import MEDIA_TYPE
+from services.ingest.problems import MEDIA_TYPE, title
 
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -33,18 +32,22 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     401: ("unauthorized", "Send a valid API key as 'Authorization: Bearer vb_…'.", {}),
     403: ("forbidden", "This key lacks the scope 'write'.", {"allowed": ["read"]}),
     404: ("job_not_found", f"There is no job {examples.JOB_ID}.", {}),
+    408: ("upload_stalled", "No bytes came for 10 seconds; what came before is kept, go on there.", {}),
     409: ("wrong_status", "A job that is completed cannot be cancelled.", {"allowed": ["uploading", "queued", "processing"]}),
     410: ("result_expired", "The result has expired and was deleted.", {}),
+    412: ("unsupported_version", "Send 'Tus-Resumable: 1.0.0'.", {"field": "Tus-Resumable"}),
     413: ("too_large", "The submission is larger than the limit of 4294967296 bytes.", {"limit": 4_294_967_296}),
     415: ("unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", {"field": "file"}),
     422: ("invalid_option", "beam_size: Expected `int` <= 10", {"field": "beam_size"}),
     423: ("upload_locked", "Another request works on this upload; ask again when it is over.", {}),
     426: ("upgrade_required", "This address is for WebSockets.", {}),
     429: ("too_many_requests", "Too many requests; try again in 5 seconds.", {"limit": 600}),
+    460: ("checksum_mismatch", "The bytes have not the Upload-Checksum; none of them was kept, send them again.", {}),
     503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
 }
 _BAD_LEXICON = ("invalid_lexicon", "corrections[0].to: Expected `str`, got `null`", {"field": "corrections[0].to"})
 _UPLOAD = "/api/v1/uploads/{upload_id}"
+_FILE = "/files/{upload_id}"
 _NO_UPLOAD: tuple[str, str, dict[str, Any]] = (
     "upload_not_found",
     f"There is no upload {examples.JOB_ID}; it may have been removed, or its time is over.",
@@ -55,6 +58,12 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
     ("/api/v1/jobs", 409): ("idempotency_key_in_use", "A request with this Idempotency-Key is still being carried out.", {}),
     ("/api/v1/jobs", 410): _UPLOAD_LOST,
     **{(path, 404): _NO_UPLOAD for path in (_UPLOAD, f"{_UPLOAD}/urls", f"{_UPLOAD}/complete")},
+    ("/files", 410): _UPLOAD_LOST,
+    (_FILE, 410): _UPLOAD_LOST,
+    ("/files", 400): ("invalid_header", "Upload-Length: it is required, as a number of bytes.", {"field": "Upload-Length"}),
+    (_FILE, 400): ("invalid_header", "Upload-Offset: it is required, as a number of bytes.", {"field": "Upload-Offset"}),
+    (_FILE, 404): _NO_UPLOAD,
+    (_FILE, 409): ("offset_conflict", "The upload has 5242880 bytes; go on from there.", {"offset": 5_242_880}),
     (_UPLOAD, 409): (
         "upload_submitted",
         "A job was made of this upload; what becomes of it is the job's now.",
@@ -171,7 +180,7 @@ def _location(path: str) -> dict[str, Any]:
 def _refusal(path: str, status: int) -> dict[str, Any]:
     known = _PARTICULAR.get((path, status)) or _REFUSALS.get(status)
     code, detail, extra = known or ("refused", "The request was refused.", {})
-    return examples.problem(status, HTTPStatus(status).phrase, code, detail, **extra)
+    return examples.problem(status, title(status), code, detail, **extra)
 
 
 def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:

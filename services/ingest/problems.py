@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_SECONDS = 5
+_TITLES = {460: "Checksum Mismatch"}  # tus' own
 
 
 class Problem(Exception):
@@ -49,6 +50,11 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     field: str | None = None
     limit: int | None = None
     allowed: list[str] | None = None
+
+
+def title(status: int) -> str:
+    """What a status is called."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def unavailable(what: str) -> Problem:
@@ -93,7 +99,7 @@ async def deny(problem: Problem, send: Send) -> None:
 def _body(problem: Problem) -> dict[str, Any]:
     return {
         "type": f"urn:verbatim:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": title(problem.status),
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,

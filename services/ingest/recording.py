@@ -65,7 +65,7 @@ async def receive(filename: str, payload: AsyncIterator[bytes], into: OpenSink) 
         head += chunk
         if len(head) >= HEAD_BYTES:
             break
-    media = _recognise(head)
+    media = recognise(head)
     async with into(media.content_type) as sink:
         await sink.write(head)
         async for chunk in payload:
@@ -78,6 +78,16 @@ async def receive(filename: str, payload: AsyncIterator[bytes], into: OpenSink) 
         kind=media.kind,
         duration=wav.seconds(head, sink.size),
     )
+
+
+def recognise(head: bytes) -> Media:
+    """What begins with `head`. Raises `Problem` when it is no recording."""
+    if not head:
+        raise Problem(422, "empty_file", "The file is empty.", field="file")
+    media = sniff(head)
+    if media is None:
+        raise Problem(415, "unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", field="file")
+    return media
 
 
 def shortened(filename: str) -> str:
@@ -108,12 +118,3 @@ class _Discard:
     async def write(self, data: bytes | bytearray) -> None:
         self.size += len(data)
         self._hash.update(data)
-
-
-def _recognise(head: bytes) -> Media:
-    if not head:
-        raise Problem(422, "empty_file", "The file is empty.", field="file")
-    media = sniff(head)
-    if media is None:
-        raise Problem(415, "unsupported_media_type", "The file's content is neither audio nor video, whatever its name says.", field="file")
-    return media

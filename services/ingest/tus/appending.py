@@ -1,0 +1,141 @@
+"""The bytes of one request on their way to the end of an upload: into parts as these fill up, and what is left into an object of its own.
+
+What is recorded in Postgres is in the store before, so no byte that a client was told of can be lost. Nor does a connection that breaks
+cost anything: what came before is kept. Only with a checksum nothing counts until all of it has come and fits; parts that were stored by
+then are of no account unless they are recorded. At most one part is held in memory.
+"""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from common import resumable
+from common.database import AWAY, Pool
+from common.errors import VerbatimError
+from common.resumable import Upload
+from common.storage import Storage
+from common.storage_keys import tail_key
+from services.ingest import recording
+from services.ingest.arriving import Arrivals, locked
+from services.ingest.body import Broken
+from services.ingest.problems import Problem
+from services.ingest.sniffing import HEAD_BYTES
+from services.ingest.tus.headers import Checksum
+
+if TYPE_CHECKING:
+    from common.multipart import Part
+
+STALL_SECONDS = 10.0
+
+
+class Append:
+    """Use once, for an upload that the request has leased."""
+
+    def __init__(self, pool: Pool, storage: Storage, arrivals: Arrivals, upload: Upload, checksum: Checksum | None) -> None:
+        self._pool = pool
+        self._storage = storage
+        self._lifetime = arrivals.lifetime
+        self._upload = upload
+        self._checksum = checksum
+        self._buffer = io.BytesIO()
+        self._parts: list[Part] = []  # in the store, and not recorded yet
+        self._in_parts = 0
+        self._received = upload.received
+        self._tails = set(upload.tail_keys)
+
+    async def run(self, chunks: AsyncGenerator[bytes, None]) -> Upload:
+        """Take `chunks`; the upload as it is afterwards. Raises `Problem`."""
+        await self._load()
+        try:
+            async for chunk in lively(chunks, STALL_SECONDS):
+                await self._take(chunk)
+        except (Broken, asyncio.CancelledError):
+            if self._checksum is None:
+                with contextlib.suppress(VerbatimError, *AWAY):
+                    await asyncio.shield(self._keep())
+            raise
+        if self._checksum is not None:
+            self._checksum.verify()
+        return await self._keep()
+
+    async def _load(self) -> None:
+        for key in self._upload.tail_keys:
+            self._buffer.write(await self._storage.get(key))
+        self._in_parts = self._received - self._buffer.tell()
+
+    async def _take(self, chunk: bytes) -> None:
+        if self._received + len(chunk) > self._upload.size:
+            raise beyond(self._upload)
+        if self._checksum is not None:
+            self._checksum.update(chunk)
+        self._buffer.write(chunk)
+        self._received += len(chunk)
+        if self._buffer.tell() >= self._upload.part_size:
+            await self._send()
+            if self._checksum is None:
+                await self._record(tail=False)
+
+    async def _keep(self) -> Upload:
+        """Make everything safe that has come, and forget what it replaces."""
+        if self._received > self._upload.received:
+            if self._received == self._upload.size and self._buffer.tell():
+                await self._send()
+            left = self._buffer.getvalue()
+            if left:
+                assert self._upload.lease_token is not None
+                key = tail_key(self._upload.id, self._upload.lease_token)
+                await self._storage.put(key, left, content_type="application/octet-stream")
+            await self._record(tail=bool(left))
+        with contextlib.suppress(VerbatimError):  # then they go with the upload
+            await self._storage.delete(self._tails - set(self._upload.tail_keys))
+        return self._upload
+
+    async def _send(self) -> None:
+        part, self._buffer = self._buffer, io.BytesIO()
+        size = part.tell()
+        part.seek(0)
+        if self._in_parts == 0:
+            recording.recognise(part.getvalue()[:HEAD_BYTES])  # refuse early, before gigabytes have travelled
+        async with self._pool.acquire() as connection:
+            number = await resumable.take_part(connection, self._upload)
+        if number is None:
+            raise locked()
+        sent = await self._storage.multipart.send(self._upload.key, self._upload.multipart_id, number, part, size)
+        self._parts.append(sent)
+        self._in_parts += size
+
+    async def _record(self, *, tail: bool) -> None:
+        async with self._pool.acquire() as connection:
+            advanced = await resumable.advance(
+                connection,
+                self._upload,
+                self._parts,
+                tail=self._upload.lease_token if tail else None,
+                received=self._received,
+                lifetime=self._lifetime,
+            )
+        if advanced is None:
+            raise locked()
+        self._upload, self._parts = advanced, []
+
+
+async def lively(chunks: AsyncGenerator[bytes, None], seconds: float) -> AsyncGenerator[bytes, None]:
+    """`chunks` for as long as they keep coming: who has lost its connection without our noticing comes again, and must find it free."""
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Broken(
+                408, "upload_stalled", f"No bytes came for {seconds:g} seconds; what came before is kept, go on from there."
+            ) from None
+        yield chunk
+
+
+def beyond(upload: Upload) -> Problem:
+    """413: more than was announced."""
+    return Problem(413, "too_large", f"The upload was announced with {upload.size} bytes, and more came.", limit=upload.size)
