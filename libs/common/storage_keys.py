@@ -46,6 +46,11 @@ def transcript_key(job_id: JobId, lease: LeaseToken) -> str:
     return f"{RESULTS}{job_id}/{lease}/transcript.json"
 
 
+def audio_key(job_id: JobId, lease: LeaseToken) -> str:
+    """One attempt's redacted copy of the recording."""
+    return f"{RESULTS}{job_id}/{lease}/audio.mp3"
+
+
 def checkpoint_prefix(job_id: JobId) -> str:
     """What the job's attempts have done so far, for the next one to go on from."""
     return f"{CHECKPOINTS}{job_id}/"

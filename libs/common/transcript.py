@@ -84,6 +84,14 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     needs_review: tuple[Doubt, ...]
 
 
+class Redaction(msgspec.Struct, frozen=True):
+    """A stretch in which something was said that is not to be passed on; it has a label in the text and a tone in the recording's copy."""
+
+    start: float
+    end: float
+    kind: str
+
+
 class Transcript(msgspec.Struct, frozen=True):
     """`duration` is the decoded audio's length; `timings` are wall seconds per engine stage.
 
@@ -101,6 +109,7 @@ class Transcript(msgspec.Struct, frozen=True):
     warnings: tuple[Note, ...] = ()
     quality: Quality | None = None
     original_text: str | None = None
+    redactions: tuple[Redaction, ...] = ()
 
 
 def encode(transcript: Transcript) -> bytes:

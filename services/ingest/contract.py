@@ -25,7 +25,7 @@ _AUTHENTICATE = {"WWW-Authenticate": {"description": "How to say who you are.", 
 _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     202: (
         "not_ready",
-        "The job is processing; the transcript is there once it is completed.",
+        "The job is processing; its result is there once it is completed.",
         {"job_status": "processing", "progress": 41.3},
     ),
     400: ("malformed_request", "The parameter cannot be read.", {}),
@@ -89,6 +89,12 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         f"The job failed: {examples.FAILURE['message']}",
         {"job_error": examples.FAILURE},
     ),
+    ("/api/v1/jobs/{job_id}/audio", 409): (
+        "job_failed",
+        f"The job failed: {examples.FAILURE['message']}",
+        {"job_error": examples.FAILURE},
+    ),
+    ("/api/v1/jobs/{job_id}/audio", 410): ("audio_deleted", "The recording has been deleted.", {}),
     ("/api/v1/jobs/{job_id}/retry", 409): (
         "wrong_status",
         "A job that is completed cannot be retried; that is for jobs that are failed or cancelled.",

@@ -1,6 +1,7 @@
 """The OpenAPI document: what the framework cannot see by itself."""
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from litestar.datastructures import CacheControlHeader
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -9,7 +10,8 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.static_files import create_static_files_router
 from swagger_ui_bundle import swagger_ui_path
 
-from common.jobs.options import PRIORITIES
+from common.jobs.languages import REDACTABLE
+from common.jobs.options import PRIORITIES, Sensitive
 from services.ingest.contract import Contract
 
 _ASSETS = "/schema/assets"
@@ -51,7 +53,11 @@ _FORM = Schema(
         ),
         "vad_min_silence": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=10, description="Seconds of silence that end a stretch"),
         "mask_profanity": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Put stars for letters of swear words"),
-        "redact": Schema(type=OpenAPIType.STRING, description="What to remove, by comma", examples=["email,phone,card"]),
+        "redact": Schema(
+            type=OpenAPIType.STRING,
+            description=f"To be removed from text and recording, by comma: {', '.join(get_args(Sensitive))}; in {', '.join(REDACTABLE)}",
+            examples=["email,phone,card"],
+        ),
         "priority": Schema(type=OpenAPIType.STRING, enum=list(PRIORITIES), default="normal"),
         "webhook_url": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.URI, description="Told of the end of the job"),
         "expires_in": Schema(type=OpenAPIType.INTEGER, minimum=60, description="Seconds from the job's end to its expiry"),

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +64,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         _refuse_unused(asked, chosen)
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         try:
-            document = transcript.decode(await storage.get(_transcript_key(job)))
+            document = transcript.decode(await storage.get(_result_key(job, "transcript")))
         except PermanentError:  # the bytes go before the row says so
             raise _expired() from None
         origin = rendering.Origin(job.options.task, job.options.temperature)
@@ -75,16 +76,19 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         "/{job_id:uuid}/audio",
         status_code=302,
         summary="Download the recording",
-        responses=REFUSALS | MISSING | refusals({410: "The recording has been deleted"}),
+        responses=REFUSALS
+        | MISSING
+        | refusals(
+            {202: "Not redacted yet", 409: "The job that should redact it failed or was cancelled", 410: "The recording has been deleted"}
+        ),
     )
     async def read_audio(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
-        """Leads to the recording as it was submitted; the address works for five minutes and without a key."""
+        """Leads to the recording as it was submitted, or to its redacted copy; the address works for five minutes and without a key."""
         job = await find_job(pool, job_id, caller(request, "read").tenant)
-        if job.status is Status.EXPIRED or not await storage.exists(job.source_key):
+        key, filename, content_type = _recording(job)
+        if job.status is Status.EXPIRED or not await storage.exists(key):
             raise Problem(410, "audio_deleted", "The recording has been deleted.")
-        url = await storage.presign(
-            job.source_key, lifetime=LINK_LIFETIME, filename=job.source.filename, content_type=job.source.content_type
-        )
+        url = await storage.presign(key, lifetime=LINK_LIFETIME, filename=filename, content_type=content_type)
         return Response(None, status_code=302, headers={"Location": url})
 
     return [read_transcript, read_audio]
@@ -97,11 +101,18 @@ def _refuse_unused(asked: dict[str, str], chosen: rendering.Format) -> None:
             raise query.invalid(name, f"{chosen} has no use for it; it is for {', '.join(formats)}")
 
 
-def _transcript_key(job: Job) -> str:
-    """Where the job's transcript lies. Raises the `Problem` that says why there is none."""
+def _recording(job: Job) -> tuple[str, str, str]:
+    """Key, file name and content type of what may be heard of the job: where redaction was asked for, never the original."""
+    if not job.options.redact:
+        return job.source_key, job.source.filename, job.source.content_type
+    return _result_key(job, "audio"), f"{Path(job.source.filename).stem or 'recording'}.redacted.mp3", "audio/mpeg"
+
+
+def _result_key(job: Job, name: str) -> str:
+    """Where a document of the job's result lies. Raises the `Problem` that says why there is none."""
     match job.status:
         case Status.COMPLETED if job.result is not None:
-            return job.result.keys["transcript"]
+            return job.result.keys[name]
         case Status.EXPIRED:
             raise _expired()
         case Status.FAILED if job.error is not None:
@@ -112,7 +123,7 @@ def _transcript_key(job: Job) -> str:
             raise Problem(
                 202,
                 "not_ready",
-                f"The job is {job.status.value}; the transcript is there once it is completed.",
+                f"The job is {job.status.value}; its result is there once it is completed.",
                 headers={"Retry-After": str(_RETRY_SECONDS)},
                 job_status=job.status.value,
                 progress=round(job.progress, 1),

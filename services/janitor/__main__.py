@@ -57,7 +57,7 @@ def duties(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
     """What is swept every `CLEANUP_INTERVAL_MINUTES` and on request."""
     return [
         Expire(storage),
-        *([] if settings.audio_retention is None else [Audio(storage, settings.audio_retention)]),
+        Audio(storage, settings.audio_retention),
         ExpiredUploads(storage),
         Uploads(storage, settings.stale_upload),
         Orphans(storage, settings.orphan_grace),

@@ -30,10 +30,10 @@ from common.jobs.watch import Watch
 from common.lexicons import store as lexicons
 from common.lexicons.entries import Entries
 from common.storage import Storage
-from common.storage_keys import transcript_key
 from services.transcriber import protocol
 from services.transcriber.asked import asked
 from services.transcriber.child import Engine
+from services.transcriber.produced import Produced, forget_source
 from services.transcriber.protocol import Done, Progress, Stage, StageDone
 from services.transcriber.settings import Settings
 
@@ -61,8 +61,8 @@ class Attempts:
         """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
         try:
             with self._watch.watching(job.id) as news:
-                done, key = await self._while_leased(job, _Progress(news))
-            await self._finish(job, done, key)
+                done, keys = await self._while_leased(job, _Progress(news))
+            await self._finish(job, done, keys)
         except _LeaseLost:
             log.info("job is no longer ours")
         except VerbatimError as error:
@@ -74,7 +74,7 @@ class Attempts:
             log.exception("attempt broke")
             await self._failed(job, TransientError("internal_error", "The transcriber failed unexpectedly; its log says how."))
 
-    async def _while_leased(self, job: Job, progress: "_Progress") -> tuple[Done, str]:
+    async def _while_leased(self, job: Job, progress: "_Progress") -> tuple[Done, dict[str, str]]:
         """The work with a heartbeat beside it, neither outliving the other.
 
         The heartbeat ends before the job is finished: it would take our own finish for a lost lease.
@@ -91,23 +91,21 @@ class Attempts:
             beat.cancel()
             await asyncio.gather(work, beat, return_exceptions=True)
 
-    async def _work(self, job: Job, progress: "_Progress") -> tuple[Done, str]:
-        assert job.lease_token is not None
+    async def _work(self, job: Job, progress: "_Progress") -> tuple[Done, dict[str, str]]:
         with tempfile.TemporaryDirectory(prefix="verbatim-") as folder:
-            source, output = Path(folder, "source"), Path(folder, "transcript.json")
+            source, produced = Path(folder, "source"), Produced.within(Path(folder))
             with tracing.span("fetch", size=job.source.size):
                 await self._storage.download(job.source_key, source)
-            done = await self._transcribe(job, source, output, progress)
+            done = await self._transcribe(job, source, produced, progress)
             progress.stage = "store"
-            key = transcript_key(job.id, job.lease_token)
-            document = await asyncio.to_thread(output.read_bytes)
             with tracing.span("store"):
-                await self._storage.put(key, document, content_type="application/json")
-        return done, key
+                keys = await produced.store(self._storage, job)
+        return done, keys
 
-    async def _transcribe(self, job: Job, source: Path, output: Path, progress: "_Progress") -> Done:
+    async def _transcribe(self, job: Job, source: Path, produced: Produced, progress: "_Progress") -> Done:
         options = await self._asked(job)
-        request = protocol.Transcribe(f"{job.id}:{job.lease_token}", str(source), str(output), options)
+        audio = str(produced.audio) if job.options.redact else None
+        request = protocol.Transcribe(f"{job.id}:{job.lease_token}", str(source), str(produced.transcript), options, audio)
         done, stages = await self._engine.transcribe(request, progress.update)
         _record(stages)
         return done
@@ -122,10 +120,10 @@ class Attempts:
         except AWAY as error:
             raise TransientError("database_unavailable", "The job's lexicon could not be read: the database was away.") from error
 
-    async def _finish(self, job: Job, done: Done, key: str) -> None:
+    async def _finish(self, job: Job, done: Done, keys: dict[str, str]) -> None:
         result = Result(
             bucket=self._storage.bucket,
-            keys={"transcript": key},
+            keys=keys,
             language=done.language,
             duration=done.duration,
             speakers=done.speakers,
@@ -136,6 +134,8 @@ class Attempts:
             log.info("job was no longer ours to finish")
         else:
             log.info("job completed", seconds=round(done.duration, 1), language=done.language)
+            if job.options.redact:
+                await forget_source(self._storage, job)
 
     async def _heartbeat(self, job: Job, progress: "_Progress") -> NoReturn:
         """Keep the lease while the attempt lasts; raises `_LeaseLost` when the job is not ours any more."""

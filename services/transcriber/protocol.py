@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from common.jobs.options import Sensitive
 from common.lexicons.entries import Correction
 
 Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "store"]
@@ -35,16 +36,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vad_threshold: float | None = None
     vad_min_silence: float | None = None
     mask_profanity: bool = False
-    redact: tuple[str, ...] = ()
+    redact: tuple[Sensitive, ...] = ()
 
 
 class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"):
-    """Transcribe the media file at `source`; write the transcript JSON to `output`."""
+    """Transcribe the media file at `source`; write the transcript JSON to `output`.
+
+    If the options ask for redaction, write the recording's redacted copy to `audio`.
+    """
 
     id: str
     source: str
     output: str
     options: Options
+    audio: str | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", tag_field="type"):

@@ -268,4 +268,4 @@ select status::text as status, count(*) as jobs from jobs group by status;
 
 -- name: job_owners
 -- Of the given ids, those that are jobs, and what they say about their objects.
-select id, status, finished_at, lease_token, result from jobs where id = any($1::uuid[]);
+select id, status, finished_at, lease_token, result, options ? 'redact' as redact from jobs where id = any($1::uuid[]);

@@ -107,3 +107,6 @@ NAMES = {
 LANGUAGES = frozenset(NAMES)
 
 CODES = {name: code for code, name in NAMES.items()}
+
+REDACTABLE = ("da", "de", "en", "es", "fr", "it", "nl", "pt")
+"""In which redaction understands numbers and addresses that are spoken."""

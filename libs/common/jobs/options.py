@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from common.jobs.languages import LANGUAGES
+from common.jobs.languages import LANGUAGES, REDACTABLE
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
@@ -15,7 +15,7 @@ _Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s/]+
 _Speakers = Annotated[int, msgspec.Meta(ge=1, le=32)]
 _MAX_METADATA = 50
 
-Sensitive = Literal["person", "number", "email", "phone", "card", "iban"]
+Sensitive = Literal["number", "email", "phone", "card", "iban"]
 """What redaction looks for."""
 
 
@@ -63,8 +63,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("min_speakers is more than max_speakers")
         if not self.diarize and (self.min_speakers is not None or self.max_speakers is not None):
             raise ValueError(f"{'max' if self.min_speakers is None else 'min'}_speakers needs diarize=true")
+        if self.redact:
+            self._check_redaction()
         if len(self.metadata) > _MAX_METADATA:
             raise ValueError(f"metadata has more than {_MAX_METADATA} keys")
+
+    def _check_redaction(self) -> None:
+        if not self.align:
+            raise ValueError("redact needs align=true: the recording is redacted by the times of words")
+        if self.task != "transcribe":
+            raise ValueError("redact needs task=transcribe: the words of a translation are not those that are heard in the recording")
+        if self.language is not None and self.language not in REDACTABLE:
+            raise ValueError(f"redact does not understand the language {self.language!r}; it knows {', '.join(REDACTABLE)}")
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Options))

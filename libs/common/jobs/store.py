@@ -33,11 +33,15 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """What a job says about its objects: `leases` are those under which results may lie (running attempt and winner)."""
+    """What a job says about its objects: `leases` are those under which results may lie (running attempt and winner).
+
+    `redact`: only a redacted copy of the recording may be left once there is one.
+    """
 
     status: Status
     finished_at: datetime | None
     leases: frozenset[LeaseToken]
+    redact: bool = False
 
 
 async def create(
@@ -226,7 +230,7 @@ async def owners(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, Ow
 def _owner(row: asyncpg.Record) -> Owner:
     keys = (row["result"] or {}).get("keys", {}).values()
     won = {place.lease for key in keys if (place := parse_key(key)) is not None}
-    return Owner(Status(row["status"]), row["finished_at"], frozenset({*won, row["lease_token"]} - {None}))
+    return Owner(Status(row["status"]), row["finished_at"], frozenset({*won, row["lease_token"]} - {None}), row["redact"])
 
 
 async def _change(connection: Connection, event: str, query: str, *arguments: object, delay: timedelta = timedelta(0)) -> Job | None:

@@ -18,7 +18,7 @@ from services.transcriber.engine.diarization.speech_turns import SpeechTurns, To
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
-from services.transcriber.engine.postprocess.steps import post_process
+from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.engine.recording import Recording, Task
 from services.transcriber.engine.speech import find_speech, whole
 from services.transcriber.engine.stages import Stages
@@ -52,6 +52,7 @@ class Engine:
     ) -> None:
         self._recogniser, self._alignment, self._speech_turns = recogniser, alignment, speech_turns
         self.hardware, self.models = hardware, models
+        self._after = PostProcessing()
 
     def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording:
         """The first step."""
@@ -94,7 +95,7 @@ class Engine:
             warnings=_warnings(recording, segments),
         )
         with recording.stages.stage("postprocess"):
-            processed = post_process(transcript, recording.options)
+            processed = self._after.process(transcript, recording.options)
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
     def _place(self, recording: Recording, heard: Heard) -> Placed:

@@ -8,6 +8,7 @@ sooner the more channels are kept apart.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -87,30 +88,11 @@ def read(path: Path, channels: Channels) -> Lanes:
     Raises `PermanentError`: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound), `unsupported_media` (not media, an
     unknown codec, or damaged beyond use), `recording_too_long`, `too_many_channels`.
     """
-    try:
-        if path.stat().st_size == 0:
-            raise PermanentError("empty_audio", "The file is empty.")
-        with (
-            path.open("rb", buffering=0) as file,
-            av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
-        ):
-            return _decode(container, channels)
-    except FileNotFoundError as error:
-        raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
-    except av.FFmpegError as error:
-        raise PermanentError("unsupported_media", "The file is not a recording that can be read, or it is damaged.") from error
-
-
-def _decode(container: av.container.InputContainer, channels: Channels) -> Lanes:
-    stream = container.streams.best("audio")
-    if not isinstance(stream, av.AudioStream):
-        if container.streams.video:
-            raise PermanentError("no_audio_stream", "The video has no sound.")
-        raise PermanentError("unsupported_media", "The file holds no audio.")
-    frames, pcm = _Frames(container, stream), _Pcm(channels)
-    for frame in frames:
-        pcm.add(frame)
-    pcm.finish()
+    with sound(path) as frames:
+        pcm = _Pcm(channels)
+        for frame in frames:
+            pcm.add(frame)
+        pcm.finish()
     if any(pcm.lanes):
         return Lanes(tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes), pcm.channels, damaged=frames.lost > 0)
     if frames.lost:
@@ -118,12 +100,34 @@ def _decode(container: av.container.InputContainer, channels: Channels) -> Lanes
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")
 
 
+@contextmanager
+def sound(path: Path) -> Iterator["Frames"]:
+    """The frames of the file's best audio stream, as they are. Raises what `read` raises, also for what goes wrong inside."""
+    try:
+        if path.stat().st_size == 0:
+            raise PermanentError("empty_audio", "The file is empty.")
+        with (
+            path.open("rb", buffering=0) as file,
+            av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
+        ):
+            stream = container.streams.best("audio")
+            if not isinstance(stream, av.AudioStream):
+                if container.streams.video:
+                    raise PermanentError("no_audio_stream", "The video has no sound.")
+                raise PermanentError("unsupported_media", "The file holds no audio.")
+            yield Frames(container, stream)
+    except FileNotFoundError as error:
+        raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
+    except av.FFmpegError as error:
+        raise PermanentError("unsupported_media", "The file is not a recording that can be read, or it is damaged.") from error
+
+
 def waveform(samples: Samples) -> Waveform:
     """`samples` as models want them."""
     return samples.astype(np.float32) / np.float32(32768)
 
 
-class _Frames:
+class Frames:
     """The frames that can be decoded; `lost` counts the places where one could not."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.AudioStream) -> None:

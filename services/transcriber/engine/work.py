@@ -20,6 +20,7 @@ from services.transcriber import protocol
 from services.transcriber.engine import failures
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
+from services.transcriber.engine.postprocess.copying import copy_redacted
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Send, Stages
 
@@ -114,6 +115,9 @@ def _answer(turn: _Turn, engine: Transcriber, stages: Stages) -> protocol.Done:
     recording = engine.find_speech(decoded.audio, turn.request.options, stages)
     [heard] = engine.hear([recording])
     result = engine.finish(recording, heard)
+    if turn.request.options.redact:
+        assert turn.request.audio is not None
+        copy_redacted(Path(turn.request.source), Path(turn.request.audio), result.redactions, result.duration)
     _write(Path(turn.request.output), transcript.encode(result))
     return protocol.Done(turn.request.id, result.language.code, result.duration, len(result.speakers))
 

@@ -47,7 +47,9 @@ class Child:
         """Send a request without waiting for its answer."""
         self._count += 1
         name = f"{source.stem}-{self._count}"
-        request = Transcribe(name, str(source), str(self._folder / f"{name}.json"), options or Options())
+        options = options or Options()
+        audio = str(self._folder / f"{name}.mp3") if options.redact else None
+        request = Transcribe(name, str(source), str(self._folder / f"{name}.json"), options, audio=audio)
         self.write(protocol.encode(request) + b"\n")
         return request
 

@@ -41,6 +41,12 @@ BAD_OPTIONS = {
     "metadata": "{not json",
     "no_such_option": "1",
 }
+REDACTIONS = {
+    "redact=person": {"redact": "person"},
+    "unaligned": {"redact": "phone", "align": "false"},
+    "translated": {"redact": "phone", "task": "translate"},
+    "in Finnish": {"redact": "phone", "language": "fi"},
+}
 TASK = 'Content-Disposition: form-data; name="task"\r\n\r\nsing'
 PROMPT = 'Content-Disposition: form-data; name="prompt"\r\n\r\n'
 
@@ -59,6 +65,7 @@ CASES: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "a huge option": ({"data": {"prompt": "x" * 70_000}, "files": GOOD}, 422, "field_too_large", "prompt"),
     "an option that is not UTF-8": (multipart(PROMPT + "\xff\xfe", file_part(WAV)), 422, "invalid_option", "prompt"),
     "a bad option after the file": (multipart(file_part(WAV), TASK), 422, "invalid_option", "task"),
+    **{f"redaction, {case}": ({"data": data, "files": GOOD}, 422, "invalid_option", "redact") for case, data in REDACTIONS.items()},
     **{f"{name}={value}": ({"data": {name: value}, "files": GOOD}, 422, "invalid_option", name) for name, value in BAD_OPTIONS.items()},
 }
 

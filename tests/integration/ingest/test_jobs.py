@@ -16,7 +16,7 @@ from common.ids import JobId, LeaseToken
 from common.jobs import store as jobs
 from common.jobs.job import Failure, Result
 from common.storage import Storage
-from common.storage_keys import transcript_key
+from common.storage_keys import audio_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
 from tests.running import Services, wait_until
 
@@ -109,8 +109,8 @@ async def test_wait_ends_at_its_limit(client: httpx.AsyncClient, sample: bytes) 
     assert answer.json() == job
 
 
-async def finish(database_url: str, store: Storage, job_id: str) -> None:
-    """What a transcriber would do to the job."""
+async def finish(database_url: str, store: Storage, job_id: str, *, audio: bytes | None = None) -> None:
+    """What a transcriber would do to the job; `audio` is its redacted copy."""
     lease = LeaseToken(ids.new())
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:
         job = await jobs.claim(connection, lease, lease=timedelta(seconds=15), worker="test")
@@ -123,7 +123,11 @@ async def finish(database_url: str, store: Storage, job_id: str) -> None:
         )
         document = Transcript("Hello <there> & all. Bye.", Language("en", 0.99), 3700.0, segments, (), {}, {})
         await store.put(key, encode(document), content_type="application/json")
-        result = Result(bucket=store.bucket, keys={"transcript": key}, language="en", duration=3700.0, speakers=1)
+        keys = {"transcript": key}
+        if audio is not None:
+            keys["audio"] = audio_key(job.id, lease)
+            await store.put(keys["audio"], audio, content_type="audio/mpeg")
+        result = Result(bucket=store.bucket, keys=keys, language="en", duration=3700.0, speakers=1)
         assert await jobs.finish(connection, job, result)
 
 

@@ -137,6 +137,24 @@ async def test_audio(client: httpx.AsyncClient, store: Storage, sample: bytes) -
     assert (gone.status_code, gone.json()["code"]) == (410, "audio_deleted")
 
 
+async def test_a_redacted_recording(client: httpx.AsyncClient, store: Storage, sample: bytes, database_url: str) -> None:
+    """Where redaction was asked for, the copy is all that is ever shown; before it is there, nothing is."""
+    files, options = {"file": ("Gespräch.wav", sample)}, {"redact": "phone,email"}
+    job = (await client.post(JOBS, files=files, data=options)).json()
+    url = f"{JOBS}/{job['id']}/audio"
+    early = await client.get(url)
+    assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (202, "not_ready", "2")
+    await finish(database_url, store, job["id"], audio=b"redacted")
+    answer = await client.get(url)
+    async with httpx.AsyncClient() as anybody:
+        found = await anybody.get(answer.headers["location"])
+    assert (found.content, found.headers["content-type"]) == (b"redacted", "audio/mpeg")
+    assert found.headers["content-disposition"] == "attachment; filename*=UTF-8''Gespr%C3%A4ch.redacted.mp3"
+    cancelled = (await client.post(JOBS, files=files, data=options)).json()
+    await client.post(f"{JOBS}/{cancelled['id']}/cancel")
+    assert (await client.get(f"{JOBS}/{cancelled['id']}/audio")).status_code == 409
+
+
 async def test_audio_by_the_host_that_clients_reach(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
     """`S3_PUBLIC_ENDPOINT_URL` is where the link leads, and what it is signed for."""
     ingest = await service("ingest", S3_PUBLIC_ENDPOINT_URL="https://media.example.com")

@@ -8,8 +8,9 @@ from common.cleanup import Report
 from common.database import Pool
 from common.ids import JobId, LeaseToken
 from common.jobs import store
+from common.jobs.store import Owner
 from common.storage import Storage
-from common.storage_keys import checkpoint_key, source_key, transcript_key
+from common.storage_keys import audio_key, checkpoint_key, source_key, transcript_key
 from common.upload import PART_BYTES
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.orphans import Orphans
@@ -40,6 +41,25 @@ async def sweep(sweeper: Sweeper, duty: Duty, *, dry_run: bool = False) -> Repor
 def lease(job_lease: LeaseToken | None) -> LeaseToken:
     assert job_lease is not None
     return job_lease
+
+
+async def test_recordings_go_when_they_were_redacted(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """However young they are, should the attempt not have come to it; the redacted copy stays."""
+    async with pool.acquire() as connection:
+        job = await finished_with_bytes(connection, storage)
+        plain = await finished_with_bytes(connection, storage)
+        await connection.execute("""update jobs set options = '{"redact": ["phone"]}' where id = $1""", job.id)
+    copy = audio_key(job.id, next(iter((await owners(pool, job.id)).leases)))
+    await put(storage, copy)
+    assert (await sweep(sweeper, Audio(storage, None))).swept == 1
+    left = await keys(storage)
+    assert source_key(job.id) not in left
+    assert left >= {copy, source_key(plain.id)}
+
+
+async def owners(pool: Pool, job_id: JobId) -> Owner:
+    async with pool.acquire() as connection:
+        return (await store.owners(connection, [job_id]))[job_id]
 
 
 async def test_recordings_go_before_results_do(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:

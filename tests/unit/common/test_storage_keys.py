@@ -10,6 +10,7 @@ from common.storage_keys import (
     PREFIXES,
     Place,
     archive_key,
+    audio_key,
     checkpoint_key,
     checkpoint_prefix,
     job_prefixes,
@@ -26,6 +27,7 @@ def test_a_key_that_we_make_is_understood() -> None:
     """Parsing undoes making."""
     assert parse_key(source_key(JOB)) == Place("audio", JOB, None)
     assert parse_key(transcript_key(JOB, LEASE)) == Place("results", JOB, LEASE)
+    assert parse_key(audio_key(JOB, LEASE)) == Place("results", JOB, LEASE)
     assert parse_key(checkpoint_key(JOB, "align")) == Place("checkpoints", JOB, None)
     assert parse_key(archive_key(JOB, "segment-mp3")) == Place("archives", JOB, None)
 

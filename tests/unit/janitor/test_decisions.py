@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from common import ids
@@ -51,6 +52,19 @@ def test_a_recording_is_kept_while_its_job_may_need_it(status: Status) -> None:
     assert is_over(owner(status, finished_at=NOW - SECOND), NOW) is status.final
     assert not is_over(owner(status, finished_at=NOW), NOW)
     assert not is_over(owner(status), NOW)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_recording_goes_when_its_redacted_copy_is_there(status: Status) -> None:
+    """At once; while the job is not completed there is none, and another attempt may need the recording."""
+    redacted = msgspec.structs.replace(owner(status, finished_at=NOW), redact=True)
+    assert is_over(redacted, NOW) is (status is Status.COMPLETED)
+    assert is_over(redacted, None) is (status is Status.COMPLETED)
+
+
+def test_recordings_stay_with_their_results_unless_told_otherwise() -> None:
+    """Without a retention of their own."""
+    assert not is_over(owner(Status.COMPLETED, finished_at=NOW - SECOND), None)
 
 
 def test_a_recording_without_a_job_is_the_orphans_duty() -> None:

@@ -4,12 +4,12 @@ Nothing in a correction is a pattern: its words are looked for as they stand, wi
 are looked for at once, so what one of them has written is never corrected by another, and their order in the lexicon means nothing.
 """
 
-import re
 from collections.abc import Sequence
 
 from common.lexicons.entries import Correction
 from common.transcript import Segment
-from services.transcriber.engine.postprocess.passage import SPACELESS, Passage, Rewriting
+from services.transcriber.engine.postprocess.passage import Passage, Rewriting
+from services.transcriber.engine.postprocess.phrases import first_word, phrase
 
 
 class Corrections:
@@ -17,7 +17,9 @@ class Corrections:
 
     def __init__(self, corrections: Sequence[Correction]) -> None:
         ordered = sorted(corrections, key=lambda one: one.match_case, reverse=True)
-        self._rules = [(one.from_.split()[0].casefold(), _pattern(one), one.to) for one in ordered]
+        self._rules = [
+            (first_word(one.from_), phrase(one.from_, match_case=one.match_case, whole_word=one.whole_word), one.to) for one in ordered
+        ]
 
     def apply(self, segments: Sequence[Segment]) -> list[Segment]:
         """The segments with what was heard put right; those with nothing to correct are the same."""
@@ -34,19 +36,6 @@ class Corrections:
                 for match in pattern.finditer(text)
             ]
         )
-
-
-def _pattern(correction: Correction) -> re.Pattern[str]:
-    pattern = r"\s+".join(re.escape(word) for word in correction.from_.split())
-    if correction.whole_word:
-        before, after = _edge(correction.from_[0], r"(?<!\w)"), _edge(correction.from_[-1], r"(?!\w)")
-        pattern = f"{before}{pattern}{after}"
-    return re.compile(pattern, 0 if correction.match_case else re.IGNORECASE)
-
-
-def _edge(character: str, condition: str) -> str:
-    """A sign such as `+` ends a word by itself, and no edge can be seen in a script without spaces."""
-    return condition if re.match(r"\w", character) and not SPACELESS.match(character) else ""
 
 
 def _apart(found: Sequence[Rewriting]) -> list[Rewriting]:

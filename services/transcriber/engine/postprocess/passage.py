@@ -6,7 +6,6 @@ that they replace, each in proportion to its length. Of the new words, each keep
 one where the numbers are equal, otherwise the first all of it and the others nothing. So the originals, joined, are what was heard.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -23,7 +22,7 @@ class Rewriting(msgspec.Struct, frozen=True):
 
 
 class Passage:
-    """One segment. Its words are found in its text in their order; one that is not there makes the whole segment a single word."""
+    """One segment. Its words are found in its text in their order; where one is not there, the text is divided at its spaces."""
 
     def __init__(self, segment: Segment) -> None:
         self.segment, self.text = segment, segment.text
@@ -109,11 +108,5 @@ def _located(segment: Segment) -> tuple[tuple[Word, ...], list[tuple[int, int]]]
     if segment.words and len(marks) == len(segment.words):
         return segment.words, marks
     whole = Word(segment.text, segment.start, segment.end, segment.confidence, "interpolated", speaker=segment.speaker)
-    return (whole,), [(0, len(segment.text))]
-
-
-SPACELESS = re.compile(
-    # Thai to Khmer, Chinese, Japanese
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Characters of scripts that put no spaces between words, where a word's edge cannot be seen."""
+    words = [msgspec.structs.replace(word, original=None) for word in replaced([whole], segment.text)]
+    return _located(msgspec.structs.replace(segment, words=tuple(words)))

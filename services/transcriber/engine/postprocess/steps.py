@@ -1,42 +1,90 @@
-"""What is done to a transcript after it was heard, in order.
+"""What is done to a transcript after it was heard: corrections, redaction, masking, in this order.
 
-A step that fails is left out, and the transcript says so: words that were heard are worth more than how they are written.
+A step that fails is left out, and the transcript says so: words that were heard are worth more than how they are written. All but
+redaction: what should have been redacted and was not is given to nobody, so its failure is the job's.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from common.transcript import Note, Segment, Transcript
+from common.errors import PermanentError, VerbatimError
+from common.transcript import Note, Redaction, Segment, Transcript
 from services.transcriber import protocol
 from services.transcriber.engine.postprocess.corrections import Corrections
+from services.transcriber.engine.postprocess.redaction import redact
+
+if TYPE_CHECKING:
+    from services.transcriber.engine.postprocess.profanity import Profanity
 
 log = logging.getLogger(__name__)
 
 CORRECTIONS_FAILED = Note("corrections_failed", "The lexicon's corrections could not be made; the text is as it was heard.")
+MASKING_FAILED = Note("masking_failed", "Swear words could not be masked.")
 
-Step = Callable[[Sequence[Segment]], Sequence[Segment]]
+Segments = Sequence[Segment]
 
 
-def post_process(heard: Transcript, options: protocol.Options) -> Transcript:
-    """The transcript as it is to be read."""
-    steps: list[tuple[Step, Note]] = []
-    if options.corrections:
-        steps.append((Corrections(options.corrections).apply, CORRECTIONS_FAILED))
-    segments: Sequence[Segment] = heard.segments
-    notes = list(heard.degradations)
-    for step, failed in steps:
-        try:
-            segments = step(segments)
-        except Exception:
-            log.exception("a step of post-processing failed")
-            notes.append(failed)
-    text = " ".join(segment.text for segment in segments)
-    return msgspec.structs.replace(
-        heard,
-        text=text,
-        segments=tuple(segments),
-        degradations=tuple(notes),
-        original_text=None if text == heard.text else heard.text,
-    )
+class PostProcessing:
+    """Keeps lists that take time to read, and reads them when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._profanity: Profanity | None = None
+
+    def process(self, heard: Transcript, options: protocol.Options) -> Transcript:
+        """The transcript as it is to be read. Raises `PermanentError` `redaction_failed`, and nothing else."""
+        notes = list(heard.degradations)
+        language = "en" if options.task == "translate" else heard.language.code
+
+        def attempt(step: Callable[[Segments], Segments], before: Segments, failed: Note) -> Segments:
+            try:
+                return step(before)
+            except Exception:
+                log.exception("a step of post-processing failed")
+                notes.append(failed)
+                return before
+
+        segments: Segments = heard.segments
+        redactions: Sequence[Redaction] = ()
+        if options.corrections:
+            segments = attempt(lambda before: Corrections(options.corrections).apply(before), segments, CORRECTIONS_FAILED)
+        if options.redact:
+            segments, redactions = _redacted(segments, options, language)
+        if options.mask_profanity:
+            segments = attempt(lambda before: self._masked(before, language, notes), segments, MASKING_FAILED)
+        if options.redact:
+            segments = [_without_originals(segment) for segment in segments]
+        text = " ".join(segment.text for segment in segments)
+        return msgspec.structs.replace(
+            heard,
+            text=text,
+            segments=tuple(segments),
+            degradations=tuple(notes),
+            original_text=None if options.redact or text == heard.text else heard.text,
+            redactions=tuple(redactions),
+        )
+
+    def _masked(self, segments: Segments, language: str, notes: list[Note]) -> Segments:
+        from services.transcriber.engine.postprocess.profanity import LANGUAGES, Profanity  # noqa: PLC0415 - few need the time it takes
+
+        if strange := sorted({segment.language or language for segment in segments} - LANGUAGES):
+            notes.append(Note("profanity_unknown", f"There is no list of swear words in {', '.join(strange)}; nothing was masked there."))
+        self._profanity = self._profanity or Profanity()
+        return self._profanity.mask(segments, language)
+
+
+def _redacted(segments: Segments, options: protocol.Options, language: str) -> tuple[Segments, Sequence[Redaction]]:
+    try:
+        return redact(segments, options.redact, language)
+    except VerbatimError:
+        raise
+    except Exception as error:
+        log.exception("redaction failed")
+        raise PermanentError("redaction_failed", "The transcript could not be redacted, so nothing was kept.") from error
+
+
+def _without_originals(segment: Segment) -> Segment:
+    """What was heard is not kept beside what was redacted."""
+    return msgspec.structs.replace(segment, words=tuple(msgspec.structs.replace(word, original=None) for word in segment.words))

@@ -1,9 +1,13 @@
 """Post-processing as a whole."""
 
+import msgspec
+import pytest
+
+from common.errors import PermanentError
 from common.lexicons.entries import Correction
 from common.transcript import Language, Segment, Transcript
 from services.transcriber.engine.postprocess import steps
-from services.transcriber.engine.postprocess.steps import post_process
+from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.protocol import Options
 from tests.unit.engine.postprocess.said import said
 
@@ -15,15 +19,51 @@ def transcript(*segments: Segment, language: str = "en") -> Transcript:
 def test_both_texts_are_kept() -> None:
     """What was heard stays beside what is written; without a difference there is one text."""
     heard = transcript(said("ask mayer"), said("now", 5.0))
-    made = post_process(heard, Options(corrections=(Correction("mayer", "Meyer"),)))
+    made = PostProcessing().process(heard, Options(corrections=(Correction("mayer", "Meyer"),)))
     assert (made.text, made.original_text) == ("ask Meyer now", "ask mayer now")
-    assert post_process(heard, Options(corrections=(Correction("x", "y"),))) == heard
-    assert post_process(heard, Options()) == heard
+    assert PostProcessing().process(heard, Options(corrections=(Correction("x", "y"),))) == heard
+    assert PostProcessing().process(heard, Options()) == heard
 
 
 def test_a_step_that_fails_is_left_out() -> None:
     """The transcript is as it was heard, and says what is missing."""
     heard = transcript(said("ask mayer"))
     broken = Correction("mayer", "")  # no lexicon can hold this
-    made = post_process(heard, Options(corrections=(broken,)))
+    made = PostProcessing().process(heard, Options(corrections=(broken,)))
     assert (made.segments, made.original_text, made.degradations) == (heard.segments, None, (steps.CORRECTIONS_FAILED,))
+
+
+def test_nothing_of_what_was_heard_is_kept_when_it_is_redacted() -> None:
+    """Neither as a text nor with a word, not even where a correction or a mask changed it."""
+    heard = transcript(said("damn mayer shit call 415 555 2671"))
+    options = Options(redact=("phone",), mask_profanity=True, corrections=(Correction("mayer", "Meyer"),))
+    made = PostProcessing().process(heard, options)
+    assert made.text == "damn Meyer **** call [PHONE]"
+    assert made.original_text is None
+    assert {word.original for segment in made.segments for word in segment.words} == {None}
+    assert [each.kind for each in made.redactions] == ["phone"]
+    unchanged = PostProcessing().process(
+        transcript(said("ask mayer")), Options(redact=("phone",), corrections=(Correction("mayer", "Meyer"),))
+    )
+    assert unchanged.original_text is None
+
+
+def test_redaction_that_fails_is_the_jobs_failure() -> None:
+    """An unredacted text is given to nobody."""
+    broken = transcript(msgspec.structs.replace(said("hello"), words=("no word",)))
+    for segments, language in ((broken, "en"), (transcript(said("terve"), language="fi"), "fi")):
+        with pytest.raises(PermanentError) as caught:
+            PostProcessing().process(msgspec.structs.replace(segments, language=Language(language, 1.0)), Options(redact=("email",)))
+        assert caught.value.code == "redaction_failed"
+
+
+def test_a_translation_is_in_english() -> None:
+    """Whatever language was spoken."""
+    made = PostProcessing().process(transcript(said("oh shit"), language="fi"), Options(task="translate", mask_profanity=True))
+    assert made.text == "oh ****"
+
+
+def test_a_language_without_a_list_is_told() -> None:
+    """Nothing is masked, and the transcript says so."""
+    made = PostProcessing().process(transcript(said("aloha"), language="haw"), Options(mask_profanity=True))
+    assert (made.text, [note.code for note in made.degradations]) == ("aloha", ["profanity_unknown"])

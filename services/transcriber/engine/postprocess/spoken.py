@@ -1,0 +1,142 @@
+"""Spoken numbers and signs as they would be written: "four one five", "double oh", "at gmail dot com".
+
+The written form is made for looking in, not for reading. Every character of it knows the words that it came from; a sign that was spoken
+is a character of its own, since not every "at" is an `@`. Amounts ("two million") have no digits in it, as nobody dials them.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+import msgspec
+import text_to_num
+
+AT, DOT, DASH, UNDERSCORE, FILLER, AMOUNT = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004", "\ue005"
+"""Signs that were spoken, what people say between digits, and numbers that are no digits. None of them is in any script."""
+
+_MOST_DIGITS = 9_999
+_EDGES = "\"'“”‘’«»„¿¡.,;:!?…()[]"  # noqa: RUF001 - every script's own marks
+_CLOSING = ".,;:!?…)"
+_TIMES = {"double": 2, "triple": 3, "doppel": 2, "doble": 2, "triplo": 3, "doppio": 2, "dubbel": 2, "dubbelt": 2}
+_WORDS: dict[str, dict[str, str]] = {
+    "en": {
+        AT: "at", DOT: "dot", DASH: "dash|hyphen|minus", UNDERSCORE: "underscore", "+": "plus", "0": "oh|o",
+        FILLER: "um|uh|er|hm|and|then",
+    },
+    "de": {
+        AT: "at|ät|klammeraffe", DOT: "punkt|dot", DASH: "minus|bindestrich|strich", UNDERSCORE: "unterstrich", "+": "plus",
+        FILLER: "äh|ähm|hm|und|dann",
+    },
+    "fr": {
+        AT: "arobase|arobas|at", DOT: "point|dot", DASH: "tiret", UNDERSCORE: "underscore|tiret bas", "+": "plus",
+        FILLER: "euh|hum|et|puis",
+    },
+    "es": {
+        AT: "arroba", DOT: "punto|dot", DASH: "guion|guión", UNDERSCORE: "guion bajo|guión bajo|subrayado", "+": "más",
+        FILLER: "eh|em|y|luego",
+    },
+    "it": {
+        AT: "chiocciola|at", DOT: "punto|dot", DASH: "trattino", UNDERSCORE: "trattino basso|underscore", "+": "più",
+        FILLER: "eh|ehm|e|poi",
+    },
+    "nl": {
+        AT: "at|apenstaartje", DOT: "punt|dot", DASH: "streepje|min", UNDERSCORE: "underscore|laag streepje", "+": "plus",
+        FILLER: "eh|uh|uhm|en|dan",
+    },
+    "pt": {
+        AT: "arroba", DOT: "ponto|dot", DASH: "hífen|traço", UNDERSCORE: "underline|underscore|sublinhado", "+": "mais", "6": "meia",
+        FILLER: "hum|eh|e|depois",
+    },
+    "da": {
+        AT: "snabel-a|at", DOT: "punktum|dot", DASH: "bindestreg|minus", UNDERSCORE: "underscore|understreg", "+": "plus",
+        FILLER: "øh|øhm|og|så",
+    },
+}  # fmt: skip
+LANGUAGES = frozenset(_WORDS)
+"""In which numbers and signs are understood when they are spoken."""
+
+_SIGNS = {
+    language: {tuple(spelling.split()): sign for sign, spellings in signs.items() for spelling in spellings.split("|")}
+    for language, signs in _WORDS.items()
+}
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Text that stands for the words `first` to before `stop`."""
+
+    text: str
+    first: int
+    stop: int
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Pieces with a space between them; `numbers` are the words that are numbers, as ranges."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+    starts: tuple[int, ...]
+    numbers: tuple[range, ...]
+
+    def words(self, start: int, end: int) -> range:
+        """The words that the characters `start` to `end` stand for, which begin and end with one."""
+        first, last = bisect_right(self.starts, start) - 1, bisect_left(self.starts, end) - 1
+        return range(self.pieces[first].first, self.pieces[last].stop)
+
+
+def write(words: Sequence[str], language: str) -> Written:
+    """The written form of words in one of `LANGUAGES`."""
+    tokens = [_Token(word) for word in words]
+    spoken = {found.start: found for found in text_to_num.find_numbers(tokens, language, 0.0) if not found.is_ordinal}
+    pieces: list[Piece] = []
+    index = 0
+    while index < len(words):
+        found = spoken.get(index)
+        piece = _sign(tokens, index, language) if found is None else _number(words, found)
+        piece = piece or Piece(words[index], index, index + 1)
+        pieces = _joined(pieces, piece, tokens)
+        index = piece.stop
+    numbers = [range(found.start, found.end) for found in text_to_num.find_numbers(tokens, language) if not found.is_ordinal]
+    numbers += [range(index, index + 1) for index, word in enumerate(words) if any(character.isdigit() for character in word)]
+    starts = tuple(accumulate((len(piece.text) + 1 for piece in pieces[:-1]), initial=0)) if pieces else ()
+    return Written(" ".join(piece.text for piece in pieces), tuple(pieces), starts, tuple(numbers))
+
+
+class _Token:
+    """A word without the punctuation around it, which parts it from the next."""
+
+    def __init__(self, word: str) -> None:
+        self.plain = word.strip(_EDGES).casefold()
+        self.parted = word.endswith(tuple(_CLOSING))
+
+    def text(self) -> str:
+        return self.plain
+
+    def nt_separated(self, previous: "_Token") -> bool:
+        return previous.parted
+
+    def not_a_number_part(self) -> bool:
+        return False
+
+
+def _number(words: Sequence[str], found: text_to_num.Occurence) -> Piece:
+    last = words[found.end - 1]
+    closing = last[len(last.rstrip(_CLOSING)) :]
+    return Piece((found.text if found.value <= _MOST_DIGITS else AMOUNT) + closing, found.start, found.end)
+
+
+def _sign(tokens: Sequence[_Token], index: int, language: str) -> Piece | None:
+    for length in (2, 1):
+        spoken = tuple(token.plain for token in tokens[index : index + length])
+        if len(spoken) == length and spoken in _SIGNS[language]:
+            return Piece(_SIGNS[language][spoken], index, index + length)
+    return None
+
+
+def _joined(pieces: list[Piece], piece: Piece, tokens: Sequence[_Token]) -> list[Piece]:
+    """With "double" and the like taken into the digit that follows."""
+    before = pieces[-1] if pieces else piece
+    times = _TIMES.get(tokens[before.first].plain, 1) if before.stop == before.first + 1 else 1
+    if times > 1 and len(piece.text.rstrip(_CLOSING)) == 1 and piece.text[0].isdigit():
+        return [*pieces[:-1], Piece(piece.text[0] * times + piece.text[1:], before.first, piece.stop)]
+    pieces.append(piece)
+    return pieces
