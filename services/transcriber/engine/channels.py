@@ -8,7 +8,7 @@ Channels that stay apart are laid one after the other on one tape, with silence 
 steps are, in shared batches and with one report; only the finished segments are moved back to the times of their channels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import PermanentError
-from common.transcript import Note, Segment, Speaker
+from common.transcript import Note, Segment
 from services.transcriber.engine.media import MOST_APART, SAMPLE_RATE, Audio, Samples, Tape, read
+from services.transcriber.engine.speakers import OVERLAP_SHARE, Turn, spoken_over
 from services.transcriber.engine.speech import CHUNK_SECONDS
 from services.transcriber.protocol import Options
 
@@ -49,6 +50,7 @@ _COARSE = 4
 """Voices are told apart well below 2 kHz, at a quarter of the work."""
 
 _FFT = 4096
+_INSTANT = 1e-3
 _HEARD_DB = -60.0
 _LEAST_POWER = 10.0
 """Some 3 units of 16 bits: below it there is nothing to silence."""
@@ -119,18 +121,17 @@ def record(channels: Sequence[Samples]) -> tuple[Samples, float, float]:
 
 
 def unroll(segments: Iterable[Segment], tape: Tape) -> tuple[Segment, ...]:
-    """Segments with the tape's times as segments of their channels, each channel a speaker named after it, in the order of their starts."""
+    """Segments with the tape's times as segments of their channels, each channel a speaker named after it, in the order of their starts.
+
+    Words that are spoken over by another channel are marked, as are those of speakers whom their voices tell apart.
+    """
     ordered = sorted((_moved(segment, tape) for segment in segments), key=lambda segment: (segment.start, segment.end))
-    return tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(ordered))
+    return tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(_marked(ordered)))
 
 
-def speakers(segments: Iterable[Segment]) -> tuple[Speaker, ...]:
-    """How long each channel speaks; one that never does is no speaker."""
-    seconds: dict[str, float] = {}
-    for segment in sorted(segments, key=lambda each: each.channel or 0):
-        if segment.speaker is not None:
-            seconds[segment.speaker] = seconds.get(segment.speaker, 0.0) + segment.end - segment.start
-    return tuple(Speaker(speaker, round(time, 3)) for speaker, time in seconds.items())
+def turns(segments: Iterable[Segment]) -> list[Turn]:
+    """When each channel speaks."""
+    return [Turn(segment.start, segment.end, segment.speaker) for segment in segments if segment.speaker is not None]
 
 
 def levels(channels: Sequence[Samples]) -> Levels:
@@ -184,6 +185,17 @@ def _moved(segment: Segment, tape: Tape) -> Segment:
     return msgspec.structs.replace(
         segment, start=clock(segment.start), end=clock(segment.end), words=words, channel=tape.channels[place], speaker=speaker
     )
+
+
+def _marked(segments: Sequence[Segment]) -> Iterator[Segment]:
+    spoken = [Turn(word.start, word.end, segment.speaker or "") for segment in segments for word in segment.words]
+    if spoken:
+        starts = np.array([turn.start for turn in spoken])
+        ends = np.maximum(np.array([turn.end for turn in spoken]), starts + _INSTANT)
+        marks = iter(spoken_over(starts, ends, spoken) >= OVERLAP_SHARE * (ends - starts))
+    for segment in segments:
+        words = tuple(msgspec.structs.replace(word, overlap=bool(next(marks))) for word in segment.words)
+        yield msgspec.structs.replace(segment, words=words, overlap=any(word.overlap for word in words))
 
 
 def _powers(samples: Samples) -> Levels:

@@ -80,12 +80,13 @@ class Engine:
         segments = tuple(lines.segments(lines.lay_out(words), heard.language))
         if (tape := recording.audio.tape) is not None:
             segments = channels.unroll(segments, tape)
+            turns = channels.turns(segments)
         transcript = Transcript(
             text=" ".join(segment.text for segment in segments),
             language=Language(heard.language, round(heard.language_confidence, 4)),
             duration=round(recording.audio.seconds, 3),
             segments=segments,
-            speakers=speakers.seconds(turns) if turns else channels.speakers(segments),
+            speakers=speakers.seconds(turns),
             models=self.models
             | _also("asr", heard.model)
             | _also("alignment", ", ".join(placed.aligners))

@@ -125,6 +125,8 @@ def test_segments_return_to_their_channels() -> None:
     first, second = unroll([Segment(0, 0.5, 0.9, "yes", 1.0, (word,)), Segment(1, 60.1, 61.05, "no", 1.0, (late,))], tape)
     assert (first.id, first.text, first.channel, first.speaker, first.start, first.end) == (0, "no", 3, "CHANNEL_3", 0.1, 1.0)
     assert (second.id, second.channel, second.words[0].start, second.words[0].speaker) == (1, 0, 0.5, "CHANNEL_0")
+    assert second.overlap, "another channel speaks all the while"
+    assert not first.overlap, "but only during less than half of the longer word"
 
 
 def test_more_channels_than_can_be_apart_are_mixed(tmp_path: Path, together: Sound) -> None:
