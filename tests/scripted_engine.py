@@ -6,16 +6,32 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from services.transcriber import protocol
-from services.transcriber.protocol import Done, Failed, Progress, Ready, StageDone, Started, Transcribe
+from services.transcriber.protocol import (
+    Cancel,
+    Checkpointed,
+    Decoded,
+    Done,
+    Failed,
+    Progress,
+    Ready,
+    Stage,
+    StageDone,
+    Started,
+    Transcribe,
+)
 
 
 def main() -> None:
     say(Ready("cpu", {"asr": "scripted"}, 0.0))
     for line in sys.stdin.buffer:
-        act(protocol.decode_request(line))
+        request = protocol.decode_request(line)
+        if isinstance(request, Transcribe):
+            act(request)
 
 
 def act(request: Transcribe) -> None:
@@ -23,22 +39,67 @@ def act(request: Transcribe) -> None:
     if Path(request.source).stat().st_size == 0:
         say(Failed(request.id, "empty_audio", "The recording is empty.", transient=False))
         return
-    match request.options.prompt:
-        case "die":
-            os._exit(11)
-        case "hang":
-            time.sleep(600)
-        case "nonsense":
-            sys.stdout.write("what?\n")
-            sys.stdout.flush()
-        case "stumble":
-            say(Failed(request.id, "stumbled", "Once more, please.", transient=True))
-        case _:
-            now = time.time_ns()
-            say(Progress(request.id, "transcribe", 50.0))
-            say(StageDone(request.id, "transcribe", now - 1_000_000, now))
-            Path(request.output).write_text("{}")
-            say(Done(request.id, "en", 30.0, 0))
+    SCRIPT.get(request.options.prompt or "", succeed)(request)
+
+
+def succeed(request: Transcribe) -> None:
+    now = time.time_ns()
+    say(Progress(request.id, "transcribe", 50.0))
+    say(StageDone(request.id, "transcribe", now - 1_000_000, now))
+    if request.checkpoints is not None:
+        Path(request.checkpoints, "transcribe.json").write_text("{}")
+        say(Checkpointed(request.id, "transcribe"))
+    Path(request.output).write_text("{}")
+    say(Done(request.id, "en", 30.0, 0))
+
+
+def hang(_request: Transcribe) -> None:
+    time.sleep(600)
+
+
+def hang_at(stage: Stage) -> Callable[[Transcribe], None]:
+    def act(request: Transcribe) -> None:
+        say(Decoded(request.id, 0.1))
+        say(Progress(request.id, stage, 50.0))
+        hang(request)
+
+    return act
+
+
+def let_go(request: Transcribe) -> None:
+    """Work until told that nobody waits."""
+    say(Progress(request.id, "transcribe", 50.0))
+    while protocol.decode_request(sys.stdin.buffer.readline()) != Cancel(request.id):
+        pass
+    say(Failed(request.id, "cancelled", "Nobody waits for it.", transient=False))
+
+
+def share(request: Transcribe) -> None:
+    """Stay on the engine while the next request is worked on; done at once by a second child."""
+    seen = Path(request.source).with_suffix(".seen")
+    if seen.exists():
+        succeed(request)
+    seen.touch()
+
+
+def nonsense(_request: Transcribe) -> None:
+    sys.stdout.write("what?\n")
+    sys.stdout.flush()
+
+
+def stumble(request: Transcribe) -> None:
+    say(Failed(request.id, "stumbled", "Once more, please.", transient=True))
+
+
+SCRIPT: dict[str, Callable[[Transcribe], None]] = {
+    "die": lambda _request: os._exit(11),
+    "hang": hang,
+    "let go": let_go,
+    "share": share,
+    "nonsense": nonsense,
+    "stumble": stumble,
+    **{stage: hang_at(stage) for stage in get_args(Stage)},
+}
 
 
 def say(event: protocol.Event) -> None:

@@ -1,7 +1,5 @@
 """`python -m services.transcriber`: takes jobs, runs the engine in a child process, stores results."""
 
-from datetime import timedelta
-
 from common import entry, health
 from common.jobs.watch import CHANNEL, Watch
 from common.service import resources
@@ -14,7 +12,7 @@ from services.transcriber.worker import Worker
 
 async def serve(settings: Settings) -> None:
     """Run until told to stop."""
-    engine = Engine(time_limit=timedelta(seconds=settings.job_time_limit_seconds))
+    engine = Engine(limits=settings.limits)
     watch = Watch()
     async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
         attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, watch=watch, settings=settings)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 import structlog
@@ -32,6 +32,7 @@ from common.lexicons.entries import Entries
 from common.storage import Storage
 from services.transcriber import protocol
 from services.transcriber.asked import asked
+from services.transcriber.checkpoints import Checkpoints, checkpoints
 from services.transcriber.child import Engine
 from services.transcriber.produced import Produced, forget_source
 from services.transcriber.protocol import Done, Progress, Stage, StageDone
@@ -61,8 +62,8 @@ class Attempts:
         """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
         try:
             with self._watch.watching(job.id) as news:
-                done, keys = await self._while_leased(job, _Progress(news))
-            await self._finish(job, done, keys)
+                transcribed = await self._while_leased(job, _Progress(news))
+            await self._finish(job, transcribed)
         except _LeaseLost:
             log.info("job is no longer ours")
         except VerbatimError as error:
@@ -74,7 +75,7 @@ class Attempts:
             log.exception("attempt broke")
             await self._failed(job, TransientError("internal_error", "The transcriber failed unexpectedly; its log says how."))
 
-    async def _while_leased(self, job: Job, progress: "_Progress") -> tuple[Done, dict[str, str]]:
+    async def _while_leased(self, job: Job, progress: "_Progress") -> "_Transcribed":
         """The work with a heartbeat beside it, neither outliving the other.
 
         The heartbeat ends before the job is finished: it would take our own finish for a lost lease.
@@ -91,22 +92,32 @@ class Attempts:
             beat.cancel()
             await asyncio.gather(work, beat, return_exceptions=True)
 
-    async def _work(self, job: Job, progress: "_Progress") -> tuple[Done, dict[str, str]]:
+    async def _work(self, job: Job, progress: "_Progress") -> "_Transcribed":
         with tempfile.TemporaryDirectory(prefix="verbatim-") as folder:
-            source, produced = Path(folder, "source"), Produced.within(Path(folder))
-            with tracing.span("fetch", size=job.source.size):
-                await self._storage.download(job.source_key, source)
-            done = await self._transcribe(job, source, produced, progress)
-            progress.stage = "store"
-            with tracing.span("store"):
-                keys = await produced.store(self._storage, job)
-        return done, keys
+            produced = Produced.within(Path(folder))
+            async with checkpoints(self._storage, job.id, Path(folder, "checkpoints")) as kept:
+                done = await self._transcribe(job, Path(folder, "source"), produced, kept, progress)
+                progress.stage = "store"
+                with tracing.span("store"):
+                    keys = await produced.store(self._storage, job)
+        return _Transcribed(done, keys, kept)
 
-    async def _transcribe(self, job: Job, source: Path, produced: Produced, progress: "_Progress") -> Done:
-        options = await self._asked(job)
-        audio = str(produced.audio) if job.options.redact else None
-        request = protocol.Transcribe(f"{job.id}:{job.lease_token}", str(source), str(produced.transcript), options, audio)
-        done, stages = await self._engine.transcribe(request, progress.update)
+    async def _transcribe(self, job: Job, source: Path, produced: Produced, kept: Checkpoints, progress: "_Progress") -> Done:
+        with tracing.span("fetch", size=job.source.size):
+            await self._storage.download(job.source_key, source)
+            await kept.fetch()
+        redacted = bool(job.options.redact)
+        request = protocol.Transcribe(
+            f"{job.id}:{job.lease_token}",
+            str(source),
+            str(produced.transcript),
+            await self._asked(job),
+            audio=str(produced.audio) if redacted else None,
+            sha256=job.source.sha256,
+            # What is to be redacted is written nowhere else before it is.
+            checkpoints=None if redacted else str(kept.folder),
+        )
+        done, stages = await self._engine.transcribe(request, progress.update, kept.store)
         _record(stages)
         return done
 
@@ -120,10 +131,11 @@ class Attempts:
         except AWAY as error:
             raise TransientError("database_unavailable", "The job's lexicon could not be read: the database was away.") from error
 
-    async def _finish(self, job: Job, done: Done, keys: dict[str, str]) -> None:
+    async def _finish(self, job: Job, transcribed: "_Transcribed") -> None:
+        done = transcribed.done
         result = Result(
             bucket=self._storage.bucket,
-            keys=keys,
+            keys=transcribed.keys,
             language=done.language,
             duration=done.duration,
             speakers=done.speakers,
@@ -136,6 +148,7 @@ class Attempts:
             log.info("job completed", seconds=round(done.duration, 1), language=done.language)
             if job.options.redact:
                 await forget_source(self._storage, job)
+            await transcribed.checkpoints.clear()
 
     async def _heartbeat(self, job: Job, progress: "_Progress") -> NoReturn:
         """Keep the lease while the attempt lasts; raises `_LeaseLost` when the job is not ours any more."""
@@ -193,6 +206,14 @@ class Attempts:
                     return None
                 log.warning("database away", error=repr(error))
                 await asyncio.sleep(_LEAST_BEAT)
+
+
+class _Transcribed(NamedTuple):
+    """What was produced is in the store under `keys`, and the job's row does not say so yet."""
+
+    done: Done
+    keys: dict[str, str]
+    checkpoints: Checkpoints
 
 
 class _LeaseLost(Exception):

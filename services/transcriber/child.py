@@ -1,20 +1,37 @@
 """The engine's process, as its parent sees it: started, fed, listened to, killed, started again.
 
-The child may die at any time (a CUDA error, out of memory, a decoder's crash, our own kill at a time limit) without taking the broker
-connection or the leases along. Whoever was being worked on when it died is told; requests that were only waiting go to its successor, once.
+The child may die at any time (a CUDA error, out of memory, a decoder's crash, our own kill at a limit) without taking the broker connection
+or the leases along. When it dies by itself, whoever was being worked on is told. When we kill it, only the one is told whom we kill it for:
+the others are as innocent as those that were only waiting, and go to its successor with them.
 """
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
 import msgspec
 import structlog
 
 from common.errors import PermanentError, TransientError, VerbatimError
-from services.transcriber import protocol
-from services.transcriber.protocol import Done, Event, Failed, Progress, Ready, StageDone, Started, Transcribe
+from services.transcriber import memory, protocol
+from services.transcriber.limits import Limits, memory_overrun
+from services.transcriber.pending import Pending
+from services.transcriber.protocol import (
+    Cancel,
+    Checkpointed,
+    Decoded,
+    Done,
+    Event,
+    Failed,
+    Progress,
+    Ready,
+    Request,
+    Stage,
+    StageDone,
+    Started,
+    Transcribe,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -22,39 +39,24 @@ COMMAND = (sys.executable, "-m", "services.transcriber.engine")
 _LINE_BYTES = 2**20
 _STARTS = 3
 _RESTART_SECONDS = 1.0
+_LET_GO_SECONDS = 1.0
+_MEMORY_SECONDS = 0.5
 
 
 class EngineUnusable(Exception):
     """The child died several times in a row before it was ready: a wrong model name or a broken installation."""
 
 
-class _Work:
-    """One request that has not been answered yet."""
-
-    def __init__(self, request: Transcribe, on_progress: Callable[[Progress], None]) -> None:
-        self.request = request
-        self.on_progress = on_progress
-        self.stages: list[StageDone] = []
-        self.answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self.started = False
-        self.abandoned = False
-        self.deaths = 0
-        self.timer: asyncio.TimerHandle | None = None
-
-    def fail(self, error: VerbatimError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
 class Engine:
     """Await `transcribe` from any number of tasks while `run` runs in one. `environ` is the child's; by default it inherits ours."""
 
-    def __init__(self, *, time_limit: timedelta, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] | None = None) -> None:
-        self._time_limit = time_limit
+    def __init__(self, *, limits: Limits, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] | None = None) -> None:
+        self._limits = limits
         self._command = command
         self._environ = environ
         self._process: asyncio.subprocess.Process | None = None
-        self._works: dict[str, _Work] = {}
+        self._works: dict[str, Pending] = {}
+        self._killed_for: set[str] = set()
         self.ready = asyncio.Event()
 
     async def check(self) -> None:
@@ -62,16 +64,20 @@ class Engine:
         if not self.ready.is_set():
             raise TransientError("engine_loading", "The models are still being loaded.")
 
-    async def transcribe(self, request: Transcribe, on_progress: Callable[[Progress], None]) -> tuple[Done, list[StageDone]]:
+    async def transcribe(
+        self,
+        request: Transcribe,
+        on_progress: Callable[[Progress], None],
+        on_checkpoint: Callable[[Stage], None] = lambda _stage: None,
+    ) -> tuple[Done, list[StageDone]]:
         """Wait for this request's turn and its end. Cancelling the wait takes the request off the engine, by force if need be."""
-        work = _Work(request, on_progress)
+        work = Pending(request, self._limits, on_progress=on_progress, on_checkpoint=on_checkpoint, overrun=self._stop)
         self._works[request.id] = work
         try:
-            await self._send(work)
+            await self._send(request)
             return await work.answer, work.stages
         finally:
-            if work.timer is not None:
-                work.timer.cancel()
+            work.stop()
             if work.answer.done() and not work.answer.cancelled():
                 self._works.pop(request.id, None)
             else:
@@ -105,24 +111,27 @@ class Engine:
         assert self._process.stdout is not None
         log.info("engine starting", pid=self._process.pid)
         for work in list(self._works.values()):
-            await self._send(work)
-        async for line in self._process.stdout:
-            try:
-                self._on_event(protocol.decode_event(line))
-            except msgspec.DecodeError:
-                log.error("engine spoke nonsense", line=line[:200])
-                return
-
-    async def _send(self, work: _Work) -> None:
-        """Hand a request to the living child; without one, the next child gets it."""
-        if self._process is None or self._process.returncode is not None:
-            return
-        assert self._process.stdin is not None
+            await self._send(work.request)
+        watch = asyncio.create_task(self._watch_memory(self._process.pid), name="engine-memory")
         try:
-            self._process.stdin.write(protocol.encode(work.request) + b"\n")
-            await self._process.stdin.drain()
-        except (BrokenPipeError, ConnectionResetError):
-            return  # it is dying; `_after_death` and its successor see to the request
+            async for line in self._process.stdout:
+                try:
+                    self._on_event(protocol.decode_event(line))
+                except msgspec.DecodeError:
+                    log.error("engine spoke nonsense", line=line[:200])
+                    return
+        finally:
+            watch.cancel()
+
+    async def _send(self, request: Request) -> None:
+        """Hand a request to the living child; without one, the next child gets what still waits."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is dying; `_after_death` sees to the request
+            process.stdin.write(protocol.encode(request) + b"\n")
+            await process.stdin.drain()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Ready):
@@ -134,56 +143,80 @@ class Engine:
             return
         match event:
             case Started():
-                work.started = True
+                work.start()
                 if work.abandoned:
-                    self._stop_child()
-                else:
-                    seconds = self._time_limit.total_seconds()
-                    work.timer = asyncio.get_running_loop().call_later(seconds, self._time_out, work)
-            case Progress():
-                work.on_progress(event)
-            case StageDone():
-                work.stages.append(event)
+                    self._let_go(work)
+            case Decoded() | Progress() | StageDone() | Checkpointed():
+                work.hear(event)
             case Done():
                 self._settle(work, lambda: work.answer.set_result(event))
             case Failed():
                 kind = TransientError if event.transient else PermanentError
                 self._settle(work, lambda: work.answer.set_exception(kind(event.code, event.message)))
 
-    def _settle(self, work: _Work, answer: Callable[[], None]) -> None:
+    def _settle(self, work: Pending, answer: Callable[[], None]) -> None:
+        work.stop()
         self._works.pop(work.request.id, None)
         if not work.answer.done():
             answer()
 
-    def _time_out(self, work: _Work) -> None:
-        seconds = self._time_limit.total_seconds()
-        log.warning("time limit", request=work.request.id, seconds=seconds)
-        work.fail(
-            PermanentError(
-                "time_limit",
-                f"Transcribing took longer than the limit of {seconds:g} seconds; submit a shorter recording.",
-            )
-        )
-        self._stop_child()
+    def _stop(self, work: Pending, error: VerbatimError) -> None:
+        """End the child for what one request does to it."""
+        log.warning("engine stopped", request=work.request.id, code=error.code, error=error.message)
+        work.fail(error)
+        self._kill_for(work)
 
-    def _abandon(self, work: _Work) -> None:
-        """Nobody waits for this any more: off the engine now if it is on it, as soon as it gets there otherwise."""
+    def _abandon(self, work: Pending) -> None:
+        """Nobody waits for this any more. The child is asked to let go of it, and has a second to do so if it is at it."""
         work.abandoned = True
         work.answer.cancel()
+        process = self._process
+        if process is None or process.returncode is not None or process.stdin is None or process.stdin.is_closing():
+            self._works.pop(work.request.id, None)
+            return
+        process.stdin.write(protocol.encode(Cancel(work.request.id)) + b"\n")
         if work.started:
-            self._stop_child()
+            self._let_go(work)
+
+    def _let_go(self, work: Pending) -> None:
+        asyncio.get_running_loop().call_later(_LET_GO_SECONDS, self._insist, work)
+
+    def _insist(self, work: Pending) -> None:
+        if self._works.get(work.request.id) is work:
+            self._kill_for(work)
+
+    def _kill_for(self, work: Pending) -> None:
+        self._killed_for.add(work.request.id)
+        self._stop_child()
 
     def _stop_child(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
     def _after_death(self) -> None:
-        """Tell those who were on the engine; keep those who waited, unless they have seen a child die before."""
+        """Tell those who were on the engine, or the one it was killed for; keep the others, unless children die on them again and again."""
+        own_doing, self._killed_for = self._killed_for, set()
         for key, work in list(self._works.items()):
-            work.deaths += 1
-            if work.started or work.deaths > 1 or work.abandoned:
+            work.deaths += not own_doing
+            guilty = key in own_doing if own_doing else work.started or work.deaths > 1
+            if guilty or work.abandoned:
                 del self._works[key]
+                work.stop()
                 work.fail(TransientError("engine_died", "The transcription engine died while it worked on this recording."))
+            else:
+                work.wait_again()
+
+    async def _watch_memory(self, pid: int) -> None:
+        """A child that uses too much while it works is stopped; with nothing to do, it is no recording's fault and left alone."""
+        limit = self._limits.memory
+        if limit is None:
+            return
+        while (used := memory.resident(pid)) is not None:
+            started = [work for work in self._works.values() if work.started]
+            if used > limit and started:
+                for work in started:
+                    self._stop(work, memory_overrun(limit))
+            await asyncio.sleep(_MEMORY_SECONDS)
 
     async def _kill(self) -> None:
         if self._process is not None:

@@ -1,7 +1,7 @@
 """What the transcriber's parent and its engine child say to each other: one JSON object a line.
 
-Requests go down the child's stdin, events come up its stdout. Audio and transcripts travel as files, never through the pipe. The child
-works on requests in the order in which they came; end of stdin means that the parent is gone, and the child exits at once.
+Requests go down the child's stdin, events come up its stdout. Audio, transcripts and checkpoints travel as files, never through the pipe.
+The child works on requests in the order in which they came; end of stdin means that the parent is gone, and the child exits at once.
 """
 
 from typing import Literal
@@ -40,9 +40,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"):
-    """Transcribe the media file at `source`; write the transcript JSON to `output`.
+    """Transcribe the media file at `source`, whose digest is `sha256`; write the transcript JSON to `output`.
 
-    If the options ask for redaction, write the recording's redacted copy to `audio`.
+    If the options ask for redaction, write the recording's redacted copy to `audio`. `checkpoints` is a folder: what is in it, as
+    `{stage}.json`, need not be done again, and what is done is written there for a later attempt. None: nothing of this request may outlast
+    it but what it produces.
     """
 
     id: str
@@ -50,6 +52,14 @@ class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"
     output: str
     options: Options
     audio: str | None = None
+    sha256: str = ""
+    checkpoints: str | None = None
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="type"):
+    """Nobody waits for this request any more: let go of it where that can be done, and answer it. The parent does not wait for long."""
+
+    id: str
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", tag_field="type"):
@@ -64,6 +74,13 @@ class Started(msgspec.Struct, frozen=True, tag="started", tag_field="type"):
     """The engine took this request up; its time limit counts from here."""
 
     id: str
+
+
+class Decoded(msgspec.Struct, frozen=True, tag="decoded", tag_field="type"):
+    """The recording is `seconds` long: the limits of the stages that follow depend on it."""
+
+    id: str
+    seconds: float
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
@@ -81,6 +98,13 @@ class StageDone(msgspec.Struct, frozen=True, tag="stage", tag_field="type"):
     stage: Stage
     start_ns: int
     end_ns: int
+
+
+class Checkpointed(msgspec.Struct, frozen=True, tag="checkpoint", tag_field="type"):
+    """What `stage` came to is complete in the request's `checkpoints`."""
+
+    id: str
+    stage: Stage
 
 
 class Done(msgspec.Struct, frozen=True, tag="done", tag_field="type"):
@@ -101,8 +125,9 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", tag_field="type"):
     transient: bool
 
 
-Event = Ready | Started | Progress | StageDone | Done | Failed
+Request = Transcribe | Cancel
+Event = Ready | Started | Decoded | Progress | StageDone | Checkpointed | Done | Failed
 
 encode = msgspec.json.Encoder().encode
-decode_request = msgspec.json.Decoder(Transcribe).decode
+decode_request = msgspec.json.Decoder(Request).decode
 decode_event = msgspec.json.Decoder(Event).decode

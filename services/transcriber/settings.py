@@ -5,13 +5,14 @@ import socket
 from datetime import timedelta
 
 from common.settings import Common
+from services.transcriber.limits import Limits
 
 
 class Settings(Common, frozen=True, kw_only=True):
     """`max_concurrent_jobs` are in flight at once: one on the engine, the others being fetched, decoded or stored.
 
     A slot may hold up to `short_jobs_together` jobs instead of one, if all are short. `max_jobs_per_tenant` counts a tenant's jobs over all
-    transcribers, so all of them should have the same.
+    transcribers, so all of them should have the same. The limits are described in `limits`.
     """
 
     max_concurrent_jobs: int = 3
@@ -20,6 +21,10 @@ class Settings(Common, frozen=True, kw_only=True):
     lease_seconds: float = 15
     heartbeat_seconds: float = 4
     job_time_limit_seconds: float = 1_700
+    decode_time_limit_seconds: float = 300
+    stage_time_limit_seconds: float = 300
+    stage_time_limit_ratio: float = 5
+    engine_memory_limit_mb: int | None = None
     consumer_timeout_seconds: float = 1_800
 
     def __post_init__(self) -> None:
@@ -31,6 +36,12 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("MAX_JOBS_PER_TENANT must be at least 1; leave it unset for no limit")
         if self.lease_seconds <= 3 * self.heartbeat_seconds:
             raise ValueError("LEASE_SECONDS must be more than 3 x HEARTBEAT_SECONDS, or one lost heartbeat loses a job")
+        if min(self.decode_time_limit_seconds, self.stage_time_limit_seconds) <= 0 or self.stage_time_limit_ratio < 0:
+            raise ValueError(
+                "DECODE_TIME_LIMIT_SECONDS and STAGE_TIME_LIMIT_SECONDS must be more than 0, STAGE_TIME_LIMIT_RATIO at least 0"
+            )
+        if self.engine_memory_limit_mb is not None and self.engine_memory_limit_mb < 1:
+            raise ValueError("ENGINE_MEMORY_LIMIT_MB must be at least 1; leave it unset for no limit")
         if self.job_time_limit_seconds >= self.consumer_timeout_seconds:
             raise ValueError(
                 "JOB_TIME_LIMIT_SECONDS must be less than CONSUMER_TIMEOUT_SECONDS (the broker's consumer_timeout, 1800 unless"
@@ -44,6 +55,16 @@ class Settings(Common, frozen=True, kw_only=True):
     @property
     def heartbeat(self) -> timedelta:
         return timedelta(seconds=self.heartbeat_seconds)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            job=timedelta(seconds=self.job_time_limit_seconds),
+            decode=timedelta(seconds=self.decode_time_limit_seconds),
+            stage=timedelta(seconds=self.stage_time_limit_seconds),
+            stage_ratio=self.stage_time_limit_ratio,
+            memory=None if self.engine_memory_limit_mb is None else self.engine_memory_limit_mb * 2**20,
+        )
 
 
 def worker_name() -> str:

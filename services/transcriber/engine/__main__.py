@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import VerbatimError
@@ -16,10 +17,12 @@ from common.settings import SettingsError, load
 from services.transcriber import protocol
 from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
+from services.transcriber.engine.checkpoints import Checkpoints, fingerprint
 from services.transcriber.engine.diarization.sources import wants_hub
 from services.transcriber.engine.hardware import choose, prepare_environment
 from services.transcriber.engine.models import locate
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.stages import Stages
 
 if TYPE_CHECKING:
     from services.transcriber.engine.engine import Engine
@@ -54,7 +57,17 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     from services.transcriber.engine.work import DecodeAhead, work  # noqa: PLC0415
 
     channel.send(protocol.Ready(engine.hardware.device, engine.models, round(time.monotonic() - started, 3)))
-    work(DecodeAhead(channel.requests, load_recording), engine, channel.send)
+
+    def report(request: protocol.Transcribe) -> Stages:
+        kept = Checkpoints(
+            None if request.checkpoints is None else Path(request.checkpoints),
+            fingerprint(request, engine.models),
+            settings.checkpoint_least_seconds,
+            lambda stage: channel.send(protocol.Checkpointed(request.id, stage)),
+        )
+        return Stages(request.id, channel.send, request.options, checkpoints=kept, cancelled=lambda: request.id in channel.cancelled)
+
+    work(DecodeAhead(channel.requests, load_recording), engine, channel.send, report)
 
 
 def _whisperx(settings: EngineSettings) -> "Engine":

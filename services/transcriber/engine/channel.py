@@ -19,12 +19,13 @@ EXIT_PROTOCOL = 76
 
 
 class Channel:
-    """`requests` fills by itself from the moment the channel is claimed."""
+    """`requests` fills by itself from the moment the channel is claimed, and so does `cancelled`, with ids that nobody waits for."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._incoming, self._outgoing = incoming, outgoing
         self._lock = threading.Lock()
         self.requests: SimpleQueue[protocol.Transcribe] = SimpleQueue()
+        self.cancelled: set[str] = set()
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     @classmethod
@@ -53,7 +54,11 @@ class Channel:
         try:
             with os.fdopen(self._incoming, "rb") as stream:
                 for line in stream:
-                    self.requests.put(protocol.decode_request(line))
+                    match protocol.decode_request(line):
+                        case protocol.Transcribe() as request:
+                            self.requests.put(request)
+                        case protocol.Cancel(id=cancelled):
+                            self.cancelled.add(cancelled)
         except Exception:
             log.exception("cannot read requests")
             status = EXIT_PROTOCOL

@@ -4,7 +4,7 @@ Only hearing is done for several recordings at once, because only there does a s
 its own: what it meets there (words placed in time, lines) concerns nobody else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -15,8 +15,9 @@ from services.transcriber import protocol
 from services.transcriber.engine import channels, lines, speakers
 from services.transcriber.engine.alignment.alignment import Alignment, Placed
 from services.transcriber.engine.diarization.speech_turns import SpeechTurns, Told
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.hardware import Hardware
-from services.transcriber.engine.heard import Heard
+from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.engine.recording import Recording, Task
@@ -58,19 +59,18 @@ class Engine:
         """The first step."""
         if options.diarize and audio.tape is None:
             self._speech_turns.prepare()
-        with stages.stage("vad") as progress:
-            speech = find_speech(audio.samples, progress) if options.vad else whole(audio.samples)
-        return Recording(audio, tuple(speech), options, stages)
+
+        def find(progress: Callable[[float], None]) -> tuple[Span, ...]:
+            return tuple(find_speech(audio.samples, progress) if options.vad else whole(audio.samples))
+
+        return Recording(audio, stages.once("vad", tuple[Span, ...], find), options, stages)
 
     def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         """The second: what is said in each."""
-        with ExitStack() as stack:
-            spoken = [each for each in recordings if each.speech]
-            tasks = [
-                Task(each.audio.samples, each.speech, each.options, stack.enter_context(each.stages.stage("transcribe"))) for each in spoken
-            ]
-            found = iter(self._recogniser.hear(tasks, self.hardware.batch_size) if tasks else ())
-        return [next(found) if each.speech else _nothing(each.options) for each in recordings]
+        known = [each.stages.earlier("transcribe", Heard) if each.speech else _nothing(each.options) for each in recordings]
+        waiting = [recording for recording, heard in zip(recordings, known, strict=True) if heard is None]
+        found = iter(self._hear(waiting) if waiting else ())
+        return [heard or next(found) for heard in known]
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         """The third: from what was heard to the transcript."""
@@ -92,24 +92,52 @@ class Engine:
             | _also("alignment", ", ".join(placed.aligners))
             | _also("diarization", told.model),
             timings={},
-            degradations=(*placed.notes, *told.degradations),
+            degradations=(*recording.stages.degradations, *placed.notes, *told.degradations),
             warnings=_warnings(recording, segments),
         )
         with recording.stages.stage("postprocess"):
             processed = self._after.process(transcript, recording.options)
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
+    def _hear(self, recordings: Sequence[Recording]) -> list[Heard]:
+        with ExitStack() as stack:
+            listening = [stack.enter_context(each.stages.stage("transcribe")) for each in recordings]
+            tasks = [
+                Task(each.audio.samples, each.speech, each.options, _while_wanted(recordings, progress))
+                for each, progress in zip(recordings, listening, strict=True)
+            ]
+            found = self._recogniser.hear(tasks, self.hardware.batch_size)
+        for recording, heard in zip(recordings, found, strict=True):
+            recording.stages.keep("transcribe", heard)
+        return found
+
     def _place(self, recording: Recording, heard: Heard) -> Placed:
         """What was translated is not what is said: only the words of a transcript can be aligned."""
         options = recording.options
         alignment = self._alignment if options.align and options.task == "transcribe" else Alignment(())
-        with recording.stages.stage("align") as progress:
+
+        def place(progress: Callable[[float], None]) -> Placed:
             return alignment.place(heard, recording.audio.samples, progress)
+
+        return recording.stages.once("align", Placed, place)
 
     def _tell_apart(self, recording: Recording) -> Told:
         """Speakers by their voices; where channels are speakers, or nobody speaks, there is nothing to tell."""
         wanted = recording.options.diarize and recording.speech and recording.audio.tape is None
         return self._speech_turns.tell(recording) if wanted else Told()
+
+
+def _while_wanted(recordings: Sequence[Recording], progress: Callable[[float], None]) -> Callable[[float], None]:
+    """One that is cancelled ends the hearing only when nobody else is heard with it."""
+
+    def report(fraction: float) -> None:
+        try:
+            progress(fraction)
+        except Cancelled:
+            if all(recording.stages.cancelled() for recording in recordings):
+                raise
+
+    return report
 
 
 def _nothing(options: protocol.Options) -> Heard:

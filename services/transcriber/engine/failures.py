@@ -4,13 +4,20 @@ Our own errors say so by their type. Memory that ran out and a device that faile
 Anything unforeseen is transient too: attempts are bounded, and a bug that always fails is reported as failed after the last one.
 """
 
-from common.errors import VerbatimError
+from common.errors import PermanentError, VerbatimError
 from services.transcriber import protocol
 
 EXIT_DEVICE = 70
 """The exit status after a device failure."""
 
 _DEVICE_WORDS = ("cuda", "cudnn", "cublas")
+
+
+class Cancelled(PermanentError):
+    """Nobody waits for the request any more."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", "Nobody waits for this transcript any more.")
 
 
 def describe(request_id: str, error: Exception) -> protocol.Failed:

@@ -8,7 +8,10 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Unset means: chosen from the hardware (`hardware.choose`) and from what is bundled (`models.locate`)."""
+    """Unset means: chosen from the hardware (`hardware.choose`) and from what is bundled (`models.locate`).
+
+    What a stage came to is kept for a later attempt when it took `checkpoint_least_seconds`.
+    """
 
     engine: Literal["whisperx", "openai"] = "whisperx"
     openai_base_url: str | None = None
@@ -26,6 +29,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     hf_token: str | None = None
     diarization_model: str = "auto"
     verbatim_model_dir: str = ".verbatim/models"
+    checkpoint_least_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
     log_level: str = "info"
     log_format: str = "json"
 

@@ -1,4 +1,7 @@
-"""Telling the parent how a request goes: its stages as spans, its progress as one number that never falls.
+"""How a request goes: its stages as spans, its progress as one number that never falls, what it had to do without, and where it may end.
+
+A stage is where a request is taken up again by a later attempt (`once`), and where it ends when nobody waits for it any more: then starting
+a stage and reporting progress raise `Cancelled`.
 
 Each stage that a request asks for owns a share of the whole, measured on the CPU path; the fraction done within a stage moves the number
 inside its share.
@@ -8,8 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
+from typing import TypeVar
 
+from common.transcript import Note
 from services.transcriber import protocol
+from services.transcriber.engine.checkpoints import NONE, Checkpoints
+from services.transcriber.engine.failures import Cancelled
+
+T = TypeVar("T")
 
 _WEIGHTS: dict[protocol.Stage, float] = {"decode": 3, "vad": 5, "transcribe": 83, "align": 8, "diarize": 60, "postprocess": 1}
 """How long the stages take beside each other, in their order."""
@@ -18,19 +27,68 @@ Send = Callable[[protocol.Event], None]
 
 
 class Stages:
-    """One request's report. `timings` are wall seconds per finished stage."""
+    """One request's report. `timings` are wall seconds per stage that this attempt has finished."""
 
-    def __init__(self, request_id: str, send: Send, options: protocol.Options) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        send: Send,
+        options: protocol.Options,
+        *,
+        checkpoints: Checkpoints = NONE,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._id, self._send, self._shares = request_id, send, shares(options)
+        self._checkpoints = checkpoints
         self._percent, self._stage = 0.0, ""
+        self._degradations: dict[protocol.Stage, list[Note]] = {}
+        self.cancelled = cancelled
         self.timings: dict[str, float] = {}
+
+    @property
+    def degradations(self) -> tuple[Note, ...]:
+        """What was done without, each thing told once."""
+        return tuple(dict.fromkeys(note for notes in self._degradations.values() for note in notes))
+
+    def degrade(self, stage: protocol.Stage, note: Note) -> None:
+        """Tell the reader what `stage` had to do without."""
+        self._degradations.setdefault(stage, []).append(note)
+
+    def once(self, name: protocol.Stage, kind: type[T], work: Callable[[Callable[[float], None]], T]) -> T:
+        """What stage `name` comes to: as an earlier attempt wrote down, or as `work` returns; `work` gets what takes the fraction done."""
+        found = self.earlier(name, kind)
+        if found is not None:
+            return found
+        with self.stage(name) as progress:
+            result = work(progress)
+        self.keep(name, result)
+        return result
+
+    def earlier(self, name: protocol.Stage, kind: type[T]) -> T | None:
+        """What an earlier attempt wrote down, if it got that far."""
+        found = self._checkpoints.load(name, kind)
+        if found is None:
+            return None
+        value, degradations = found
+        self._degradations[name] = list(degradations)
+        self._reach(name, 1.0)
+        return value
+
+    def keep(self, name: protocol.Stage, result: object) -> None:
+        """Write down what a stage that has ended came to."""
+        self._checkpoints.save(name, result, tuple(self._degradations.get(name, ())), self.timings[name])
 
     @contextmanager
     def stage(self, name: protocol.Stage) -> Iterator[Callable[[float], None]]:
         """Everything in the block is stage `name`; yields what takes the fraction done, 0 to 1. A stage that fails has no span."""
+
+        def progress(fraction: float) -> None:
+            self._let_go()
+            self._reach(name, fraction)
+
         start = time.time_ns()
-        self._reach(name, 0.0)
-        yield lambda fraction: self._reach(name, fraction)
+        progress(0.0)
+        yield progress
         self.finished(name, start, time.time_ns())
 
     def finished(self, name: protocol.Stage, start_ns: int, end_ns: int) -> None:
@@ -38,6 +96,10 @@ class Stages:
         self.timings[name] = round((end_ns - start_ns) / 1e9, 4)
         self._send(protocol.StageDone(self._id, name, start_ns, end_ns))
         self._reach(name, 1.0)
+
+    def _let_go(self) -> None:
+        if self.cancelled():
+            raise Cancelled
 
     def _reach(self, name: protocol.Stage, fraction: float) -> None:
         low, high = self._shares[name]

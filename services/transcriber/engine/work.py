@@ -27,6 +27,8 @@ from services.transcriber.engine.stages import Send, Stages
 log = logging.getLogger(__name__)
 
 Decode = Callable[[Path, protocol.Options], Audio]
+Report = Callable[[protocol.Transcribe], Stages]
+"""Opens a request's report."""
 
 
 class Transcriber(Protocol):
@@ -85,18 +87,21 @@ class DecodeAhead:
             turn.decoded.set_result(_Decoded(audio, start, time.time_ns()))
 
 
-def work(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
+def work(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) -> None:
     """Until the process ends, which a device that failed brings about (`SystemExit`)."""
     while True:
-        work_once(ahead, engine, send)
+        work_once(ahead, engine, send, report)
 
 
-def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
+def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) -> None:
     """Wait for one request and answer it. One that fails is reported and forgotten, and so is its recording."""
     turn = ahead.take()
-    send(protocol.Started(turn.request.id))
+    stages = report(turn.request)
     try:
-        send(_answer(turn, engine, Stages(turn.request.id, send, turn.request.options)))
+        if stages.cancelled():
+            raise failures.Cancelled  # noqa: TRY301 - told like any other end of a request
+        send(protocol.Started(turn.request.id))
+        send(_answer(turn, engine, stages, send))
     except PermanentError as error:
         log.info("request %s failed: %s", turn.request.id, error)
         send(failures.describe(turn.request.id, error))
@@ -109,8 +114,9 @@ def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send) -> None:
         ahead.done()
 
 
-def _answer(turn: _Turn, engine: Transcriber, stages: Stages) -> protocol.Done:
+def _answer(turn: _Turn, engine: Transcriber, stages: Stages, send: Send) -> protocol.Done:
     decoded = turn.decoded.result()
+    send(protocol.Decoded(turn.request.id, decoded.audio.seconds))
     stages.finished("decode", decoded.start_ns, decoded.end_ns)
     recording = engine.find_speech(decoded.audio, turn.request.options, stages)
     [heard] = engine.hear([recording])

@@ -11,8 +11,8 @@ from tests.recordings import sample
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    """A child that is ready."""
-    with Child(tmp_path_factory.mktemp("engine")) as child:
+    """A child that is ready, and keeps checkpoints where it is given a place for them."""
+    with Child(tmp_path_factory.mktemp("engine"), CHECKPOINT_LEAST_SECONDS="0") as child:
         child.wait_ready()
         yield child
 

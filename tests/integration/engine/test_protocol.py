@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from services.transcriber import protocol
-from services.transcriber.protocol import Done, Failed, Options, Progress, StageDone, Started, Transcribe
+from services.transcriber.protocol import Decoded, Done, Failed, Options, Progress, StageDone, Started, Transcribe
 from tests.integration.engine.child import Child
 from tests.recordings import sample
 
@@ -46,7 +46,7 @@ def test_signals_for_the_group_are_the_parents_to_act_on(tmp_path: Path) -> None
         assert isinstance(child.next_event(), Started)
         for number in (signal.SIGINT, signal.SIGTERM):
             child.process.send_signal(number)
-        assert {type(child.next_event()) for _ in range(3)} <= {Progress, StageDone}
+        assert {type(child.next_event()) for _ in range(3)} <= {Decoded, Progress, StageDone}
         started = time.monotonic()
         assert child.close() == 0
         assert time.monotonic() - started < 2

@@ -8,22 +8,27 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
 
 from common.errors import PermanentError, TransientError
 from deploy.local.service import REPOSITORY
 from services.transcriber.child import COMMAND, Engine, EngineUnusable
-from services.transcriber.protocol import Options, Progress, Transcribe
+from services.transcriber.limits import Limits
+from services.transcriber.protocol import Options, Progress, Stage, Transcribe
 from tests.recordings import sample
+from tests.running import wait_until
 
 SCRIPTED = (sys.executable, "-m", "tests.scripted_engine")
+LIMITS = Limits(job=timedelta(seconds=60))
 
 
 @asynccontextmanager
-async def running(command: tuple[str, ...] = SCRIPTED, limit: float = 60) -> AsyncIterator[Engine]:
+async def running(command: tuple[str, ...] = SCRIPTED, limits: Limits = LIMITS) -> AsyncIterator[Engine]:
     """A keeper whose child is ready."""
     models = {"VERBATIM_MODEL_DIR": str(REPOSITORY / ".verbatim" / "models")}
-    engine = Engine(time_limit=timedelta(seconds=limit), command=command, environ=os.environ | models)
+    engine = Engine(limits=limits, command=command, environ=os.environ | models)
     task = asyncio.create_task(engine.run())
     try:
         await asyncio.wait_for(engine.ready.wait(), 120)
@@ -37,6 +42,11 @@ def request(folder: Path, name: str, prompt: str | None = None, content: bytes =
     source = folder / name
     source.write_bytes(content)
     return Transcribe(name, str(source), str(folder / f"{name}.json"), Options(prompt=prompt))
+
+
+def children() -> list[psutil.Process]:
+    """The scripted engines that run for this process."""
+    return [child for child in psutil.Process().children() if SCRIPTED[-1] in child.cmdline()]
 
 
 def ignore(_progress: Progress) -> None:
@@ -80,12 +90,84 @@ async def test_death_fails_only_who_was_on_the_engine(tmp_path: Path) -> None:
 
 async def test_time_limit_kills_the_child(tmp_path: Path) -> None:
     """A request over the time limit fails for good, and the engine is there again for the next one."""
-    async with running(limit=0.5) as engine:
+    async with running(limits=Limits(job=timedelta(seconds=0.5))) as engine:
         with pytest.raises(PermanentError) as failure:
             await engine.transcribe(request(tmp_path, "a", "hang"), ignore)
         done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
     assert failure.value.code == "time_limit"
     assert done.id == "b"
+
+
+@pytest.mark.parametrize("stage", ["decode", "diarize"])
+async def test_a_stage_that_hangs_is_stopped_at_its_own_limit(stage: Stage, tmp_path: Path) -> None:
+    """Only a decoder's hanging is the file's fault, else trying again may help. The engine is there for the next one."""
+    limits = Limits(
+        job=timedelta(seconds=60),
+        decode=timedelta(seconds=0.3 if stage == "decode" else 60),
+        stage=timedelta(seconds=60 if stage == "decode" else 0.3),
+    )
+    async with running(limits=limits) as engine:
+        with pytest.raises(PermanentError if stage == "decode" else TransientError) as failure:
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", stage), ignore), 20)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+    assert failure.value.code == "time_limit"
+    assert done.id == "b"
+
+
+async def test_memory_limit_kills_the_child(tmp_path: Path) -> None:
+    """A child that grows too large while it works is stopped; idle ones are left alone, whatever they occupy."""
+    async with running(limits=Limits(job=timedelta(seconds=60), memory=2**20)) as engine:
+        with pytest.raises(TransientError) as failure:
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "hang"), ignore), 20)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+    assert failure.value.code == "memory_limit"
+    assert done.id == "b"
+
+
+async def test_a_kill_costs_only_the_one_that_it_is_for(tmp_path: Path) -> None:
+    """What shared the engine with a request that hangs is done by the next child."""
+    async with running(limits=Limits(job=timedelta(seconds=60), stage=timedelta(seconds=0.3))) as engine:
+        sharing = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "share"), ignore))
+        await asyncio.sleep(0)  # let it be sent
+        with pytest.raises(TransientError, match="time_limit"):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "diarize"), ignore), 20)
+        done, _ = await asyncio.wait_for(sharing, 20)
+    assert done.id == "a"
+
+
+@pytest.mark.parametrize("stage", ["decode", "vad", "transcribe", "align", "diarize"])
+async def test_cancelling_ends_any_stage_within_two_seconds(stage: Stage, tmp_path: Path) -> None:
+    """A child that does not let go by itself is gone two seconds after the cancel, and the next one takes over at once."""
+    async with running() as engine:
+        started = asyncio.Event()
+        hanging = asyncio.create_task(engine.transcribe(request(tmp_path, "a", stage), lambda _: started.set()))
+        await asyncio.wait_for(started.wait(), 20)
+        (child,) = children()
+        hanging.cancel()
+        await wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child to be gone", 2)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+    assert done.id == "b"
+
+
+async def test_a_child_that_lets_go_lives_on(tmp_path: Path) -> None:
+    """A cancelled request costs no restart when the engine can leave it."""
+    async with running() as engine:
+        started = asyncio.Event()
+        cancelled = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "let go"), lambda _: started.set()))
+        await asyncio.wait_for(started.wait(), 20)
+        before = children()
+        cancelled.cancel()
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+        assert children() == before
+    assert done.id == "b"
+
+
+async def test_checkpoints_are_told_as_they_are_written(tmp_path: Path) -> None:
+    """Who asked for them hears of each before the answer."""
+    told: list[Stage] = []
+    async with running() as engine:
+        await engine.transcribe(msgspec.structs.replace(request(tmp_path, "a"), checkpoints=str(tmp_path)), ignore, told.append)
+    assert told == ["transcribe"]
 
 
 async def test_cancelling_frees_the_engine(tmp_path: Path) -> None:
@@ -118,6 +200,6 @@ async def test_nonsense_ends_the_child(tmp_path: Path) -> None:
 
 async def test_child_that_never_gets_ready() -> None:
     """After several starts in vain the keeper gives up, which stops the service with a reason in its log."""
-    engine = Engine(time_limit=timedelta(seconds=1), command=(sys.executable, "-c", "raise SystemExit(3)"))
+    engine = Engine(limits=LIMITS, command=(sys.executable, "-c", "raise SystemExit(3)"))
     with pytest.raises(EngineUnusable):
         await asyncio.wait_for(engine.run(), 30)

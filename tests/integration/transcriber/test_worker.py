@@ -14,6 +14,7 @@ from common.jobs import store
 from common.jobs.job import Job
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
+from services.transcriber.limits import Limits
 from services.transcriber.settings import Settings
 from services.transcriber.worker import Worker
 from tests.jobs import BROKEN, queued
@@ -40,7 +41,7 @@ class Meeting(Attempts):
 @asynccontextmanager
 async def working(pool: Pool, broker: Broker) -> AsyncIterator[Meeting]:
     """One slot, and one token for it."""
-    engine = Engine(time_limit=timedelta(seconds=SECONDS))
+    engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)))
     engine.ready.set()
     attempts, stopping = Meeting(pool), asyncio.Event()
     worker = Worker(pool=pool, broker=broker, engine=engine, attempts=attempts, settings=SETTINGS)

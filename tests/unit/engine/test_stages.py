@@ -1,9 +1,13 @@
 """Progress and spans of a request."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from common.transcript import Note
+from services.transcriber.engine.checkpoints import Checkpoints
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.stages import Stages
 from services.transcriber.protocol import Event, Options, Progress, StageDone
 
@@ -62,3 +66,39 @@ def test_a_stage_that_fails_is_no_span() -> None:
     with pytest.raises(KeyError), Stages("job", events.append, Options()).stage("vad"):
         raise KeyError
     assert not [event for event in events if isinstance(event, StageDone)]
+
+
+def test_what_an_earlier_attempt_did_is_not_done_again(tmp_path: Path) -> None:
+    """Its result and what it had to do without are taken over, and it has no span in this attempt."""
+    note = Note("smaller_batch", "The batch was made smaller.")
+    events: list[Event] = []
+
+    def attempt() -> Stages:
+        return Stages("job", events.append, Options(), checkpoints=Checkpoints(tmp_path, "same", 0.0, lambda _stage: None))
+
+    first = attempt()
+
+    def work(_progress: Callable[[float], None]) -> list[int]:
+        first.degrade("transcribe", note)
+        return [1, 2]
+
+    assert first.once("transcribe", list[int], work) == [1, 2]
+    events.clear()
+    second = attempt()
+    assert second.once("transcribe", list[int], lambda _progress: [3]) == [1, 2]
+    assert second.degradations == (note,)
+    assert second.timings == {}
+    assert not [event for event in events if isinstance(event, StageDone)]
+
+
+def test_a_cancelled_request_ends_where_it_stands() -> None:
+    """At its next word about progress, or at its next stage."""
+    cancelled = False
+    stages = Stages("job", list[Event]().append, Options(), cancelled=lambda: cancelled)
+    with stages.stage("vad") as progress:
+        progress(0.1)
+        cancelled = True
+        with pytest.raises(Cancelled):
+            progress(0.2)
+    with pytest.raises(Cancelled), stages.stage("transcribe"):
+        pass

@@ -16,9 +16,9 @@ from common.transcript import Language, Transcript
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recording import Recording
-from services.transcriber.engine.stages import Stages
-from services.transcriber.engine.work import DecodeAhead, work_once
-from services.transcriber.protocol import Done, Event, Failed, Options, Started, Transcribe
+from services.transcriber.engine.stages import Send, Stages
+from services.transcriber.engine.work import DecodeAhead, Report, work_once
+from services.transcriber.protocol import Decoded, Done, Event, Failed, Options, Started, Transcribe
 
 SECONDS = 10
 
@@ -52,6 +52,10 @@ def ahead(folder: Path, names: list[str], decode: Callable[[Path, Options], Audi
     return DecodeAhead(requests, decode)
 
 
+def reported(send: Send, *cancelled: str) -> Report:
+    return lambda request: Stages(request.id, send, request.options, cancelled=lambda: request.id in cancelled)
+
+
 def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> None:
     """Each request is started and answered before the next one, whatever became of it."""
 
@@ -63,7 +67,7 @@ def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> No
     events: list[Event] = []
     turns = ahead(tmp_path, ["a", "b", "c"], decode)
     for _ in range(3):
-        work_once(turns, Recorder(), events.append)
+        work_once(turns, Recorder(), events.append, reported(events.append))
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
     assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Failed, "b"), (Started, "c"), (Done, "c")]
     assert transcript.decode((tmp_path / "c.json").read_bytes()).duration == 1.0
@@ -99,7 +103,7 @@ def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
         events.append(event)
         started.set()
 
-    worker = threading.Thread(target=work_once, args=(ahead(tmp_path, ["a"], decode), Recorder(), send))
+    worker = threading.Thread(target=work_once, args=(ahead(tmp_path, ["a"], decode), Recorder(), send, reported(send)))
     worker.start()
     assert started.wait(SECONDS)
     assert [type(event) for event in events] == [Started]
@@ -118,7 +122,7 @@ def test_a_finished_recording_is_let_go(tmp_path: Path) -> None:
         return audio
 
     turns = ahead(tmp_path, ["a"], decode)
-    work_once(turns, Recorder(), list[Event]().append)
+    work_once(turns, Recorder(), list[Event]().append, reported(list[Event]().append))
     gc.collect()
     assert seen[0]() is None
 
@@ -136,6 +140,21 @@ def test_a_device_failure_ends_the_process(tmp_path: Path) -> None:
 
     broken = Recorder(RuntimeError("CUDA error: unspecified launch failure"))
     with pytest.raises(SystemExit):
-        work_once(ahead(tmp_path, ["a"], decode), broken, events.append)
+        work_once(ahead(tmp_path, ["a"], decode), broken, events.append, reported(events.append))
     assert isinstance(events[-1], Failed)
     assert events[-1].code == "device_failed"
+
+
+def test_a_request_that_was_cancelled_while_it_waited_is_not_started(tmp_path: Path) -> None:
+    """It is answered at once, and the next one's turn comes."""
+    events: list[Event] = []
+
+    def decode(_path: Path, _options: Options) -> Audio:
+        return silence()
+
+    turns = ahead(tmp_path, ["a", "b"], decode)
+    for _ in range(2):
+        work_once(turns, Recorder(), events.append, reported(events.append, "a"))
+    told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
+    assert told == [(Failed, "a"), (Started, "b"), (Done, "b")]
+    assert [event.seconds for event in events if isinstance(event, Decoded)] == [1.0]

@@ -22,6 +22,9 @@ def test_delays_double_up_to_five_minutes() -> None:
         ({"JOB_TIME_LIMIT_SECONDS": "1800"}, "must be less than CONSUMER_TIMEOUT_SECONDS"),
         ({"MAX_CONCURRENT_JOBS": "0"}, "MAX_CONCURRENT_JOBS"),
         ({"SHORT_JOBS_TOGETHER": "0"}, "SHORT_JOBS_TOGETHER"),
+        ({"DECODE_TIME_LIMIT_SECONDS": "0"}, "DECODE_TIME_LIMIT_SECONDS"),
+        ({"STAGE_TIME_LIMIT_RATIO": "-1"}, "STAGE_TIME_LIMIT_RATIO"),
+        ({"ENGINE_MEMORY_LIMIT_MB": "0"}, "ENGINE_MEMORY_LIMIT_MB"),
     ],
 )
 def test_settings_that_cannot_work(environ: dict[str, str], complaint: str) -> None:

@@ -76,20 +76,24 @@ class SpeechTurns:
         Where that cannot be found out, a strict request raises `PermanentError` `diarization_unavailable` or `diarization_failed`, and any
         other is told so. Out of memory and a device that fails are no matter of speakers, and are raised.
         """
-        with recording.stages.stage("diarize") as progress:
-            self.prepare()
-            assert self._loading is not None
-            try:
-                loaded = self._loading.result()
-            except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
-                return self._without(recording, UNAVAILABLE, "No model could be loaded that tells speakers apart", error)
-            try:
-                turns = loaded.pipeline.turns(recording, progress)
-            except Exception as error:
-                if failures.out_of_memory(error) or failures.poisons_device(error):
-                    raise
-                log.exception("diarization failed")
-                return self._without(recording, FAILED, "Telling the speakers apart failed", error)
+        return recording.stages.once("diarize", Told, lambda progress: self._tell(recording, progress))
+
+    def _tell(self, recording: Recording, progress: Callable[[float], None]) -> Told:
+        self.prepare()
+        assert self._loading is not None
+        try:
+            loaded = self._loading.result()
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
+            return self._without(recording, UNAVAILABLE, "No model could be loaded that tells speakers apart", error)
+        try:
+            turns = loaded.pipeline.turns(recording, progress)
+        except failures.Cancelled:
+            raise
+        except Exception as error:
+            if failures.out_of_memory(error) or failures.poisons_device(error):
+                raise
+            log.exception("diarization failed")
+            return self._without(recording, FAILED, "Telling the speakers apart failed", error)
         return Told(tuple(turns), loaded.name, tuple(_passed_over(name, loaded.name) for name in loaded.passed_over))
 
     def _without(self, recording: Recording, code: str, what: str, error: Exception) -> Told:

@@ -1,0 +1,56 @@
+"""How long the engine may take over a recording, stage by stage, and how much memory it may use.
+
+A stage's limit grows with the recording, from a floor that covers what every recording costs; decoding has a limit of its own, as it is
+fast and depends on the file alone. The limits are there to end what hangs, so they are far above what a stage takes.
+"""
+
+from datetime import timedelta
+
+import msgspec
+
+from common.errors import PermanentError, TransientError, VerbatimError
+from services.transcriber.protocol import Stage
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """`job` is for all stages together. Others take `stage`, or `stage_ratio` seconds for each second of the recording if that is more.
+
+    `memory` is in bytes, for the whole engine process; None: as much as there is.
+    """
+
+    job: timedelta
+    decode: timedelta = timedelta(minutes=5)
+    stage: timedelta = timedelta(minutes=5)
+    stage_ratio: float = 5.0
+    memory: int | None = None
+
+    def seconds(self, stage: Stage, recording: float) -> float:
+        """How long `stage` may take for a `recording` of so many seconds."""
+        if stage == "decode":
+            return self.decode.total_seconds()
+        return max(self.stage.total_seconds(), self.stage_ratio * recording)
+
+
+def job_overrun(limits: Limits) -> VerbatimError:
+    """Permanent: all stages together would take as long the next time."""
+    seconds = limits.job.total_seconds()
+    return PermanentError("time_limit", f"Transcribing took longer than the limit of {seconds:g} seconds; submit a shorter recording.")
+
+
+def stage_overrun(stage: Stage, seconds: float) -> VerbatimError:
+    """Permanent for decoding, which does the same to the same file every time.
+
+    Transient for what models do: it hangs because a device or a driver does, a new process usually helps, and the next attempt goes on from
+    the checkpoint before this stage.
+    """
+    if stage == "decode":
+        sentence = f"Decoding the file took longer than the limit of {seconds:g} seconds; convert it to another format and submit it again."
+        return PermanentError("time_limit", sentence)
+    return TransientError("time_limit", f"The stage '{stage}' took longer than the limit of {seconds:g} seconds and was stopped.")
+
+
+def memory_overrun(limit: int) -> VerbatimError:
+    """Transient: what is measured is the whole process, with its models and the recordings of others."""
+    megabytes = limit // 2**20
+    sentence = f"The engine used more memory than the limit of {megabytes} MB while it worked on this recording, and was stopped."
+    return TransientError("memory_limit", sentence)

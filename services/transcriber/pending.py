@@ -1,0 +1,85 @@
+"""One request that has not been answered yet: who waits for it, what has come of it so far, and how long it may still take."""
+
+import asyncio
+from collections.abc import Callable
+
+from common.errors import VerbatimError
+from services.transcriber.limits import Limits, job_overrun, stage_overrun
+from services.transcriber.protocol import Checkpointed, Decoded, Done, Progress, Stage, StageDone, Transcribe
+
+Overrun = Callable[["Pending", VerbatimError], None]
+
+
+class Pending:
+    """`overrun` is called when the request takes longer than it may, with the error that says so."""
+
+    def __init__(
+        self,
+        request: Transcribe,
+        limits: Limits,
+        *,
+        on_progress: Callable[[Progress], None],
+        on_checkpoint: Callable[[Stage], None],
+        overrun: Overrun,
+    ) -> None:
+        self.request = request
+        self._on_progress, self._on_checkpoint = on_progress, on_checkpoint
+        self.stages: list[StageDone] = []
+        self.answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self.started = False
+        self.abandoned = False
+        self.deaths = 0
+        self._limits, self._overrun = limits, overrun
+        self._stage: Stage | None = None
+        self._recording = 0.0
+        self._job_timer: asyncio.TimerHandle | None = None
+        self._stage_timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """The engine has taken it up."""
+        self.started = True
+        self._job_timer = self._after(self._limits.job.total_seconds(), job_overrun(self._limits))
+        self._enter("decode")
+
+    def hear(self, event: Decoded | Progress | StageDone | Checkpointed) -> None:
+        """The engine tells how far it is."""
+        match event:
+            case Decoded():
+                self._recording = event.seconds
+            case Progress():
+                self._enter(event.stage)
+                self._on_progress(event)
+            case StageDone():
+                self.stages.append(event)
+            case Checkpointed():
+                self._on_checkpoint(event.stage)
+
+    def wait_again(self) -> None:
+        """It was taken off the engine for no fault of its own, and is in line again."""
+        self.stop()
+        self.started = False
+        self.stages.clear()
+
+    def stop(self) -> None:
+        """No limit counts any more."""
+        for timer in (self._job_timer, self._stage_timer):
+            if timer is not None:
+                timer.cancel()
+        self._job_timer = self._stage_timer = self._stage = None
+
+    def fail(self, error: VerbatimError) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _enter(self, stage: Stage) -> None:
+        """Its limit counts from here."""
+        if stage == self._stage:
+            return
+        self._stage = stage
+        if self._stage_timer is not None:
+            self._stage_timer.cancel()
+        limit = self._limits.seconds(stage, self._recording)
+        self._stage_timer = self._after(limit, stage_overrun(stage, limit))
+
+    def _after(self, seconds: float, error: VerbatimError) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self._overrun, self, error)

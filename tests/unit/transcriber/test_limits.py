@@ -1,0 +1,35 @@
+"""What the engine may take, and what a stage that takes more means."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.transcriber.limits import Limits, job_overrun, memory_overrun, stage_overrun
+from services.transcriber.protocol import Stage
+
+LIMITS = Limits(job=timedelta(hours=1), decode=timedelta(seconds=30), stage=timedelta(seconds=100), stage_ratio=2.0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "recording", "seconds"),
+    [
+        ("decode", 0.0, 30),
+        ("decode", 9_000.0, 30),
+        ("vad", 1.0, 100),
+        ("transcribe", 50.0, 100),
+        ("align", 51.0, 102),
+        ("diarize", 3_600.0, 7_200),
+    ],
+)
+def test_a_stages_limit_grows_with_the_recording(stage: Stage, recording: float, seconds: float) -> None:
+    """From a floor; decoding has its own."""
+    assert LIMITS.seconds(stage, recording) == seconds
+
+
+def test_what_would_happen_again_is_permanent() -> None:
+    """The same file is decoded in the same way, and all stages together take as long; a model's stage may hang once and not again."""
+    assert {error.code for error in (job_overrun(LIMITS), stage_overrun("decode", 30), stage_overrun("align", 100))} == {"time_limit"}
+    assert not job_overrun(LIMITS).transient
+    assert not stage_overrun("decode", 30).transient
+    assert stage_overrun("align", 100).transient
+    assert (memory_overrun(2**30).code, memory_overrun(2**30).transient) == ("memory_limit", True)
