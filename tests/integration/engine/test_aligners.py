@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from services.transcriber.engine.alignment.alignment import ATTENTION, Alignment
+from services.transcriber.engine.alignment.alignment import OWN, Alignment
 from services.transcriber.engine.alignment.choice import choose_aligners
 from services.transcriber.engine.alignment.letters import LetterModels
 from services.transcriber.engine.alignment.phonemes import LANGUAGES, PhonemeModels, Phonemes
@@ -89,7 +89,7 @@ def test_a_wav2vec2_model_in_the_model_directory_is_used(own_model: Path, sample
     assert [word.timing for word in placed.words] == ["aligned", "interpolated", "aligned"]
     assert all(6.5 <= word.start < word.end <= 8.3 for word in placed.words)
     for language in ("de", "ja", "sw"):
-        assert alignment.place(greeting(language), samples, lambda _fraction: None).aligners == (ATTENTION,)
+        assert alignment.place(greeting(language), samples, lambda _fraction: None).aligners == (OWN,)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from common.errors import TransientError
-from services.transcriber.engine.alignment.alignment import ATTENTION, Alignment, Placed
+from services.transcriber.engine.alignment.alignment import OWN, Alignment, Placed
 from services.transcriber.engine.alignment.ctc import CtcModel, Emissions
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Waveform
@@ -63,7 +63,7 @@ def test_each_chunk_has_the_aligner_of_its_language() -> None:
     """A language that no aligner knows keeps attention's times; both are told, with the recording's own clock."""
     placed = place(Alignment([Only("en", Toy())]), heard("en", "sw"))
     assert [word.timing for word in placed.words] == ["aligned", "aligned", "asr", "asr"]
-    assert placed.aligners == ("toy", ATTENTION)
+    assert placed.aligners == ("toy", OWN)
     assert placed.notes == ()
     assert 0.1 < placed.words[0].start < 0.25
     assert 2.9 < placed.words[2].start < 3.1
@@ -80,7 +80,7 @@ def test_an_aligner_that_fails_costs_its_chunk_only_exactness() -> None:
     placed = place(Alignment([Only("en", Broken())]), heard("en"))
     assert [word.timing for word in placed.words] == ["asr", "asr"]
     assert [note.code for note in placed.notes] == ["alignment_failed"]
-    assert placed.aligners == (ATTENTION,)
+    assert placed.aligners == (OWN,)
 
 
 def test_an_aligner_that_cannot_be_had_is_asked_for_once() -> None:

@@ -61,6 +61,42 @@ def test_words_are_placed_in_seconds() -> None:
     assert align(Scripted("-ab||ba---", ALPHABET.index("|")), [" ab", " ba"], "en", stretch) == [Found(0.125, 0.375), Found(0.625, 0.875)]
 
 
+class Steady:
+    """Hears "a" in the frames of 100 ms that are loud, and notes how long the stretches are that it is given."""
+
+    name, blank, late = "steady", 0, 0.0
+    separator: int | None = None
+
+    def __init__(self) -> None:
+        self.given: list[float] = []
+
+    def tokens(self, word: str, language: str) -> list[int]:  # noqa: ARG002 - part of the interface
+        return [1] * len(word)
+
+    def emissions(self, stretch: Waveform) -> Emissions:
+        self.given.append(len(stretch) / SAMPLE_RATE)
+        frames = stretch[: len(stretch) // 1600 * 1600].reshape(-1, 1600).max(axis=1)
+        return hears("".join("a" if loud else "-" for loud in frames > 0))
+
+
+def test_a_long_stretch_is_heard_in_windows() -> None:
+    """Models hear half a minute at a time; words are found in all of it, each once, also where windows meet."""
+    said = [2.0, 27.0, 28.0, 29.0, 53.5, 54.5, 79.0]
+    stretch = np.zeros(80 * SAMPLE_RATE, np.float32)
+    for second in said:
+        stretch[int(second * SAMPLE_RATE) : int((second + 0.3) * SAMPLE_RATE)] = 1.0
+    model = Steady()
+    found = align(model, ["a"] * len(said), "en", stretch)
+    assert max(model.given) <= 30
+    assert [each and each.start for each in found] == pytest.approx(said, abs=0.11)
+    assert [each and each.end for each in found] == pytest.approx([second + 0.3 for second in said], abs=0.11)
+
+
+def test_what_would_not_fit_into_memory_is_not_tried() -> None:
+    """An hour without a pause is not aligned; its words keep the times that they have."""
+    assert best_path(np.zeros((180_000, 2), np.float32), [1] * 1000, 0) is None
+
+
 def test_a_model_that_hears_late_is_corrected() -> None:
     """Starts move back, not before the stretch and not into the word before."""
     stretch = np.zeros(SAMPLE_RATE * 10 // 8, np.float32)

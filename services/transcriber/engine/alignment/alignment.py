@@ -1,7 +1,7 @@
 """Word times for a whole recording: chunk by chunk, with the first aligner that knows the chunk's language.
 
-Where none does, or one fails, a chunk keeps the times that Whisper's cross-attention gave its words: alignment improves a transcript and
-never costs one. A failure is noted, and an aligner that could not be had is not asked for again by this process.
+Where none does, or one fails, a chunk keeps the times that the recogniser gave its words: alignment improves a transcript and never costs
+one. A failure is noted, and an aligner that could not be had is not asked for again by this process.
 """
 
 import logging
@@ -18,7 +18,8 @@ from services.transcriber.engine.words import PlacedWord
 
 log = logging.getLogger(__name__)
 
-ATTENTION = "whisper cross-attention"
+OWN = "recogniser"
+"""Whisper's cross-attention, or what a server said."""
 
 
 class Models(Protocol):
@@ -56,7 +57,7 @@ class Alignment:
             if model and any(found):
                 used[model.name] = None
             elif any(word.start is not None for word in chunk.words):
-                used[ATTENTION] = None
+                used[OWN] = None
             on_progress(number / len(heard.chunks))
         return Placed(placed, tuple(used), tuple(notes))
 

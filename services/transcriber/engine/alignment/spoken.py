@@ -4,13 +4,36 @@ import re
 
 from g2p2 import expand_numbers
 
-_THOUSANDS = re.compile(r"(?<=\d)[.,'\u2019\u00a0\u202f](?=\d{3}(?!\d))")
-_PARTS = re.compile(r"\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_MARK = "[.,'\u2019\u00a0\u202f]"
+_PARTS = re.compile(rf"\d{{1,3}}(?:{_MARK}\d{{3}})+(?!\d)|\d+|%|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+
+_PERCENT = {"en": "percent", "es": "por ciento", "fr": "pour cent", "it": "per cento", "ru": "процентов"}
+
+_LONGEST_NUMBER = 6
+"""Digits without a mark between thousands; more are a number to call, not to count."""
 
 
 def spoken(word: str, language: str) -> list[str]:
-    """Lower-case words, empty for one of marks alone: "$12" is "twelve"; what currencies and units are called is left out."""
+    """Lower-case words, empty for one of marks alone: "$12" is "twelve"; what currencies are called is left out."""
     said: list[str] = []
-    for part in _PARTS.findall(_THOUSANDS.sub("", word.strip())):
-        said += re.split(r"[\s-]+", expand_numbers(part, language)) if part.isdecimal() else [part]
-    return [part.lower().replace("\u2019", "'") for part in said if not part.isdecimal()]
+    for part in _PARTS.findall(word):
+        if part[0].isdecimal():
+            said += [expand_numbers(number, language) for number in _numbers(part, language)]
+        else:
+            said.append(_PERCENT.get(language, "") if part == "%" else part)
+    return _LETTERS.findall(" ".join(said).lower().replace("\u2019", "'"))
+
+
+def _numbers(digits: str, language: str) -> list[str]:
+    """What is said as one: a number, each digit of a long one, or both halves of what is a year to English ears."""
+    bare = re.sub(_MARK, "", digits)
+    if bare != digits:
+        return [bare]
+    if len(digits) > 2 and not digits.strip("0"):
+        return []  # the thousands of a number with spaces in it: how they are said depends on the word before
+    if len(digits) > _LONGEST_NUMBER or (len(digits) > 1 and digits.startswith("0")):
+        return list(digits)
+    if language == "en" and len(digits) == 4 and digits[2] != "0":
+        return [digits[:2], digits[2:]]
+    return [digits]
