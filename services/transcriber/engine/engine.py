@@ -92,7 +92,7 @@ class Engine:
             | _also("alignment", ", ".join(placed.aligners))
             | _also("diarization", told.model),
             timings={},
-            degradations=(*recording.stages.degradations, *placed.notes, *told.degradations),
+            degradations=(*recording.stages.degradations, *heard.notes, *placed.notes, *told.degradations),
             warnings=_warnings(recording, segments),
         )
         with recording.stages.stage("postprocess"):

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from common.transcript import Note
+
 
 class Span(msgspec.Struct, frozen=True):
     """Seconds from the start of the recording."""
@@ -34,10 +36,11 @@ class Chunk(msgspec.Struct, frozen=True):
 class Heard(msgspec.Struct, frozen=True):
     """A recording, heard; `language` is that of most of it, and `language_confidence` is 1 when it was given.
 
-    `model` names who heard it, where that depends on the job.
+    `model` names who heard it, where that depends on the job; `notes` say what could not be heard.
     """
 
     chunks: tuple[Chunk, ...]
     language: str
     language_confidence: float
     model: str | None = None
+    notes: tuple[Note, ...] = ()

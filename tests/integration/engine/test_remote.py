@@ -156,6 +156,34 @@ def test_a_recording_is_sent_in_parts_and_put_together(serve: Callable[[Script],
     assert progress[-1] == pytest.approx(1.0)
 
 
+def test_a_part_that_is_refused_is_left_out_and_told(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
+    """One bad stretch does not cost the others, except where the job is strict or nothing else was heard."""
+    speech = [span for span in speech if span.end < 30]
+
+    def but_the_second(upload: Upload) -> Reply:
+        return Reply(error("Something about this audio"), 400) if 10 < upload.seconds < 13 else Reply(VERBOSE)
+
+    later = [Span(span.start + 60, span.end + 60) for span in speech[:1]]
+    recording = samples.repeat(3)
+    heard = hear(recogniser(serve(but_the_second)), recording, [*speech[:1], Span(30.0, 42.0), *later], Options())
+    assert len({chunk.span.start for chunk in heard.chunks}) == 4
+    assert [note.code for note in heard.notes] == ["part_refused"]
+    assert heard.notes[0].message.startswith("12 seconds of the recording are missing.")
+    with pytest.raises(VerbatimError) as failure:
+        hear(recogniser(serve(but_the_second)), recording, [*speech[:1], Span(30.0, 42.0)], Options(strict=True))
+    assert failure.value.code == "engine_refused"
+
+
+def test_what_nobody_wants_any_more_is_not_waited_for(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
+    """Progress raises when the job is cancelled, and is told while a server takes its time."""
+
+    def cancel(_fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hear(recogniser(serve(lambda _upload: Reply(None, hang=True))), samples, speech, Options(), cancel)
+
+
 def test_what_a_model_cannot_do_is_asked_for_once(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
     """A model without times is asked for its text, in uploads so short that sharing them out says something."""
 

@@ -1,12 +1,13 @@
 """Where uploads are cut."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import SAMPLE_RATE
+from services.transcriber.engine.media import SAMPLE_RATE, decode
 from services.transcriber.engine.remote.parts import Part, parts
 from services.transcriber.engine.remote.upload import flac, longest
 
@@ -49,6 +50,12 @@ def test_endless_speech_is_cut_again_and_again() -> None:
     assert all(part.span.end - part.span.start <= 7.0 for part in found)
     assert all(one.span.end == next_.span.start for one, next_ in pairwise(found))
     assert (found[0].span.start, found[-1].span.end) == (0.0, 60.0)
+
+
+def test_the_shortest_upload_is_long_enough(tmp_path: Path) -> None:
+    """OpenAI refuses less than a tenth of a second."""
+    (tmp_path / "a.flac").write_bytes(flac(NOISE[:100]))
+    assert decode(tmp_path / "a.flac").seconds == 0.5
 
 
 def test_an_upload_fits_whatever_it_sounds_like() -> None:

@@ -7,11 +7,12 @@ as words can then only be shared out over an upload's speech.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
 
 from common.errors import PermanentError
-from services.transcriber.engine.heard import Heard, Span
+from common.transcript import Note
+from services.transcriber.engine.heard import Chunk, Heard, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.remote import refusals, upload
@@ -25,6 +26,8 @@ LONGEST_UPLOAD = 1_200.0
 """Seconds. Some models take no more than 25 minutes, and an upload that is lost should not cost much."""
 
 LONGEST_UNTIMED = 30.0
+
+_LOOK_SECONDS = 0.5
 
 _VERBOSE: dict[str, Any] = {"response_format": "verbose_json"}
 _FORMS: tuple[dict[str, Any], ...] = (
@@ -50,24 +53,29 @@ class RemoteRecogniser:
 
     def _hear(self, samples: Samples, speech: Sequence[Span], options: Options, on_progress: Callable[[float], None]) -> Heard:
         kind = (options.model or self._model, options.task == "translate")
-        answers: list[tuple[Part, Answer]] = []
-        left = list(speech)
         total = sum(span.end - span.start for span in speech)
-        if kind not in self._form:  # the first upload shows what the server can do, and so how long the others may be
-            first, *others = parts(left, samples, self._longest)
-            answers.append((first, self._ask(first, samples, options)))
-            left = [span for part in others for span in part.speech]
-        waiting = parts(left, samples, min(self._longest, LONGEST_UNTIMED) if kind in self._untimed else self._longest)
-        with ThreadPoolExecutor(self._parallel) as pool:
-            asked = {pool.submit(self._ask, part, samples, options): part for part in waiting}
-            try:
-                for future in as_completed(asked):
-                    answers.append((asked[future], future.result()))
-                    on_progress(sum(_speech(part) for part, _ in answers) / total)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return _together(sorted(answers, key=lambda each: each[0].span.start), options, kind[0])
+        pool = ThreadPoolExecutor(self._parallel)
+        found = _Found([], [])
+
+        def gather(asked: Sequence[Part]) -> None:
+            """Ask about these parts. Progress is told all the while: it raises when nobody wants the answers any more."""
+            waiting = {pool.submit(self._ask, part, samples, options): part for part in asked}
+            while waiting:
+                for future in wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED).done:
+                    found.add(waiting.pop(future), future)
+                on_progress(found.seconds / total)
+
+        try:
+            left = parts(speech, samples, self._longest)
+            if kind not in self._form:  # the first upload shows what the server can do, and so how long the others may be
+                gather(left[:1])
+                left = left[1:]
+            if kind in self._untimed:
+                left = parts([span for part in left for span in part.speech], samples, min(self._longest, LONGEST_UNTIMED))
+            gather(left)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return found.together(options, kind[0])
 
     def _ask(self, part: Part, samples: Samples, options: Options) -> Answer:
         sound = upload.flac(samples[int(part.span.start * SAMPLE_RATE) : int(part.span.end * SAMPLE_RATE)])
@@ -97,16 +105,42 @@ class RemoteRecogniser:
         raise AssertionError  # the last form answers or raises
 
 
-def _together(answers: Sequence[tuple[Part, Answer]], options: Options, model: str) -> Heard:
-    """The language is the one that most of the speech is in; servers do not say how sure they are of it."""
-    seconds: dict[str, float] = defaultdict(float)
-    found = []
-    for part, answer in answers:
-        language = options.language or code(answer.language) or "und"
-        seconds[language] += _speech(part)
-        found += chunks(answer, part, language)
-    language = max(seconds, key=lambda each: seconds[each])
-    return Heard(tuple(found), language, 1.0 if options.language else 0.0, f"openai {model}")
+class _Found(NamedTuple):
+    """What came back for which part."""
+
+    answers: list[tuple[Part, Answer]]
+    refused: list[tuple[Part, PermanentError]]
+
+    @property
+    def seconds(self) -> float:
+        return sum(_speech(part) for part, _ in (*self.answers, *self.refused))
+
+    def add(self, part: Part, future: "Future[Answer]") -> None:
+        """Raises what makes the whole recording fail; a refusal may concern this part alone."""
+        try:
+            self.answers.append((part, future.result()))
+        except PermanentError as error:
+            if error.code != refusals.REFUSED:
+                raise
+            self.refused.append((part, error))
+
+    def together(self, options: Options, model: str) -> Heard:
+        """The language is the one that most of the speech is in; servers do not say how sure they are of it."""
+        if self.refused and (options.strict or not self.answers):
+            raise self.refused[0][1]
+        seconds: dict[str, float] = defaultdict(float)
+        found: list[Chunk] = []
+        for part, answer in sorted(self.answers, key=lambda each: each[0].span.start):
+            language = options.language or code(answer.language) or "und"
+            seconds[language] += _speech(part)
+            found += chunks(answer, part, language)
+        most = max(seconds, key=lambda language: seconds[language])
+        notes = tuple(_missing(part, error) for part, error in sorted(self.refused, key=lambda each: each[0].span.start))
+        return Heard(tuple(found), most, 1.0 if options.language else 0.0, f"openai {model}", notes)
+
+
+def _missing(part: Part, error: PermanentError) -> Note:
+    return Note("part_refused", f"{part.span.end - part.span.start:.0f} seconds of the recording are missing. {error.message}")
 
 
 def _speech(part: Part) -> float:

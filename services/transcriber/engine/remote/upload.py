@@ -3,6 +3,7 @@
 import io
 
 import av
+import numpy as np
 
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 
@@ -10,6 +11,7 @@ _BYTES_PER_SECOND = 2.02 * SAMPLE_RATE
 """The samples' own, and a hundredth: what cannot be compressed grows by half of that."""
 
 _HEADERS = 12_000
+_FEWEST = SAMPLE_RATE // 2
 
 
 def longest(most_bytes: int) -> float:
@@ -18,7 +20,8 @@ def longest(most_bytes: int) -> float:
 
 
 def flac(samples: Samples) -> bytes:
-    """A FLAC file."""
+    """A FLAC file, with silence after what would be too short for servers that want a tenth of a second."""
+    samples = np.pad(samples, (0, max(0, _FEWEST - len(samples))))
     file = io.BytesIO()
     with av.open(file, "w", format="flac") as container:
         stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
