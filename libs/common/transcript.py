@@ -67,15 +67,18 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A stretch that somebody should listen to: `reason` is a stable code (`low_confidence`, `clipped`, `repetition`, ...)."""
+    """A stretch that somebody should listen to, and why."""
 
     start: float
     end: float
-    reason: str
+    reason: Literal["low_confidence", "unheard", "clipped", "repetition", "overlap", "other_language"]
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the transcript can be trusted. Ratios are of the recording's length, `languages` seconds of speech for each code."""
+    """How far the transcript can be trusted.
+
+    Ratios are of the recording's length, `confidence` is the words' mean score, `languages` seconds of speech for each code.
+    """
 
     speech_ratio: float
     clipped_ratio: float

@@ -4,6 +4,7 @@ Only hearing is done for several recordings at once, because only there does a s
 its own: what it meets there (words placed in time, lines) concerns nobody else.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
@@ -20,12 +21,16 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.steps import PostProcessing
+from services.transcriber.engine.quality import assess
 from services.transcriber.engine.recording import Recording, Task
 from services.transcriber.engine.speech import find_speech, whole
 from services.transcriber.engine.stages import Stages
 
+log = logging.getLogger(__name__)
+
 VAD_MODEL = "silero v6"
 
+QUALITY_UNKNOWN = Note("quality_failed", "The transcript's quality could not be assessed.")
 NO_SPEECH = Note("no_speech", "No speech was found in the recording.")
 BY_CHANNEL = Note("speakers_by_channel", "Speakers are told apart by channel, so each channel was taken for one speaker.")
 DAMAGED = Note("damaged_audio", "Parts of the recording could not be decoded and are missing; later times may be early by as much.")
@@ -96,7 +101,7 @@ class Engine:
             warnings=_warnings(recording, segments),
         )
         with recording.stages.stage("postprocess"):
-            processed = self._after.process(transcript, recording.options)
+            processed = self._after.process(_assessed(transcript, recording), recording.options)
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
     def _hear(self, recordings: Sequence[Recording]) -> list[Heard]:
@@ -146,6 +151,17 @@ def _nothing(options: protocol.Options) -> Heard:
 
 def _also(part: str, name: str | None) -> dict[str, str]:
     return {part: name} if name else {}
+
+
+def _assessed(transcript: Transcript, recording: Recording) -> Transcript:
+    """With the report on its quality. One that cannot be made is no reason to give nothing."""
+    try:
+        speech = recording.speech if recording.options.vad else None
+        quality = assess(recording.audio, speech, transcript.segments, transcript.language.code)
+    except Exception:
+        log.exception("quality was not assessed")
+        return msgspec.structs.replace(transcript, degradations=(*transcript.degradations, QUALITY_UNKNOWN))
+    return msgspec.structs.replace(transcript, quality=quality)
 
 
 def _warnings(recording: Recording, segments: Sequence[Segment]) -> tuple[Note, ...]:

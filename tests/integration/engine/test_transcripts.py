@@ -59,6 +59,17 @@ def test_lines_are_readable(heard: Transcript) -> None:
     assert any(plain(segment.text) == DIANE for segment in heard.segments)
 
 
+def test_quality_is_told(heard: Transcript) -> None:
+    """Half of a telephone conversation is speech, in one language, and what is doubtful in it can be found."""
+    quality = heard.quality
+    assert quality is not None
+    assert 0.5 < quality.speech_ratio < 1
+    assert quality.clipped_ratio == 0
+    assert 0.5 < quality.confidence < 1
+    assert quality.languages.keys() == {"en"}
+    assert all(0 <= doubt.start < doubt.end <= heard.duration for doubt in quality.needs_review)
+
+
 def in_order(segment: Segment) -> bool:
     times = [segment.start, *(time for word in segment.words for time in (word.start, word.end)), segment.end]
     return times == sorted(times) and all(word.start < word.end for word in segment.words)
