@@ -1,8 +1,9 @@
 """The OpenAPI document: what the framework cannot see by itself."""
 
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any
 
+import msgspec
 from litestar.datastructures import CacheControlHeader
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, Parameter, RequestBody, Schema, SecurityScheme
@@ -10,63 +11,80 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.static_files import create_static_files_router
 from swagger_ui_bundle import swagger_ui_path
 
-from common.jobs.languages import REDACTABLE
-from common.jobs.options import PRIORITIES, Sensitive
+from common.jobs.languages import LANGUAGES, REDACTABLE
+from common.jobs.options import Options
+from services.ingest import query
 from services.ingest.contract import Contract
 
 _ASSETS = "/schema/assets"
+
+_MEANINGS = {
+    "model": "A Whisper model that the service offers; its default when left out",
+    "language": "ISO 639-1 code; detected when left out",
+    "allowed_languages": "Codes that detection may choose from",
+    "task": "translate gives English, whatever is spoken",
+    "diarize": "Tell speakers apart",
+    "min_speakers": "With diarize",
+    "max_speakers": "With diarize",
+    "channels": "split: each channel is a speaker of its own; auto: where the channels differ",
+    "strict": "Fail rather than leave out a part that cannot be done",
+    "prompt": "Text that shows style and spelling",
+    "hotwords": "Words that are likely to occur",
+    "lexicon_id": "A lexicon of yours: its corrections and hot words, as they are at submission",
+    "temperature": "0 takes the likeliest words; more samples",
+    "beam_size": "How many readings are followed at once",
+    "align": "Time every word by alignment",
+    "vad": "Leave out what is not speech",
+    "vad_threshold": "How sure the detector of speech has to be; 0.5 unless set",
+    "vad_min_silence": "Seconds of silence that end a stretch of speech",
+    "mask_profanity": "Put stars for letters of swear words",
+    "redact": f"What to remove from text and recording; in {', '.join(REDACTABLE)}",
+    "priority": "high before normal before low",
+    "webhook_url": "Told of the end of the job",
+    "expires_in": "Seconds from the job's end to its expiry",
+    "metadata": "Up to 50 strings by their keys, echoed",
+}
+"""What each option is for; its type, limits and default are those of the struct."""
+
+_LANGUAGE = Schema(type=OpenAPIType.STRING, enum=sorted(LANGUAGES))
+
+
+def _options(*, form: bool) -> dict[str, Schema]:
+    """The members of a submission; a form has lists and objects as text."""
+    return {field.name: _option(field, form=form) for field in msgspec.structs.fields(Options)}
+
+
+def _option(of: msgspec.inspect.Field | Any, *, form: bool) -> Schema:
+    schema = query.schema(of.type, default=of.default)
+    if of.name == "language":
+        schema.enum = _LANGUAGE.enum
+    if of.name == "allowed_languages":
+        schema.items = _LANGUAGE
+    meaning = _MEANINGS[of.name]
+    if form and schema.type == OpenAPIType.OBJECT:
+        return Schema(type=OpenAPIType.STRING, description=f"{meaning}; a JSON object", examples=['{"desk": "3"}'])
+    if form and schema.type == OpenAPIType.ARRAY:
+        choices = schema.items.enum if isinstance(schema.items, Schema) and schema.items.enum else []
+        return Schema(
+            type=OpenAPIType.STRING, description=f"{meaning}; several are separated by commas", examples=[",".join(map(str, choices[:2]))]
+        )
+    schema.description = meaning
+    if not form and of.default is None and isinstance(schema.type, OpenAPIType):
+        schema.type = [schema.type, OpenAPIType.NULL]
+        schema.enum = None if schema.enum is None else [*schema.enum, None]
+    return schema
+
 
 _FORM = Schema(
     type=OpenAPIType.OBJECT,
     required=["file"],
     properties={
         "file": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="The recording: any audio or video"),
-        "model": Schema(type=OpenAPIType.STRING, description="A Whisper model that the service offers; its default when left out"),
-        "language": Schema(type=OpenAPIType.STRING, description="ISO 639-1 code; detected when left out", examples=["en"]),
-        "allowed_languages": Schema(
-            type=OpenAPIType.STRING, description="Codes that detection may choose from, by comma", examples=["en,de"]
-        ),
-        "task": Schema(type=OpenAPIType.STRING, enum=["transcribe", "translate"], default="transcribe"),
-        "diarize": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Tell speakers apart"),
-        "min_speakers": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=32, description="With diarize"),
-        "max_speakers": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=32, description="With diarize"),
-        "channels": Schema(
-            type=OpenAPIType.STRING,
-            enum=["mix", "split", "auto"],
-            default="mix",
-            description="split: each channel is a speaker of its own; auto: where the channels differ",
-        ),
-        "strict": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Fail rather than leave out a part that cannot be done"),
-        "prompt": Schema(type=OpenAPIType.STRING, description="Text that shows style and spelling"),
-        "hotwords": Schema(type=OpenAPIType.STRING, description="Words that are likely to occur"),
-        "lexicon_id": Schema(
-            type=OpenAPIType.STRING,
-            format=OpenAPIFormat.UUID,
-            description="A lexicon of yours: its corrections and hot words, as they are at submission",
-        ),
-        "temperature": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=1, default=0),
-        "beam_size": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=10, default=5),
-        "align": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Time every word by alignment"),
-        "vad": Schema(type=OpenAPIType.BOOLEAN, default=True, description="Leave out what is not speech"),
-        "vad_threshold": Schema(
-            type=OpenAPIType.NUMBER, exclusive_minimum=0, exclusive_maximum=1, description="How sure the detector has to be; 0.5 unless set"
-        ),
-        "vad_min_silence": Schema(type=OpenAPIType.NUMBER, minimum=0, maximum=10, description="Seconds of silence that end a stretch"),
-        "mask_profanity": Schema(type=OpenAPIType.BOOLEAN, default=False, description="Put stars for letters of swear words"),
-        "redact": Schema(
-            type=OpenAPIType.STRING,
-            description=f"To be removed from text and recording, by comma: {', '.join(get_args(Sensitive))}; in {', '.join(REDACTABLE)}",
-            examples=["email,phone,card"],
-        ),
-        "priority": Schema(type=OpenAPIType.STRING, enum=list(PRIORITIES), default="normal"),
-        "webhook_url": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.URI, description="Told of the end of the job"),
-        "expires_in": Schema(type=OpenAPIType.INTEGER, minimum=60, description="Seconds from the job's end to its expiry"),
-        "metadata": Schema(type=OpenAPIType.STRING, description="A JSON object of up to 50 strings, echoed"),
+        **_options(form=True),
     },
     additional_properties=False,
 )
 
-_OPTIONS = {name: schema for name, schema in (_FORM.properties or {}).items() if name not in {"file", "metadata"}}
 _LINK = Schema(
     type=OpenAPIType.OBJECT,
     required=["source"],
@@ -89,8 +107,7 @@ _LINK = Schema(
             },
             additional_properties=False,
         ),
-        **_OPTIONS,
-        "metadata": Schema(type=OpenAPIType.OBJECT, max_properties=50, additional_properties=Schema(type=OpenAPIType.STRING)),
+        **_options(form=False),
     },
     additional_properties=False,
     examples=[{"source": {"url": "https://example.com/talk.mp3"}, "language": "en"}],

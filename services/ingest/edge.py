@@ -5,7 +5,9 @@ It wraps the framework from outside so that even a refusal made by a middleware 
 
 from typing import Any
 
+from litestar import Litestar
 from litestar.enums import ScopeType
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter
 
@@ -21,8 +23,10 @@ _SAFETY = [
 _QUIET = ("/health", "/metrics")
 
 
-def edge(app: ASGIApp) -> ASGIApp:
+def edge(app: Litestar) -> ASGIApp:
     """`app` with a server span around each request; health checks and scrapes are not traced."""
+    # The framework's own answer to OPTIONS names only the methods of the first handler that was registered for a path.
+    allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in app.routes if isinstance(route, HTTPRoute)}
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["path"].startswith(_QUIET):
@@ -41,7 +45,10 @@ def edge(app: ASGIApp) -> ASGIApp:
                     if status >= 500:
                         tracing.failed(span, str(status), "server error")
                     _REQUESTS.labels(method, status).inc()
-                    message["headers"] = [*message["headers"], *_missing(message["headers"])]
+                    present = [*message["headers"]]
+                    if method == "OPTIONS" and status == 204:
+                        present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
+                    message["headers"] = [*present, *_missing(present)]
                 await send(message)
 
             await app(scope, receive, answer)

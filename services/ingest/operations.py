@@ -31,7 +31,7 @@ def router(health: Health, pool: Pool) -> Router:
             measured = await space.read(connection)
         return "ok" if measured is None else measured.level
 
-    @get("/metrics", summary="Prometheus metrics")
+    @get("/metrics", summary="Prometheus metrics", media_type=CONTENT_TYPE_LATEST)
     async def metrics() -> Response[bytes]:
         async with pool.acquire() as connection:
             counts = await store.counts(connection)

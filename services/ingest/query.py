@@ -5,13 +5,14 @@ What is wrong with a parameter is a 422 `invalid_option` whose `field` is its na
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 from litestar import Request
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
+from common.jobs.options import without_null
 from services.ingest.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -28,7 +29,16 @@ METADATA = Parameter(
 )
 """How the parameters whose names are the client's appear in the OpenAPI document."""
 
-_SCHEMA_NAMES = {"minLength": "min_length", "maxLength": "max_length", "minItems": "min_items", "maxItems": "max_items"}
+_SCHEMA_NAMES = {
+    "additionalProperties": "additional_properties",
+    "exclusiveMaximum": "exclusive_maximum",
+    "exclusiveMinimum": "exclusive_minimum",
+    "maxItems": "max_items",
+    "maxLength": "max_length",
+    "maxProperties": "max_properties",
+    "minItems": "min_items",
+    "minLength": "min_length",
+}
 
 
 def values(request: Request[Any, Any, Any]) -> dict[str, str]:
@@ -37,6 +47,8 @@ def values(request: Request[Any, Any, Any]) -> dict[str, str]:
     for name, value in request.query_params.multi_items():
         if name in found:
             raise invalid(name, "it is there twice")
+        if "\0" in name or "\0" in value:
+            raise invalid(name.replace("\0", ""), "it has a NUL character in it; leave it out")
         found[name] = value
     return found
 
@@ -65,8 +77,10 @@ def parse(found: Mapping[str, str], kind: type[T], *, others: Iterable[str] = ()
 
 def convert(name: str, text: str, kind: Any) -> Any:
     """One value. Raises `Problem`."""
+    kind = without_null(kind)
+    moment = kind is datetime or datetime in get_args(kind)  # of which a number would be one too
     try:
-        return msgspec.convert(text, kind, strict=False)
+        return msgspec.convert(text, kind, strict=moment)
     except msgspec.ValidationError as error:
         raise invalid(name, str(error)) from None
 
@@ -83,19 +97,26 @@ def parameters(kind: type[msgspec.Struct]) -> list[Parameter]:
 
 def parameter(name: str, kind: Any, *, default: Any = None) -> Parameter:
     """One of them; None and no default mean that it may be left out."""
-    described = schema(kind)
+    described = schema(kind, default=default)
     description, described.description = described.description, None
-    if default is not None and default is not msgspec.NODEFAULT:
-        described.default = default
     return Parameter(name=name, param_in="query", required=False, description=description, schema=described)
 
 
-def schema(kind: Any) -> Schema:
-    """What a value of this type may be."""
+def schema(kind: Any, *, default: Any = None) -> Schema:
+    """A field's type as the OpenAPI document has it."""
     whole = msgspec.json.schema(kind)
-    described = _inlined(whole, whole.get("$defs", {}))
-    described.pop("title", None)
-    return Schema(**{_SCHEMA_NAMES.get(key, key): value for key, value in described.items()})
+    described = _as_schema(_inlined(whole, whole.get("$defs", {})))
+    if default is not None and default is not msgspec.NODEFAULT:
+        described.default = msgspec.to_builtins(default)
+    return described
+
+
+def _as_schema(found: dict[str, Any]) -> Schema:
+    members = {_SCHEMA_NAMES.get(key, key): value for key, value in found.items() if key != "title"}
+    for name in ("items", "additional_properties"):
+        if isinstance(members.get(name), dict):
+            members[name] = _as_schema(members[name])
+    return Schema(**members)
 
 
 def _inlined(found: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

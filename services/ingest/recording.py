@@ -91,8 +91,8 @@ def recognise(head: bytes) -> Media:
 
 
 def shortened(filename: str) -> str:
-    """As much of a name as is kept."""
-    return filename[:_MAX_NAME]
+    """As much of a name as is kept: no control characters, which nobody can read and Postgres partly refuses."""
+    return "".join(filter(str.isprintable, filename))[:_MAX_NAME]
 
 
 def fingerprint(options: Options, recording: str) -> bytes:

@@ -20,13 +20,13 @@ from common.jobs.state import JobState
 from services.ingest.auth import caller_in
 from services.ingest.feeds import Feeds
 from services.ingest.problems import Problem, deny, unavailable
-from services.ingest.refusals import refusals
+from services.ingest.refusals import MISSING, refusals
 from services.ingest.watching import revision, unseen, watched
 
 SUBPROTOCOL = "verbatim.v1"
 """What the server answers to a client that offers subprotocols, as one that offers its key must."""
 
-_UPGRADE = refusals({426: "The request is no WebSocket handshake"})
+_UPGRADE = refusals({401: "No valid key", 426: "The request is no WebSocket handshake", 503: "A dependency is away"}) | MISSING
 _NORMAL, _NOT_EXPECTED, _RESTART = 1000, 1008, 1012
 
 

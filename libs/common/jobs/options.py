@@ -1,6 +1,7 @@
 """What a submitter may ask for. Frozen at submission: a retry runs with exactly these, whatever the defaults have become since."""
 
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal, Union, get_args
 from uuid import UUID
 
 import msgspec
@@ -13,7 +14,6 @@ PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 _Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s/]+")]
 _Speakers = Annotated[int, msgspec.Meta(ge=1, le=32)]
-_MAX_METADATA = 50
 
 Sensitive = Literal["number", "email", "phone", "card", "iban"]
 """What redaction looks for."""
@@ -49,7 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     priority: Priority = "normal"
     webhook_url: _Url | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] | None = None
-    metadata: dict[str, str] = {}
+    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
@@ -65,8 +65,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"{'max' if self.min_speakers is None else 'min'}_speakers needs diarize=true")
         if self.redact:
             self._check_redaction()
-        if len(self.metadata) > _MAX_METADATA:
-            raise ValueError(f"metadata has more than {_MAX_METADATA} keys")
 
     def _check_redaction(self) -> None:
         if not self.align:
@@ -95,6 +93,8 @@ def parse(values: dict[str, Any]) -> Options:
     for name, value in values.items():
         if name not in NAMES:
             raise OptionError(name, f"there is no such option; known are {', '.join(NAMES)}")
+        if value is None and getattr(_DEFAULTS, name) is None:
+            continue  # in JSON, the same as leaving it out
         converted[name] = _parse_field(name, value)
     try:
         return Options(**converted)
@@ -102,13 +102,34 @@ def parse(values: dict[str, Any]) -> Options:
         raise OptionError(str(error).split()[0], str(error)) from None
 
 
+def without_null(kind: Any) -> Any:
+    """A field's type without the null that stands for leaving it out: a client's text "null" is a text."""
+    choices = [choice for choice in get_args(kind) if choice is not NoneType]
+    return Union[*choices] if NoneType in get_args(kind) else kind
+
+
+def _storable(value: Any) -> bool:
+    """Postgres keeps every text but one with a NUL in it."""
+    match value:
+        case str():
+            return "\0" not in value
+        case dict():
+            return all(_storable(each) for each in (*value, *value.values()))
+        case list():
+            return all(_storable(each) for each in value)
+        case _:
+            return True
+
+
 def _parse_field(name: str, value: Any) -> Any:
     kind = _TYPES[name]
     try:
         if name == "metadata" and isinstance(value, str):
-            return msgspec.json.decode(value, type=dict[str, str])
+            value = msgspec.json.decode(value, type=dict[str, str])
         if name in _LISTS and isinstance(value, str):
             value = [each.strip() for each in value.split(",") if each.strip()]
+        if not _storable(value):
+            raise OptionError(name, "it has a NUL character in it; leave it out")
         return msgspec.convert(value, kind, strict=False)
     except msgspec.DecodeError as error:
         raise OptionError(name, str(error)) from None
@@ -117,4 +138,5 @@ def _parse_field(name: str, value: Any) -> Any:
 _LISTS = ("allowed_languages", "redact")
 """Comma-separated where a form gives them."""
 
-_TYPES = {field.name: field.type for field in msgspec.structs.fields(Options)}
+_DEFAULTS = Options()
+_TYPES = {field.name: without_null(field.type) for field in msgspec.structs.fields(Options)}
