@@ -35,7 +35,9 @@ class _JsonOperation(Operation):
 
 
 _TEXT = Schema(type=OpenAPIType.STRING)
-_HASH = Schema(type=OpenAPIType.STRING, pattern="^[0-9a-fA-F]{64}$", description="Of the whole recording; another one is refused")
+_HASH = Schema(
+    type=[OpenAPIType.STRING, OpenAPIType.NULL], pattern="^[0-9a-fA-F]{64}$", description="Of the whole recording; another one is refused"
+)
 
 
 class _Begin(_JsonOperation):
