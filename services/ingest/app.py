@@ -84,4 +84,4 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
         openapi_config=documentation.CONFIG,
         logging_config=None,
     )
-    return edge(envelope(application, limit=settings.max_upload_bytes))
+    return edge(envelope(application, limit=settings.max_upload_bytes), application.routes)

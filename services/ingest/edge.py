@@ -3,11 +3,11 @@
 It wraps the framework from outside so that even a refusal made by a middleware has the trace id that its body shows.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
-from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.routes import HTTPRoute
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter
 
@@ -23,10 +23,10 @@ _SAFETY = [
 _QUIET = ("/health", "/metrics")
 
 
-def edge(app: Litestar) -> ASGIApp:
+def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
     """`app` with a server span around each request; health checks and scrapes are not traced."""
     # The framework's own answer to OPTIONS names only the methods of the first handler that was registered for a path.
-    allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in app.routes if isinstance(route, HTTPRoute)}
+    allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in routes if isinstance(route, HTTPRoute)}
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["path"].startswith(_QUIET):
@@ -46,7 +46,7 @@ def edge(app: Litestar) -> ASGIApp:
                         tracing.failed(span, str(status), "server error")
                     _REQUESTS.labels(method, status).inc()
                     present = [*message["headers"]]
-                    if method == "OPTIONS" and status == 204:
+                    if method == "OPTIONS" and status == 204 and scope.get("path_template") in allowed:
                         present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
                     message["headers"] = [*present, *_missing(present)]
                 await send(message)
