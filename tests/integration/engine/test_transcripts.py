@@ -85,22 +85,27 @@ def test_every_word_has_its_time(heard: Transcript) -> None:
     assert all(0 <= segment.confidence <= 1 for segment in heard.segments)
 
 
-def test_turns_start_when_they_start(heard: Transcript) -> None:
-    """The first word of each turn is where the reference says, within 80 ms in the median (43 ms when this was written)."""
+def test_turns_start_and_end_when_they_do(heard: Transcript) -> None:
+    """Turns start within 80 ms of the reference in the median and end within 100 (46 and 53 when this was written)."""
     spec = find_spec("pyannote.audio")
     assert spec is not None
     assert spec.origin is not None
-    reference: list[tuple[str, float | None]] = []
+    spoken: list[str] = []
+    starts: dict[int, float] = {}
+    ends: dict[int, float] = {}
     for line in (Path(spec.origin).parent / "sample" / "sample.stm").read_text().splitlines():
-        _, _, _, start, _, text = line.split(maxsplit=5)
-        first, *others = plain(text).split()
-        reference += [(first, float(start)), *((word, None) for word in others)]
-    found = [(plain(word.word), word.start) for word in words(heard)]
-    matcher = difflib.SequenceMatcher(None, [word for word, _ in reference], [word for word, _ in found], autojunk=False)
-    pairs = [(block.a + i, block.b + i) for block in matcher.get_matching_blocks() for i in range(block.size)]
-    errors = [abs(found[mine][1] - truth) for theirs, mine in pairs if (truth := reference[theirs][1]) is not None]
-    assert len(errors) >= 9
-    assert median(errors) <= 0.08
+        _, _, _, start, end, text = line.split(maxsplit=5)
+        starts[len(spoken)] = float(start)
+        spoken += plain(text).split()
+        ends[len(spoken) - 1] = float(end)
+    found = words(heard)
+    matcher = difflib.SequenceMatcher(None, spoken, [plain(word.word) for word in found], autojunk=False)
+    pairs = [(block.a + i, found[block.b + i]) for block in matcher.get_matching_blocks() for i in range(block.size)]
+    early_or_late = [abs(word.start - starts[place]) for place, word in pairs if place in starts]
+    short_or_long = [abs(word.end - ends[place]) for place, word in pairs if place in ends]
+    assert min(len(early_or_late), len(short_or_long)) >= 9
+    assert median(early_or_late) <= 0.08
+    assert median(short_or_long) <= 0.1
 
 
 def test_a_videos_sound_is_understood(engine: Child, tmp_path: Path, samples: Samples) -> None:
