@@ -40,10 +40,11 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 TRANSCRIBER_JOBS = Queue("transcriber.jobs", ("job.created", "job.requeued"))
+TRANSCRIBER_ARCHIVES = Queue("transcriber.archives", ("archive.requested",))
 NOTIFIER_EVENTS = Queue("notifier.events", ("job.completed", "job.failed", "job.cancelled"))
 NOTIFIER_DELIVERIES = Queue("notifier.deliveries", ("delivery.due",))
 JANITOR_COMMANDS = Queue("janitor.commands", ("cleanup.requested",))
-QUEUES = (TRANSCRIBER_JOBS, NOTIFIER_EVENTS, NOTIFIER_DELIVERIES, JANITOR_COMMANDS)
+QUEUES = (TRANSCRIBER_JOBS, TRANSCRIBER_ARCHIVES, NOTIFIER_EVENTS, NOTIFIER_DELIVERIES, JANITOR_COMMANDS)
 
 ROUTED = frozenset(binding for queue in QUEUES for binding in queue.bindings)
 """Event types that one of our own queues must receive; the others go to whoever listens, which may be no one."""

@@ -9,6 +9,7 @@ from common.jobs.watch import Watch
 from common.storage import Storage
 from services.ingest import (
     acting,
+    archive,
     asyncapi,
     clearing,
     deliveries,
@@ -62,6 +63,7 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
             *jobs.handlers(submissions, pool, watch, places),
             *listing.handlers(pool, places),
             *reading.handlers(pool, storage),
+            *archive.handlers(pool, storage),
             *deliveries.of_job(pool),
             *acting.handlers(pool, storage, places),
             *clearing.handlers(pool, storage),

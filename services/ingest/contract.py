@@ -84,6 +84,12 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
     ),
     ("/api/v1/admin/keys", 422): ("invalid_option", "scopes: Invalid enum value 'all' - at `$[...]`", {"field": "scopes"}),
     ("/api/v1/admin/cleanup", 422): ("invalid_option", "there is no such member; known are duties, dry_run", {"field": "all"}),
+    ("/api/v1/jobs/{job_id}/archive", 202): ("archive_not_ready", "The archive is being made; ask again.", {}),
+    ("/api/v1/jobs/{job_id}/archive", 409): (
+        "no_speakers",
+        "The transcript does not tell speakers apart; ask for by=segment, or submit with diarize=true.",
+        {},
+    ),
     ("/api/v1/jobs/{job_id}/transcript", 409): (
         "job_failed",
         f"The job failed: {examples.FAILURE['message']}",

@@ -12,18 +12,18 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Operation
 
-from common import transcript
+from common import rendering, transcript
 from common.database import Pool
 from common.errors import PermanentError
-from common.jobs.job import Job, Status
+from common.jobs.job import Job, Result, Status
+from common.rendering.layout import Layout
 from common.storage import Storage
-from services.ingest import query, rendering
+from services.ingest import query
 from services.ingest.auth import caller
 from services.ingest.conditional import Conditional
 from services.ingest.existing import find_job
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
-from services.ingest.rendering.layout import Layout
 
 LINK_LIFETIME = timedelta(minutes=5)
 
@@ -64,7 +64,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         _refuse_unused(asked, chosen)
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         try:
-            document = transcript.decode(await storage.get(_result_key(job, "transcript")))
+            document = transcript.decode(await storage.get(completed(job).keys["transcript"]))
         except PermanentError:  # the bytes go before the row says so
             raise _expired() from None
         origin = rendering.Origin(job.options.task, job.options.temperature)
@@ -105,14 +105,14 @@ def _recording(job: Job) -> tuple[str, str, str]:
     """Key, file name and content type of what may be heard of the job: where redaction was asked for, never the original."""
     if not job.options.redact:
         return job.source_key, job.source.filename, job.source.content_type
-    return _result_key(job, "audio"), f"{Path(job.source.filename).stem or 'recording'}.redacted.mp3", "audio/mpeg"
+    return completed(job).keys["audio"], f"{Path(job.source.filename).stem or 'recording'}.redacted.mp3", "audio/mpeg"
 
 
-def _result_key(job: Job, name: str) -> str:
-    """Where a document of the job's result lies. Raises the `Problem` that says why there is none."""
+def completed(job: Job) -> Result:
+    """What came of the job. Raises the `Problem` that says why nothing has."""
     match job.status:
         case Status.COMPLETED if job.result is not None:
-            return job.result.keys[name]
+            return job.result
         case Status.EXPIRED:
             raise _expired()
         case Status.FAILED if job.error is not None:

@@ -3,6 +3,7 @@
 from common import entry, health
 from common.jobs.watch import CHANNEL, Watch
 from common.service import resources
+from services.transcriber.archives import Archives
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.presence import presence
@@ -20,6 +21,7 @@ async def serve(settings: Settings) -> None:
         shared.life.side("engine", engine.run())
         shared.life.side("presence", presence(shared.pool, engine, settings))
         shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
+        shared.life.work("archives", Archives(shared.pool, shared.storage, shared.broker).run(shared.life.stopping))
         for slot in range(settings.max_concurrent_jobs):
             shared.life.work(f"slot-{slot}", worker.run(slot, shared.life.stopping))
         await shared.life.run()

@@ -1,14 +1,10 @@
 """From any audio or video file to 16 kHz samples, mixed or by channel, with whatever can be saved of a damaged one.
 
-Three promises. A file is only ever read through the handle opened here: playlist and concatenation formats, which name other files or
-addresses inside, find every protocol closed, so an upload cannot make the engine read someone else's recording. Frames that cannot
-be decoded are skipped, not fatal: only a file without a single good frame fails. And memory is bounded: samples stay 16-bit integers (half
-the size, and the down-mix is normalised as in WhisperX's own loader) until a stretch is listened to, and a recording ends somewhere, the
-sooner the more channels are kept apart.
+Only a file without a single good frame fails (`frames`). And memory is bounded: samples stay 16-bit integers (half the size, and the
+down-mix is normalised as in WhisperX's own loader) until a stretch is listened to, and a recording ends somewhere, the sooner the more
+channels are kept apart.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,8 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import PermanentError, TransientError
+from common.errors import PermanentError
 from common.transcript import Note
+from services.transcriber.frames import sound
 
 SAMPLE_RATE = 16_000
 LONGEST_HOURS = 24
@@ -100,53 +97,9 @@ def read(path: Path, channels: Channels) -> Lanes:
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")
 
 
-@contextmanager
-def sound(path: Path) -> Iterator["Frames"]:
-    """The frames of the file's best audio stream, as they are. Raises what `read` raises, also for what goes wrong inside."""
-    try:
-        if path.stat().st_size == 0:
-            raise PermanentError("empty_audio", "The file is empty.")
-        with (
-            path.open("rb", buffering=0) as file,
-            av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
-        ):
-            stream = container.streams.best("audio")
-            if not isinstance(stream, av.AudioStream):
-                if container.streams.video:
-                    raise PermanentError("no_audio_stream", "The video has no sound.")
-                raise PermanentError("unsupported_media", "The file holds no audio.")
-            yield Frames(container, stream)
-    except FileNotFoundError as error:
-        raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
-    except av.FFmpegError as error:
-        raise PermanentError("unsupported_media", "The file is not a recording that can be read, or it is damaged.") from error
-
-
 def waveform(samples: Samples) -> Waveform:
     """`samples` as models want them."""
     return samples.astype(np.float32) / np.float32(32768)
-
-
-class Frames:
-    """The frames that can be decoded; `lost` counts the places where one could not."""
-
-    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream) -> None:
-        self._container, self._stream, self.lost = container, stream, 0
-
-    def __iter__(self) -> Iterator[av.AudioFrame]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                self.lost += 1
-                return
-            if packet is None:
-                return
-            try:
-                yield from self._stream.decode(packet)
-            except av.FFmpegError:
-                self.lost += 1
 
 
 class _Pcm:

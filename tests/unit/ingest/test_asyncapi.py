@@ -16,7 +16,7 @@ from services.ingest.examples import CHANGE, EVENTS
 from services.ingest.feeds import Change
 
 REPOSITORY = Path(__file__).parents[3]
-INTERNAL = {"delivery.due", "cleanup.requested"}
+INTERNAL = {"delivery.due", "cleanup.requested", "archive.requested"}
 
 
 def test_the_document_in_the_repository_is_current() -> None:

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 from wcwidth import width
 
+from common.rendering.cues import Cue, cues
+from common.rendering.layout import Layout
 from common.transcript import Segment, Word
-from services.ingest.rendering.cues import Cue, cues
-from services.ingest.rendering.layout import Layout
 from tests.unit.ingest.transcripts import spoken, transcript, written
 
 LONG = (

@@ -14,9 +14,9 @@ import ttconv.isd
 import webvtt
 from openai.types.audio import TranscriptionVerbose
 
+from common.rendering import Format, Origin, formats_with, negotiate, render
+from common.rendering.layout import Layout
 from common.transcript import Transcript, decode
-from services.ingest.rendering import Format, Origin, formats_with, negotiate, render
-from services.ingest.rendering.layout import Layout
 from tests.unit.ingest.transcripts import NASTY, SAID, spoken, transcript, written
 
 TIMES = [(500, 2250), (3000, 5500), (6000, 8000), (3_661_000, 3_662_500)]

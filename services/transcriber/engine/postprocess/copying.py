@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from common.errors import PermanentError
 from common.transcript import Redaction
-from services.transcriber.engine.media import MOST_APART, Frames, sound
+from services.transcriber.engine.media import MOST_APART
+from services.transcriber.frames import Frames, sound
 
 CONTENT_TYPE = "audio/mpeg"
 

@@ -12,9 +12,9 @@ from itertools import groupby, pairwise
 import msgspec
 from wcwidth import width
 
+from common.rendering.layout import Layout
+from common.rendering.units import Piece, Unit, clean, units
 from common.transcript import Segment, Transcript, Word
-from services.ingest.rendering.layout import Layout
-from services.ingest.rendering.units import Piece, Unit, clean, units
 
 PAUSE_SECONDS = 1.5
 """No cue goes on over a longer silence."""

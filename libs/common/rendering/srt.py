@@ -5,12 +5,12 @@ The format knows no escape, so text goes in as it is; what matters is that no li
 
 from itertools import count
 
+from common.rendering.clock import timestamp
+from common.rendering.cues import cues
+from common.rendering.direction import marked
+from common.rendering.highlighting import shown, stretches
+from common.rendering.layout import Layout
 from common.transcript import Transcript
-from services.ingest.rendering.clock import timestamp
-from services.ingest.rendering.cues import cues
-from services.ingest.rendering.direction import marked
-from services.ingest.rendering.highlighting import shown, stretches
-from services.ingest.rendering.layout import Layout
 
 
 def render(transcript: Transcript, layout: Layout) -> str:

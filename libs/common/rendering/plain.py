@@ -3,10 +3,10 @@
 import csv
 from io import StringIO
 
+from common.rendering.direction import marked
+from common.rendering.layout import Layout
+from common.rendering.units import clean
 from common.transcript import Segment, Transcript
-from services.ingest.rendering.direction import marked
-from services.ingest.rendering.layout import Layout
-from services.ingest.rendering.units import clean
 
 
 def text(transcript: Transcript, layout: Layout) -> str:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import msgspec
 
-from services.ingest.rendering.cues import Cue
+from common.rendering.cues import Cue
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -8,10 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from common.rendering import plain, srt, ttml, vtt
+from common.rendering.layout import Layout
+from common.rendering.verbose import verbose
 from common.transcript import Transcript, encode
-from services.ingest.rendering import plain, srt, ttml, vtt
-from services.ingest.rendering.layout import Layout
-from services.ingest.rendering.verbose import verbose
 
 Format = Literal["json", "text", "srt", "vtt", "tsv", "ttml", "verbose_json"]
 

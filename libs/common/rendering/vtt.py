@@ -3,12 +3,12 @@
 Speakers are voice spans, the format's own way, which a style sheet can show and colour. Escaping `>` also keeps `-->` out of the text.
 """
 
+from common.rendering.clock import timestamp
+from common.rendering.cues import cues
+from common.rendering.direction import marked
+from common.rendering.highlighting import shown, stretches
+from common.rendering.layout import Layout
 from common.transcript import Transcript
-from services.ingest.rendering.clock import timestamp
-from services.ingest.rendering.cues import cues
-from services.ingest.rendering.direction import marked
-from services.ingest.rendering.highlighting import shown, stretches
-from services.ingest.rendering.layout import Layout
 
 
 def render(transcript: Transcript, layout: Layout) -> str:

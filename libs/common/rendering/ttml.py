@@ -7,11 +7,11 @@ has no character that XML forbids: `units.clean` has seen to it.
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
+from common.rendering.clock import timestamp
+from common.rendering.cues import Cue, cues
+from common.rendering.direction import is_right_to_left
+from common.rendering.layout import Layout
 from common.transcript import Transcript
-from services.ingest.rendering.clock import timestamp
-from services.ingest.rendering.cues import Cue, cues
-from services.ingest.rendering.direction import is_right_to_left
-from services.ingest.rendering.layout import Layout
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttm="http://www.w3.org/ns/ttml#metadata" xmlns:ttp="http://www.w3.org/ns/ttml#parameter" \

@@ -1,0 +1,99 @@
+"""Archives: a job's recording cut into clips, made when somebody first asks for one, by a transcriber, which can decode.
+
+The object in the bucket is the archive; a row here is one that was asked for and is not there yet, or cannot be made. Row and event are
+written in one transaction. Who asks again after a while has it made again: by then the request has been lost with the broker, or what was
+wrong may have passed.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from common import outbox
+from common.database import Connection, Queries
+from common.ids import JobId
+from common.jobs.job import Failure, Job, from_row
+from common.storage_keys import archive_key
+
+SQL = Queries(Path(__file__).with_name("archives.sql"))
+
+MAKING_LIMIT = timedelta(minutes=20)
+"""How long making one may take; less than any broker's consumer_timeout."""
+
+_FORGOTTEN = timedelta(minutes=30)
+_ATTEMPTS = 3
+_DELAY = timedelta(seconds=15)
+
+By = Annotated[
+    Literal["segment", "speaker"], msgspec.Meta(description="A clip for each segment of the transcript, or for each turn of a speaker")
+]
+Format = Annotated[Literal["mp3", "flac", "wav"], msgspec.Meta(description="What the clips are encoded as")]
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A clip for each segment, or for each turn of a speaker, in this format."""
+
+    by: By = "segment"
+    format: Format = "mp3"
+
+    @property
+    def variant(self) -> str:
+        """Its name among the job's archives."""
+        return f"{self.by}-{self.format}"
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The event's data: an archive that is to be made. A duplicate finds it made."""
+
+    job_id: JobId
+    cut: Cut
+
+    @property
+    def key(self) -> str:
+        return archive_key(self.job_id, self.cut.variant)
+
+
+def recording_key(job: Job) -> str:
+    """What the clips of a completed job are cut from: where redaction was asked for, the redacted copy and never the original."""
+    assert job.result is not None
+    return job.result.keys["audio"] if job.options.redact else job.source_key
+
+
+async def ask(connection: Connection, wanted: Wanted) -> Failure | None:
+    """Have it made if nobody has asked for it lately; why it cannot be made, if it was tried."""
+    async with connection.transaction():
+        row = await connection.fetchrow(SQL["request_archive"], wanted.job_id, wanted.cut.variant, _FORGOTTEN)
+        if row is not None:
+            await _announce(connection, wanted, timedelta(0))
+            return None
+    error = await connection.fetchval(SQL["archive_error"], wanted.job_id, wanted.cut.variant)
+    return None if error is None else msgspec.convert(error, Failure)
+
+
+async def find(connection: Connection, wanted: Wanted) -> Job | None:
+    """The job, if the archive is still wanted and can be made of it."""
+    row = await connection.fetchrow(SQL["wanted_archive"], wanted.job_id, wanted.cut.variant)
+    return None if row is None else from_row(row)
+
+
+async def finish(connection: Connection, wanted: Wanted) -> bool:
+    """It is in the bucket; False when the job is gone or has expired meanwhile, and nobody else will look for the object."""
+    return await connection.fetchrow(SQL["finish_archive"], wanted.job_id, wanted.cut.variant) is not None
+
+
+async def fail(connection: Connection, wanted: Wanted, failure: Failure) -> bool:
+    """It could not be made; whether it is tried again, which is so a few times if that may help."""
+    async with connection.transaction():
+        attempt = await connection.fetchval(
+            SQL["fail_archive"], wanted.job_id, wanted.cut.variant, failure, _ATTEMPTS if failure.retryable else 0
+        )
+        if attempt is None or not failure.retryable or attempt >= _ATTEMPTS:
+            return False
+        await _announce(connection, wanted, _DELAY * attempt)
+        return True
+
+
+async def _announce(connection: Connection, wanted: Wanted, delay: timedelta) -> None:
+    await outbox.add(connection, "archive.requested", subject=str(wanted.job_id), data=msgspec.json.encode(wanted), delay=delay)

@@ -1,0 +1,88 @@
+"""`GET /api/v1/jobs/{id}/archive`: a zip of the recording cut into clips, made by a transcriber when it is first asked for."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
+
+from common import archives
+from common.archives import Cut, Wanted
+from common.database import Pool
+from common.jobs.job import Job
+from common.storage import Storage
+from services.ingest import query
+from services.ingest.auth import caller
+from services.ingest.existing import find_job
+from services.ingest.problems import Problem
+from services.ingest.reading import LINK_LIFETIME, completed
+from services.ingest.refusals import MISSING, REFUSALS, refusals
+
+_RETRY_SECONDS = 2
+
+
+@dataclass
+class ArchiveOperation(Operation):
+    """The handler reads the query itself, so that what is wrong in it is named; this says what may be there."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [*(self.parameters or []), *query.parameters(Cut)]
+
+
+def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
+    """Downloading, and having it made."""
+
+    @get(
+        "/{job_id:uuid}/archive",
+        status_code=302,
+        summary="Download the recording in clips",
+        operation_class=ArchiveOperation,
+        responses=REFUSALS
+        | MISSING
+        | refusals(
+            {
+                202: "The job is not done, or the archive is being made",
+                409: "The job failed or was cancelled, the transcript knows no speakers, or the archive cannot be made",
+                410: "The result has expired, or the recording has been deleted",
+                422: "A parameter is invalid",
+            }
+        ),
+    )
+    async def read_archive(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+        """Leads to a zip of clips, `metadata.json` and subtitles; the address works for five minutes and without a key.
+
+        It is made when it is first asked for, which takes some seconds for an hour of audio: 202 until then. It goes when the job does.
+        """
+        asked = query.parse(query.values(request), Cut)
+        job = await find_job(pool, job_id, caller(request, "read").tenant)
+        completed(job)
+        wanted = Wanted(job.id, asked)
+        if not await storage.exists(wanted.key):
+            raise await _not_there(pool, storage, job, wanted)
+        stem = PurePath(job.source.filename).stem or "recording"
+        url = await storage.presign(
+            wanted.key, lifetime=LINK_LIFETIME, filename=f"{stem}-{wanted.cut.variant}.zip", content_type="application/zip"
+        )
+        return Response(None, status_code=302, headers={"Location": url})
+
+    return [read_archive]
+
+
+async def _not_there(pool: Pool, storage: Storage, job: Job, wanted: Wanted) -> Problem:
+    """Have it made, and say that it is being made or why it cannot be."""
+    if wanted.cut.by == "speaker" and job.result is not None and job.result.speakers == 0:
+        return Problem(
+            409,
+            "no_speakers",
+            "The transcript does not tell speakers apart; ask for by=segment, or submit the recording with diarize=true.",
+        )
+    if not await storage.exists(archives.recording_key(job)):
+        return Problem(410, "audio_deleted", "The recording has been deleted, and there is nothing to cut.")
+    async with pool.acquire() as connection:
+        failure = await archives.ask(connection, wanted)
+    if failure is not None:
+        return Problem(409, "archive_failed", f"The archive cannot be made: {failure.message}")
+    return Problem(202, "archive_not_ready", "The archive is being made; ask again.", headers={"Retry-After": str(_RETRY_SECONDS)})

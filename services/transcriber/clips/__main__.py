@@ -1,0 +1,75 @@
+"""`python -m services.transcriber.clips`: reads an order, writes the zip to stdout as it is made, so that neither is ever held whole."""
+
+import os
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from common import rendering, transcript
+from common.errors import VerbatimError
+from common.jobs.job import Failure
+from common.rendering.layout import Layout
+from common.transcript import Transcript
+from services.transcriber.clips import order
+from services.transcriber.clips.cutting import cut
+from services.transcriber.clips.order import Order
+from services.transcriber.clips.plan import plan
+
+_NICE = 10
+"""The engine works beside us, and goes first."""
+
+_WHEN = (1980, 1, 1, 0, 0, 0)
+
+
+def main() -> None:
+    os.nice(_NICE)
+    asked = order.decode(sys.stdin.buffer.read())
+    try:
+        archive(asked, sys.stdout.buffer)
+    except BrokenPipeError:
+        os._exit(1)  # the parent is gone, and what is buffered has nowhere to go
+    except VerbatimError as error:
+        Path(asked.failure).write_bytes(order.encode(Failure(error.code, error.message, retryable=error.transient)))
+        sys.exit(1)
+
+
+def archive(asked: Order, output: IO[bytes]) -> None:
+    """Write the zip. Clips are compressed already, and stored as they are. Raises `VerbatimError`."""
+    document = transcript.decode(Path(asked.transcript).read_bytes())
+    clips = plan(document.segments, asked.cut.by, asked.cut.format)
+    made: list[dict[str, Any]] = []
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as zipped:
+        for kind in ("srt", "vtt"):
+            _add(zipped, f"transcript.{kind}", rendering.render(document, kind, Layout(), rendering.Origin()))
+        _add(zipped, "transcript.json", transcript.encode(document))
+        if clips:
+            for clip, seconds, file in cut(Path(asked.source), clips, asked.cut.format):
+                made.append({**msgspec.to_builtins(clip), "seconds": round(seconds, 3)})
+                with zipped.open(zipfile.ZipInfo(clip.file, _WHEN), "w") as member:
+                    shutil.copyfileobj(file, member)
+        _add(zipped, "metadata.json", msgspec.json.format(msgspec.json.encode(_metadata(asked, document, made))))
+
+
+def _metadata(asked: Order, document: Transcript, made: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is in the archive; a clip's `seconds` are as cut."""
+    return {
+        "job_id": asked.job_id,
+        "by": asked.cut.by,
+        "format": asked.cut.format,
+        "language": document.language,
+        "duration": document.duration,
+        "speakers": document.speakers,
+        "clips": sorted(made, key=lambda clip: str(clip["file"])),
+    }
+
+
+def _add(zipped: zipfile.ZipFile, name: str, data: bytes) -> None:
+    zipped.writestr(zipfile.ZipInfo(name, _WHEN), data, zipfile.ZIP_DEFLATED)
+
+
+if __name__ == "__main__":
+    main()

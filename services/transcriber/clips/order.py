@@ -1,0 +1,25 @@
+"""What the transcriber's parent and the cutting process say to each other.
+
+The order goes down the process's stdin as JSON, the zip comes up its stdout as it is made. A process that fails leaves the reason in a
+file, and the zip unfinished.
+"""
+
+import msgspec
+
+from common.archives import Cut
+from common.jobs.job import Failure
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Cut the recording at `source` as the transcript at `transcript` says; `failure` is where a `Failure` goes."""
+
+    job_id: str
+    source: str
+    transcript: str
+    failure: str
+    cut: Cut
+
+
+encode = msgspec.json.encode
+decode = msgspec.json.Decoder(Order).decode
+decode_failure = msgspec.json.Decoder(Failure).decode

@@ -1,0 +1,61 @@
+"""The audio frames of any media file, with whatever can be saved of a damaged one.
+
+A file is only ever read through the handle opened here: playlist and concatenation formats, which name other files or addresses inside,
+find every protocol closed, so an upload cannot make us read someone else's recording. Frames that cannot be decoded are skipped, not fatal.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from common.errors import PermanentError, TransientError
+
+
+@contextmanager
+def sound(path: Path) -> Iterator["Frames"]:
+    """The frames of the file's best audio stream, as they are.
+
+    Raises `PermanentError`, also for what goes wrong inside: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound),
+    `unsupported_media` (not media, an unknown codec, or damaged beyond use).
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise PermanentError("empty_audio", "The file is empty.")
+        with (
+            path.open("rb", buffering=0) as file,
+            av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
+        ):
+            stream = container.streams.best("audio")
+            if not isinstance(stream, av.AudioStream):
+                if container.streams.video:
+                    raise PermanentError("no_audio_stream", "The video has no sound.")
+                raise PermanentError("unsupported_media", "The file holds no audio.")
+            yield Frames(container, stream)
+    except FileNotFoundError as error:
+        raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
+    except av.FFmpegError as error:
+        raise PermanentError("unsupported_media", "The file is not a recording that can be read, or it is damaged.") from error
+
+
+class Frames:
+    """The frames that can be decoded; `lost` counts the places where one could not."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream) -> None:
+        self._container, self._stream, self.lost = container, stream, 0
+
+    def __iter__(self) -> Iterator[av.AudioFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                self.lost += 1
+                return
+            if packet is None:
+                return
+            try:
+                yield from self._stream.decode(packet)
+            except av.FFmpegError:
+                self.lost += 1

@@ -1,0 +1,142 @@
+"""Archives from the request to the zip in the bucket, through the real API, broker and store."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+import pytest
+
+from common import archives, outbox
+from common.archives import Cut, Wanted
+from common.broker import Broker
+from common.database import Pool
+from common.jobs import store
+from common.jobs.job import Failure, Job, Result
+from common.storage import Storage
+from common.storage_keys import source_key, transcript_key
+from common.transcript import Language, Segment, Transcript, encode
+from services.transcriber.archives import Archives
+from tests import recordings
+from tests.jobs import BROKEN, HOUR, claimed, finished, queued
+from tests.running import Services, wait_until
+
+LINES = (Segment(0, 0.0, 4.0, "Hello?", 0.9, (), speaker="A"), Segment(1, 4.0, 9.5, "It is me.", 0.9, (), speaker="B"))
+
+
+@pytest.fixture
+async def client(service: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of an ingest."""
+    ingest = await service("ingest")
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture
+async def maker(pool: Pool, storage: Storage, broker: Broker) -> AsyncIterator[Archives]:
+    """What makes archives, at work."""
+    made, stopping = Archives(pool, storage, broker), asyncio.Event()
+    running = asyncio.create_task(made.run(stopping))
+    yield made
+    stopping.set()
+    await running
+
+
+async def transcribed(pool: Pool, storage: Storage, recording: bytes, *, speakers: int = 2) -> Job:
+    async with pool.acquire() as connection:
+        job = await queued(connection)
+        await storage.put(source_key(job.id), recording, content_type="audio/wav")
+        job = await claimed(connection)
+        assert job.lease_token is not None
+        key = transcript_key(job.id, job.lease_token)
+        await storage.put(key, encode(Transcript("", Language("en", 1.0), 30.0, LINES, (), {}, {})), content_type="application/json")
+        result = Result(bucket=storage.bucket, keys={"transcript": key}, language="en", duration=30.0, speakers=speakers)
+        done = await store.finish(connection, job, result)
+        assert done is not None
+        return done
+
+
+def path(job: Job) -> str:
+    return f"/api/v1/jobs/{job.id}/archive"
+
+
+async def test_an_archive(client: httpx.AsyncClient, maker: Archives, pool: Pool, storage: Storage) -> None:
+    """202 until it is made, once for however many ask; then a link to the zip, which goes when the job does."""
+    job = await transcribed(pool, storage, recordings.sample())
+    first, second = [await client.get(path(job), params={"by": "speaker", "format": "flac"}) for _ in range(2)]
+    for answer in (first, second):
+        assert (answer.status_code, answer.json()["code"]) == (202, "archive_not_ready") or answer.status_code == 302
+        assert answer.status_code == 302 or int(answer.headers["retry-after"]) > 0
+    link = ""
+
+    async def made() -> bool:
+        nonlocal link
+        answer = await client.get(path(job), params={"by": "speaker", "format": "flac"})
+        link = answer.headers.get("location", "")
+        return answer.status_code == 302
+
+    await wait_until(made, "the archive", limit=60)
+    async with httpx.AsyncClient() as anyone:
+        answer = await anyone.get(link)
+    assert "talk-speaker-flac.zip" in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as zipped:
+        assert [name for name in zipped.namelist() if "clips/" in name] == ["clips/0001-A.flac", "clips/0002-B.flac"]
+        assert msgspec.json.decode(zipped.read("metadata.json"))["clips"][1]["seconds"] == pytest.approx(5.5)
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("select count(*) from archive_requests") == 0
+    assert (await client.delete(f"/api/v1/jobs/{job.id}")).status_code == 204
+    assert [found.key async for found in storage.objects()] == []
+
+
+async def test_what_cannot_be_had(client: httpx.AsyncClient, maker: Archives, pool: Pool, storage: Storage) -> None:
+    """Each reason is told: a recording that cannot be cut or is gone, no speakers, a parameter, a job that is not done or is nobody's."""
+    broken = await transcribed(pool, storage, b"this is not a recording")
+
+    async def told() -> bool:
+        return (await client.get(path(broken))).status_code == 409
+
+    await wait_until(told, "the reason", limit=60)
+    assert (await client.get(path(broken))).json()["code"] == "archive_failed"
+
+    silent = await transcribed(pool, storage, recordings.sample(), speakers=0)
+    assert (await client.get(path(silent), params={"by": "speaker"})).json()["code"] == "no_speakers"
+    wrong = await client.get(path(silent), params={"format": "ogg"})
+    assert (wrong.status_code, wrong.json()["code"], wrong.json()["field"]) == (422, "invalid_option", "format")
+    await storage.delete([silent.source_key])
+    gone = await client.get(path(silent))
+    assert (gone.status_code, gone.json()["code"]) == (410, "audio_deleted")
+
+    async with pool.acquire() as connection:
+        waiting = await queued(connection)
+    early = await client.get(path(waiting))
+    assert (early.status_code, early.json()["code"]) == (202, "not_ready")
+    await client.post(f"/api/v1/jobs/{waiting.id}/cancel")
+    assert (await client.get(path(waiting))).json()["code"] == "job_cancelled"
+    await client.delete(f"/api/v1/jobs/{waiting.id}")
+    assert (await client.get(path(waiting))).status_code == 404
+
+
+async def test_asking_and_failing(pool: Pool) -> None:
+    """Who asks twice makes one request; a failure that may pass is tried a few times; one that is old is asked for anew; expiry ends it."""
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await finished(connection, await claimed(connection))
+        wanted = Wanted(job.id, Cut())
+        await connection.execute("delete from outbox")
+        assert [await archives.ask(connection, wanted) for _ in range(2)] == [None, None]
+        assert len(await outbox.take(connection, 10)) == 1
+        assert [await archives.fail(connection, wanted, BROKEN) for _ in range(3)] == [True, True, False]
+        assert await archives.find(connection, wanted) is None
+        assert await archives.ask(connection, wanted) == BROKEN
+        await connection.execute("update archive_requests set requested_at = now() - interval '1 hour'")
+        assert await archives.ask(connection, wanted) is None
+        assert await archives.find(connection, wanted) is not None
+        assert await archives.fail(connection, wanted, Failure("no", "No.", retryable=False)) is False
+        await connection.execute("update archive_requests set requested_at = now() - interval '1 hour'")
+        await archives.ask(connection, wanted)
+        await connection.execute("update jobs set expires_at = now() - $1::interval", HOUR)
+        await store.expire(connection, job.id)
+        assert await archives.find(connection, wanted) is None
+        assert await archives.finish(connection, wanted) is False

@@ -1,0 +1,115 @@
+"""Recordings cut by the real codecs."""
+
+import io
+import subprocess
+import sys
+import wave
+import zipfile
+from pathlib import Path
+
+import av
+import msgspec
+import numpy as np
+import pytest
+
+from common.archives import Cut, Format
+from common.errors import PermanentError
+from common.transcript import Language, Segment, Transcript, encode
+from services.transcriber.clips import order
+from services.transcriber.clips.cutting import cut
+from services.transcriber.clips.order import Order
+from services.transcriber.clips.plan import Clip
+
+RATE = 16_000
+
+
+def recording(path: Path, seconds: float = 3.0, channels: int = 2) -> Path:
+    """WAV; samples are 100 x their channel plus the whole tenths of a second before them, so that a clip shows what it is of."""
+    tenths = (np.arange(int(seconds * RATE)) // (RATE // 10)).astype(np.int16)
+    pcm = np.stack([tenths + 100 * channel for channel in range(channels)], axis=1)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm.tobytes())
+    return path
+
+
+def clip(number: int, start: float, end: float, channel: int | None = None) -> Clip:
+    return Clip(file=f"{number}", start=start, end=end, speaker=None, channel=channel, text="", segments=(number,))
+
+
+def pcm_of(data: bytes) -> np.ndarray:
+    with wave.open(io.BytesIO(data)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, file.getnchannels())
+
+
+def test_clips_are_exact_to_the_sample(tmp_path: Path) -> None:
+    """Also where they overlap; of one channel or of all; cut short where the recording ends, and left out beyond."""
+    clips = [clip(0, 0.5, 1.0), clip(1, 0.8, 1.2, channel=1), clip(2, 2.5, 9.0), clip(3, 5.0, 6.0)]
+    made = {one.clip.file: (one.seconds, pcm_of(one.file.read())) for one in cut(recording(tmp_path / "a.wav"), clips, "wav")}
+    assert {name: seconds for name, (seconds, _) in made.items()} == pytest.approx({"0": 0.5, "1": 0.4, "2": 0.5})
+    assert made["0"][1][:, 0].tolist() == [5 + n // 1600 for n in range(8_000)]
+    assert made["0"][1].shape == (8_000, 2)
+    assert set(made["1"][1][:, 0].tolist()) == {108, 109, 110, 111}
+    assert made["1"][1].shape == (6_400, 1)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("mp3", "mp3float"), ("flac", "flac")])
+def test_formats(kind: Format, codec: str, tmp_path: Path) -> None:
+    """What is asked for is what comes, of the right length."""
+    for one in cut(recording(tmp_path / "a.wav"), [clip(0, 1.0, 2.0)], kind):
+        with av.open(io.BytesIO(one.file.read()), "r") as container:
+            assert container.streams.audio[0].codec.name == codec
+            samples: int = sum(frame.samples for frame in container.decode(container.streams.audio[0]))
+        assert samples == pytest.approx(RATE, abs=1_200)
+
+
+def test_what_is_no_recording(tmp_path: Path) -> None:
+    """It says so, and nothing is cut."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"nothing to hear")
+    with pytest.raises(PermanentError, match="unsupported_media"):
+        list(cut(path, [clip(0, 0, 1)], "mp3"))
+
+
+def test_the_process(tmp_path: Path) -> None:
+    """The zip comes on stdout and needs no seeking; a failure leaves its reason and no zip."""
+    lines = (Segment(0, 0.0, 1.0, "One.", 0.9, ()), Segment(1, 1.0, 2.5, "Two.", 0.9, ()))
+    transcript = Transcript("One. Two.", Language("en", 1.0), 3.0, lines, (), {}, {})
+    (tmp_path / "transcript.json").write_bytes(encode(transcript))
+    recording(tmp_path / "a.wav")
+
+    def ordered(source: str) -> subprocess.CompletedProcess[bytes]:
+        asked = Order(
+            job_id="7",
+            source=str(tmp_path / source),
+            transcript=str(tmp_path / "transcript.json"),
+            failure=str(tmp_path / "failure.json"),
+            cut=Cut("segment", "wav"),
+        )
+        command = [sys.executable, "-m", "services.transcriber.clips"]
+        return subprocess.run(command, input=order.encode(asked), capture_output=True, timeout=60, check=False)
+
+    done = ordered("a.wav")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(io.BytesIO(done.stdout)) as zipped:
+        assert zipped.testzip() is None
+        assert set(zipped.namelist()) == {
+            "clips/0001.wav",
+            "clips/0002.wav",
+            "metadata.json",
+            "transcript.json",
+            "transcript.srt",
+            "transcript.vtt",
+        }
+        metadata = msgspec.json.decode(zipped.read("metadata.json"))
+        assert [(one["file"], one["seconds"], one["text"]) for one in metadata["clips"]] == [
+            ("clips/0001.wav", 1.0, "One."),
+            ("clips/0002.wav", 1.5, "Two."),
+        ]
+        assert b"Two." in zipped.read("transcript.srt")
+        assert len(pcm_of(zipped.read("clips/0002.wav"))) == 24_000
+    (tmp_path / "empty").touch()
+    assert ordered("empty").returncode == 1
+    assert order.decode_failure((tmp_path / "failure.json").read_bytes()).code == "empty_audio"
