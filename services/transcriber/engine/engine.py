@@ -66,7 +66,7 @@ class Engine:
             self._speech_turns.prepare()
 
         def find(progress: Callable[[float], None]) -> tuple[Span, ...]:
-            return tuple(find_speech(audio.samples, progress) if options.vad else whole(audio.samples))
+            return tuple(find_speech(audio.samples, progress) if options.vad else whole(audio))
 
         return Recording(audio, stages.once("vad", tuple[Span, ...], find), options, stages)
 

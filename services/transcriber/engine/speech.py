@@ -9,7 +9,7 @@ from collections.abc import Callable
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import SAMPLE_RATE, Samples, waveform
+from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples, waveform
 
 CHUNK_SECONDS = 30
 """What Whisper hears at once; no stretch of speech is longer."""
@@ -34,8 +34,13 @@ def find_speech(samples: Samples, on_progress: Callable[[float], None], window: 
     return found
 
 
-def whole(samples: Samples) -> list[Span]:
-    """All of the recording as if it were speech, in pieces that Whisper can hear."""
-    seconds = len(samples) / SAMPLE_RATE
-    starts = range(0, len(samples) // SAMPLE_RATE + 1, CHUNK_SECONDS)
-    return [Span(float(s), min(s + CHUNK_SECONDS, seconds)) for s in starts if s < seconds]
+def whole(audio: Audio) -> list[Span]:
+    """All of the recording as if it were speech, in pieces that Whisper can hear; of a tape, the channels and not the silence between."""
+    tape, pieces = audio.tape, range(0, int(audio.seconds) + 1, CHUNK_SECONDS)
+    starts = [number * tape.stride for number in range(len(tape.channels))] if tape is not None else [0.0]
+    return [
+        Span(start + piece, start + min(piece + CHUNK_SECONDS, audio.seconds))
+        for start in starts
+        for piece in pieces
+        if piece < audio.seconds
+    ]

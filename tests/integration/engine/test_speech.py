@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
+from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples, Tape, decode
 from services.transcriber.engine.speech import CHUNK_SECONDS, find_speech, whole
 
 
@@ -55,6 +55,12 @@ def test_silence_holds_no_speech() -> None:
 
 def test_without_a_detector_all_of_it_is_speech() -> None:
     """The pieces follow each other without a gap, to the last sample."""
-    spans = whole(np.zeros(int(75.5 * SAMPLE_RATE), np.int16))
+    spans = whole(Audio(np.zeros(int(75.5 * SAMPLE_RATE), np.int16), damaged=False))
     assert [(span.start, span.end) for span in spans] == [(0.0, 30.0), (30.0, 60.0), (60.0, 75.5)]
-    assert whole(np.zeros(30 * SAMPLE_RATE, np.int16)) == [Span(0.0, 30.0)]
+    assert whole(Audio(np.zeros(30 * SAMPLE_RATE, np.int16), damaged=False)) == [Span(0.0, 30.0)]
+
+
+def test_without_a_detector_the_silence_between_channels_is_none() -> None:
+    """On a tape of channels only the channels are heard."""
+    tape = Audio(np.zeros(240 * SAMPLE_RATE, np.int16), damaged=False, tape=Tape((0, 1), seconds=40.0, stride=120.0))
+    assert whole(tape) == [Span(0.0, 30.0), Span(30.0, 40.0), Span(120.0, 150.0), Span(150.0, 160.0)]
