@@ -83,6 +83,7 @@ def test_words_are_found_where_they_are_said(phonemes: Phonemes, samples: Sample
 
 def test_a_wav2vec2_model_in_the_model_directory_is_used(own_model: Path, samples: Samples) -> None:
     """It aligns its language without any hub; others keep attention's times. The weights are random: only plumbing is tested."""
+    (own_model / "hub" / "models--somebody--something-else").mkdir(parents=True)
     alignment = Alignment([LetterModels(own_model, "cpu", download=False)])
     placed = alignment.place(greeting("en"), samples, lambda _fraction: None)
     assert placed.aligners == ("wav2vec2 wav2vec2-en",)

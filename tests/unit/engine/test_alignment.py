@@ -1,6 +1,7 @@
 """Which aligner places a chunk's words, and what happens when none can."""
 
 import numpy as np
+import pytest
 
 from common.errors import TransientError
 from services.transcriber.engine.alignment.alignment import OWN, Alignment, Placed
@@ -36,15 +37,15 @@ class Broken(Toy):
 class Only:
     """Has a model for one language, and counts how often it is asked."""
 
-    def __init__(self, language: str, model: CtcModel | None = None) -> None:
+    def __init__(self, language: str, model: CtcModel | Exception) -> None:
         self._language, self._model, self.asked = language, model, 0
 
     def model(self, language: str) -> CtcModel | None:
         self.asked += 1
         if language != self._language:
             return None
-        if self._model is None:
-            raise TransientError("model_fetch_failed", "The hub is away.")
+        if isinstance(self._model, Exception):
+            raise self._model
         return self._model
 
 
@@ -83,15 +84,23 @@ def test_an_aligner_that_fails_costs_its_chunk_only_exactness() -> None:
     assert placed.aligners == (OWN,)
 
 
-def test_an_aligner_that_cannot_be_had_is_asked_for_once() -> None:
+@pytest.mark.parametrize("reason", [TransientError("model_fetch_failed", "The hub is away."), RuntimeError("invalid hash value")])
+def test_an_aligner_that_cannot_be_had_is_asked_for_once(reason: Exception) -> None:
     """The next in line takes over; every transcript it concerns says so, but the download is not tried again."""
-    missing = Only("en")
+    missing = Only("en", reason)
     alignment = Alignment([missing, Only("en", Toy())])
     for _ in range(2):
         placed = place(alignment, heard("en"))
         assert [note.code for note in placed.notes] == ["aligner_unavailable"]
         assert placed.aligners == ("toy",)
     assert missing.asked == 1
+
+
+def test_a_device_that_failed_is_not_hidden() -> None:
+    """Neither loading nor aligning goes on after it: only a new process helps."""
+    failed = RuntimeError("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(RuntimeError):
+        place(Alignment([Only("en", failed)]), heard("en"))
 
 
 def test_words_without_any_times_are_interpolated() -> None:

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from common.errors import VerbatimError
 from common.transcript import Note
 from services.transcriber.engine import failures, words
 from services.transcriber.engine.alignment.ctc import CtcModel, Found, align
@@ -26,7 +25,7 @@ class Models(Protocol):
     """Where aligners come from."""
 
     def model(self, language: str) -> CtcModel | None:
-        """None when there is none for `language`; raises `VerbatimError` when there is one and it cannot be had."""
+        """None when there is none for `language`; raises when there is one and it cannot be had."""
         ...
 
 
@@ -66,7 +65,9 @@ class Alignment:
             if (index, language) not in self._missing:
                 try:
                     model = models.model(language)
-                except VerbatimError as error:
+                except Exception as error:
+                    if failures.poisons_device(error):
+                        raise
                     log.warning("no aligner for %s: %s", language, error)
                     self._missing[index, language] = f"An aligner for {language!r} could not be loaded; word times are less exact."
                 else:

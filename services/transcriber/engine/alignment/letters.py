@@ -55,23 +55,22 @@ class LetterModels:
 
     def __init__(self, root: Path, device: str, *, download: bool) -> None:
         self._root, self._device, self._download = root, device, download
-        self._loaded: dict[str, Letters] = {}
+        self._loaded: dict[str, Letters | None] = {}
 
     def model(self, language: str) -> Letters | None:
         """None when there is none for the language. Raises `TransientError` `model_fetch_failed` when there is one that cannot be had."""
         if language not in self._loaded:
-            found = self._load(language)
-            if found is None:
-                return None
-            self._loaded[language] = found
+            self._loaded[language] = self._load(language)
         return self._loaded[language]
 
     def _load(self, language: str) -> Letters | None:
+        own = self._root / f"wav2vec2-{language}"
+        if not (self._download or own.is_dir() or _holds(self._root / "torchaudio") or _holds(self._root / "hub")):
+            return None
         with lean():
             # Not at the top: it takes its time, and nobody needs it who has no such model.
             from whisperx import alignment  # noqa: PLC0415
 
-        own = self._root / f"wav2vec2-{language}"
         bundle = alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language)
         named = os.fspath(own) if own.is_dir() else bundle or alignment.DEFAULT_ALIGN_MODELS_HF.get(language)
         if named is None:
@@ -89,6 +88,10 @@ class LetterModels:
                 return None
             raise TransientError("model_fetch_failed", f"The aligner {Path(named).name} could not be loaded: {error}") from error
         return Letters(f"wav2vec2 {Path(named).name}", model, about["dictionary"], self._device)
+
+
+def _holds(cache: Path) -> bool:
+    return cache.is_dir() and any(cache.iterdir())
 
 
 def _file(bundle: str) -> str:
