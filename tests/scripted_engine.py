@@ -91,9 +91,16 @@ def stumble(request: Transcribe) -> None:
     say(Failed(request.id, "stumbled", "Once more, please.", transient=True))
 
 
+def join(request: Transcribe) -> None:
+    """Stays open, to be on the engine with others, unless it is to be heard alone."""
+    if request.alone:
+        succeed(request)
+
+
 SCRIPT: dict[str, Callable[[Transcribe], None]] = {
     "die": lambda _request: os._exit(11),
     "hang": hang,
+    "join": join,
     "let go": let_go,
     "share": share,
     "nonsense": nonsense,

@@ -144,6 +144,7 @@ class Engine:
         match event:
             case Started():
                 work.start()
+                self._note_company(work)
                 if work.abandoned:
                     self._let_go(work)
             case Decoded() | Progress() | StageDone() | Checkpointed():
@@ -193,18 +194,29 @@ class Engine:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
+    def _note_company(self, work: Pending) -> None:
+        others = [other for other in self._works.values() if other.started and other is not work]
+        for each in others:
+            each.shared = True
+        work.shared = work.shared or bool(others)
+
     def _after_death(self) -> None:
-        """Tell those who were on the engine, or the one it was killed for; keep the others, unless children die on them again and again."""
+        """Tell who was on the engine, or whom it was killed for; keep the others, unless children die on them again and again.
+
+        Of several that were on it together one may be to blame: each is tried once more, alone.
+        """
         own_doing, self._killed_for = self._killed_for, set()
+        anybody = own_doing or any(work.started for work in self._works.values())
         for key, work in list(self._works.items()):
-            work.deaths += not own_doing
-            guilty = key in own_doing if own_doing else work.started or work.deaths > 1
+            work.deaths += not anybody
+            suspect = not own_doing and work.started and work.shared and not work.request.alone
+            guilty = key in own_doing if own_doing else (work.started and not suspect) or work.deaths > 1
             if guilty or work.abandoned:
                 del self._works[key]
                 work.stop()
                 work.fail(TransientError("engine_died", "The transcription engine died while it worked on this recording."))
             else:
-                work.wait_again()
+                work.wait_again(alone=suspect)
 
     async def _watch_memory(self, pid: int) -> None:
         """A child that uses too much while it works is stopped; with nothing to do, it is no recording's fault and left alone."""
@@ -214,8 +226,11 @@ class Engine:
         while (used := memory.resident(pid)) is not None:
             started = [work for work in self._works.values() if work.started]
             if used > limit and started:
-                for work in started:
-                    self._stop(work, memory_overrun(limit))
+                if len(started) == 1:
+                    self._stop(started[0], memory_overrun(limit))
+                else:
+                    log.warning("engine stopped", requests=len(started), code="memory_limit")
+                    self._stop_child()
             await asyncio.sleep(_MEMORY_SECONDS)
 
     async def _kill(self) -> None:

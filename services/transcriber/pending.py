@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from common.errors import VerbatimError
 from services.transcriber.limits import Limits, job_overrun, stage_overrun
 from services.transcriber.protocol import Checkpointed, Decoded, Done, Progress, Stage, StageDone, Transcribe
@@ -27,6 +29,8 @@ class Pending:
         self.stages: list[StageDone] = []
         self.answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self.started = False
+        self.shared = False
+        """Whether it was ever on the engine with another request."""
         self.abandoned = False
         self.deaths = 0
         self._limits, self._overrun = limits, overrun
@@ -54,10 +58,12 @@ class Pending:
             case Checkpointed():
                 self._on_checkpoint(event.stage)
 
-    def wait_again(self) -> None:
-        """It was taken off the engine for no fault of its own, and is in line again."""
+    def wait_again(self, *, alone: bool = False) -> None:
+        """It was taken off the engine for no fault of its own that is known, and is in line again."""
         self.stop()
-        self.started = False
+        if alone:
+            self.request = msgspec.structs.replace(self.request, alone=True)
+        self.started = self.shared = False
         self.stages.clear()
 
     def stop(self) -> None:

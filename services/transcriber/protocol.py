@@ -1,7 +1,7 @@
 """What the transcriber's parent and its engine child say to each other: one JSON object a line.
 
 Requests go down the child's stdin, events come up its stdout. Audio, transcripts and checkpoints travel as files, never through the pipe.
-The child works on requests in the order in which they came; end of stdin means that the parent is gone, and the child exits at once.
+The child takes requests up in their order, short ones several at a time; end of stdin means that the parent is gone, and it exits at once.
 """
 
 from typing import Literal
@@ -44,7 +44,7 @@ class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"
 
     If the options ask for redaction, write the recording's redacted copy to `audio`. `checkpoints` is a folder: what is in it, as
     `{stage}.json`, need not be done again, and what is done is written there for a later attempt. None: nothing of this request may outlast
-    it but what it produces.
+    it but what it produces. With `alone` it is heard with no other request.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"
     audio: str | None = None
     sha256: str = ""
     checkpoints: str | None = None
+    alone: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="type"):

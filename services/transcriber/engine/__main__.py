@@ -53,8 +53,9 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
 
     # Here and below, not at the top: these read the environment that was prepared above while they are imported.
+    from services.transcriber.engine.ahead import DecodeAhead  # noqa: PLC0415
     from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
-    from services.transcriber.engine.work import DecodeAhead, work  # noqa: PLC0415
+    from services.transcriber.engine.work import work  # noqa: PLC0415
 
     channel.send(protocol.Ready(engine.hardware.device, engine.models, round(time.monotonic() - started, 3)))
 

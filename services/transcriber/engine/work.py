@@ -1,23 +1,21 @@
-"""The order of work: requests are taken up one after the other, while the next one's recording is decoded already.
+"""The order of work: a request and those that can be heard with it are taken up, found speech in, heard together, and finished one by one.
 
-At most two recordings are in memory: the one being worked on and the next. A request's `started` is sent when its turn comes, even if its
-recording is still being decoded, so that its time limit covers everything it makes the engine wait for.
+A request's `started` is sent when its turn comes, even if its recording is still being decoded, so that its time limits cover everything
+it makes the engine wait for. What fails in one request concerns no other: hearing that fails for several is tried again for each alone, and
+a device failure, after which nothing more can be tried here, is left to the parent to tell apart.
 """
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from queue import SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from common import transcript
 from common.errors import PermanentError
 from common.transcript import Transcript
 from services.transcriber import protocol
 from services.transcriber.engine import failures
+from services.transcriber.engine.ahead import DecodeAhead, Turn
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.copying import copy_redacted
@@ -26,7 +24,6 @@ from services.transcriber.engine.stages import Send, Stages
 
 log = logging.getLogger(__name__)
 
-Decode = Callable[[Path, protocol.Options], Audio]
 Report = Callable[[protocol.Transcribe], Stages]
 """Opens a request's report."""
 
@@ -41,52 +38,6 @@ class Transcriber(Protocol):
     def finish(self, recording: Recording, heard: Heard) -> Transcript: ...
 
 
-class _Decoded(NamedTuple):
-    audio: Audio
-    start_ns: int
-    end_ns: int
-
-
-class _Turn(NamedTuple):
-    request: protocol.Transcribe
-    decoded: "Future[_Decoded]"
-
-
-class DecodeAhead:
-    """Hands out requests in their order, each with its recording, decoding one ahead in a thread of its own."""
-
-    def __init__(self, requests: "SimpleQueue[protocol.Transcribe]", decode: Decode) -> None:
-        self._requests, self._decode = requests, decode
-        self._turns: SimpleQueue[_Turn] = SimpleQueue()
-        self._room = threading.Semaphore(2)
-        threading.Thread(target=self._run, name="decode", daemon=True).start()
-
-    def take(self) -> _Turn:
-        """Wait for the next request; `done` must follow."""
-        return self._turns.get()
-
-    def done(self) -> None:
-        """The recording that was taken is not needed any more."""
-        self._room.release()
-
-    def _run(self) -> None:
-        while True:
-            self._decode_next()
-
-    def _decode_next(self) -> None:
-        """Nothing here outlives the call: while this thread waits for a request, it holds on to no recording."""
-        turn = _Turn(self._requests.get(), Future())
-        self._turns.put(turn)
-        self._room.acquire()
-        start = time.time_ns()
-        try:
-            audio = self._decode(Path(turn.request.source), turn.request.options)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the request, whose turn raises it
-            turn.decoded.set_exception(error)
-        else:
-            turn.decoded.set_result(_Decoded(audio, start, time.time_ns()))
-
-
 def work(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) -> None:
     """Until the process ends, which a device that failed brings about (`SystemExit`)."""
     while True:
@@ -94,38 +45,92 @@ def work(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) ->
 
 
 def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) -> None:
-    """Wait for one request and answer it. One that fails is reported and forgotten, and so is its recording."""
-    turn = ahead.take()
-    stages = report(turn.request)
+    """Wait for a request, and answer it and those that it is heard with. Then they are forgotten, and so are their recordings."""
+    first = ahead.take()
+    group = [_Request(first, engine, report(first.request), send)]
     try:
-        if stages.cancelled():
-            raise failures.Cancelled  # noqa: TRY301 - told like any other end of a request
-        send(protocol.Started(turn.request.id))
-        send(_answer(turn, engine, stages, send))
-    except PermanentError as error:
-        log.info("request %s failed: %s", turn.request.id, error)
-        send(failures.describe(turn.request.id, error))
-    except Exception as error:
-        log.exception("request %s failed", turn.request.id)
-        send(failures.describe(turn.request.id, error))
-        if failures.poisons_device(error):
-            raise SystemExit(failures.EXIT_DEVICE) from error
+        group[0].attempt(group[0].begin)
+        if group[0].open:
+            group += [_Request(turn, engine, report(turn.request), send) for turn in ahead.company(first)]
+        for request in group[1:]:
+            request.attempt(request.begin)
+        for request in group:
+            request.attempt(request.find_speech)
+        _hear(engine, [request for request in group if request.open])
+        for request in group:
+            request.attempt(request.finish)
     finally:
-        ahead.done()
+        for request in group:
+            ahead.done(request.turn)
 
 
-def _answer(turn: _Turn, engine: Transcriber, stages: Stages, send: Send) -> protocol.Done:
-    decoded = turn.decoded.result()
-    send(protocol.Decoded(turn.request.id, decoded.audio.seconds))
-    stages.finished("decode", decoded.start_ns, decoded.end_ns)
-    recording = engine.find_speech(decoded.audio, turn.request.options, stages)
-    [heard] = engine.hear([recording])
-    result = engine.finish(recording, heard)
-    if turn.request.options.redact:
-        assert turn.request.audio is not None
-        copy_redacted(Path(turn.request.source), Path(turn.request.audio), result.redactions, result.duration)
-    _write(Path(turn.request.output), transcript.encode(result))
-    return protocol.Done(turn.request.id, result.language.code, result.duration, len(result.speakers))
+def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
+    if len(group) > 1:
+        try:
+            heard = engine.hear([request.recording for request in group])
+        except Exception as error:
+            log.exception("hearing %d together failed", len(group))
+            if failures.poisons_device(error):
+                raise SystemExit(failures.EXIT_DEVICE) from error
+        else:
+            for request, one in zip(group, heard, strict=True):
+                request.heard = one
+            return
+    for request in group:
+        request.attempt(request.hear)
+
+
+class _Request:
+    """Open until it is answered. `attempt` takes it one step further, and answers it when that fails."""
+
+    recording: Recording
+    heard: Heard
+
+    def __init__(self, turn: Turn, engine: Transcriber, stages: Stages, send: Send) -> None:
+        self.turn, self._engine, self._stages, self._send = turn, engine, stages, send
+        self._id = turn.request.id
+        self.open = True
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """Nothing when it has been answered."""
+        if not self.open:
+            return
+        try:
+            step()
+        except PermanentError as error:
+            log.info("request %s failed: %s", self._id, error)
+            self._answer(failures.describe(self._id, error))
+        except Exception as error:
+            log.exception("request %s failed", self._id)
+            self._answer(failures.describe(self._id, error))
+            if failures.poisons_device(error):
+                raise SystemExit(failures.EXIT_DEVICE) from error
+
+    def begin(self) -> None:
+        if self._stages.cancelled():
+            raise failures.Cancelled
+        self._send(protocol.Started(self._id))
+
+    def find_speech(self) -> None:
+        decoded = self.turn.decoded.result()
+        self._send(protocol.Decoded(self._id, decoded.audio.seconds))
+        self._stages.finished("decode", decoded.start_ns, decoded.end_ns)
+        self.recording = self._engine.find_speech(decoded.audio, self.turn.request.options, self._stages)
+
+    def hear(self) -> None:
+        [self.heard] = self._engine.hear([self.recording])
+
+    def finish(self) -> None:
+        request, result = self.turn.request, self._engine.finish(self.recording, self.heard)
+        if request.options.redact:
+            assert request.audio is not None
+            copy_redacted(Path(request.source), Path(request.audio), result.redactions, result.duration)
+        _write(Path(request.output), transcript.encode(result))
+        self._answer(protocol.Done(self._id, result.language.code, result.duration, len(result.speakers)))
+
+    def _answer(self, event: protocol.Done | protocol.Failed) -> None:
+        self.open = False
+        self._send(event)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -88,6 +88,19 @@ async def test_death_fails_only_who_was_on_the_engine(tmp_path: Path) -> None:
     assert done.id == "b"
 
 
+async def test_of_several_on_the_engine_only_the_fatal_one_fails(tmp_path: Path) -> None:
+    """Which of them killed the child nobody can tell at first: each is tried once more, alone, and no other attempt is spent."""
+    async with running() as engine:
+        good = [asyncio.create_task(engine.transcribe(request(tmp_path, name, "join"), ignore)) for name in "ab"]
+        await asyncio.sleep(0)  # let them be sent
+        fatal = asyncio.create_task(engine.transcribe(request(tmp_path, "c", "die"), ignore))
+        with pytest.raises(TransientError) as failure:
+            await asyncio.wait_for(fatal, 20)
+        answers = await asyncio.wait_for(asyncio.gather(*good), 20)
+    assert failure.value.code == "engine_died"
+    assert [done.id for done, _ in answers] == ["a", "b"]
+
+
 async def test_time_limit_kills_the_child(tmp_path: Path) -> None:
     """A request over the time limit fails for good, and the engine is there again for the next one."""
     async with running(limits=Limits(job=timedelta(seconds=0.5))) as engine:

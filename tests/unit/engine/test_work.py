@@ -13,11 +13,12 @@ import pytest
 from common import transcript
 from common.errors import PermanentError
 from common.transcript import Language, Transcript
+from services.transcriber.engine.ahead import DecodeAhead
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Send, Stages
-from services.transcriber.engine.work import DecodeAhead, Report, work_once
+from services.transcriber.engine.work import Report, work_once
 from services.transcriber.protocol import Decoded, Done, Event, Failed, Options, Started, Transcribe
 
 SECONDS = 10
@@ -48,7 +49,7 @@ def silence() -> Audio:
 def ahead(folder: Path, names: list[str], decode: Callable[[Path, Options], Audio]) -> DecodeAhead:
     requests: SimpleQueue[Transcribe] = SimpleQueue()
     for name in names:
-        requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options()))
+        requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options(), alone=True))
     return DecodeAhead(requests, decode)
 
 
@@ -71,22 +72,6 @@ def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> No
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
     assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Failed, "b"), (Started, "c"), (Done, "c")]
     assert transcript.decode((tmp_path / "c.json").read_bytes()).duration == 1.0
-
-
-def test_the_next_recording_is_decoded_during_this_ones_work(tmp_path: Path) -> None:
-    """While the engine is busy with one request, the next one is decoded, and no third one is."""
-    decoded: SimpleQueue[str] = SimpleQueue()
-
-    def decode(path: Path, _options: Options) -> Audio:
-        decoded.put(path.name)
-        return silence()
-
-    turns = ahead(tmp_path, ["a", "b", "c"], decode)
-    turns.take()
-    assert [decoded.get(timeout=SECONDS), decoded.get(timeout=SECONDS)] == ["a", "b"]
-    assert decoded.empty()
-    turns.done()
-    assert decoded.get(timeout=SECONDS) == "c"
 
 
 def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
@@ -158,3 +143,80 @@ def test_a_request_that_was_cancelled_while_it_waited_is_not_started(tmp_path: P
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
     assert told == [(Failed, "a"), (Started, "b"), (Done, "b")]
     assert [event.seconds for event in events if isinstance(event, Decoded)] == [1.0]
+
+
+class Choir(Recorder):
+    """Hears several at once, or refuses to; tells how many were heard at a time."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.together: list[int] = []
+        self.trouble = error
+
+    def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
+        self.together.append(len(recordings))
+        if self.trouble is not None and len(recordings) > 1:
+            raise self.trouble
+        if any(recording.options.language == "xx" for recording in recordings):
+            raise PermanentError("unsupported_language", "The model does not know it.")
+        return [Heard((), recording.options.language or "und", 1.0) for recording in recordings]
+
+
+def three_short(folder: Path, middle: str = "fr") -> DecodeAhead:
+    """Three requests that are all decoded."""
+    requests: SimpleQueue[Transcribe] = SimpleQueue()
+    decoded = threading.Event()
+
+    def decode(path: Path, _options: Options) -> Audio:
+        if path.name == "end":
+            decoded.set()
+        return silence()
+
+    for name, language in (("a", "en"), ("b", middle), ("c", "it")):
+        requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options(language=language)))
+    requests.put(Transcribe("end", str(folder / "end"), str(folder / "end.json"), Options(), alone=True))
+    turns = DecodeAhead(requests, decode)
+    assert decoded.wait(SECONDS)
+    return turns
+
+
+def languages(events: list[Event]) -> dict[str, str]:
+    return {event.id: event.language for event in events if isinstance(event, Done)}
+
+
+def test_short_requests_are_heard_together(tmp_path: Path) -> None:
+    """All are started before any is heard, and each gets what was heard in its own recording."""
+    events: list[Event] = []
+    choir = Choir()
+    work_once(three_short(tmp_path), choir, events.append, reported(events.append))
+    assert choir.together == [3]
+    assert [event.id for event in events if isinstance(event, Started)] == ["a", "b", "c"]
+    assert languages(events) == {"a": "en", "b": "fr", "c": "it"}
+
+
+def test_what_fails_together_is_heard_alone(tmp_path: Path) -> None:
+    """One request that cannot be served costs the others a second hearing, and nothing else."""
+    events: list[Event] = []
+    choir = Choir()
+    work_once(three_short(tmp_path, "xx"), choir, events.append, reported(events.append))
+    assert choir.together == [3, 1, 1, 1]
+    assert languages(events) == {"a": "en", "c": "it"}
+    assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "unsupported_language")]
+
+
+def test_a_device_that_fails_several_at_once_is_nobodys_fault(tmp_path: Path) -> None:
+    """The process ends without an answer: the parent tries each alone in the next one."""
+    events: list[Event] = []
+    with pytest.raises(SystemExit):
+        work_once(three_short(tmp_path), Choir(RuntimeError("CUDA error")), events.append, reported(events.append))
+    assert not [event for event in events if isinstance(event, Done | Failed)]
+
+
+def test_one_of_several_is_cancelled(tmp_path: Path) -> None:
+    """It is answered, and the others are heard without it."""
+    events: list[Event] = []
+    choir = Choir()
+    work_once(three_short(tmp_path), choir, events.append, reported(events.append, "b"))
+    assert choir.together == [2]
+    assert languages(events) == {"a": "en", "c": "it"}
+    assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]

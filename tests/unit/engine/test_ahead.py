@@ -1,0 +1,112 @@
+"""What is decoded ahead, and who is taken up with whom."""
+
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import numpy as np
+import pytest
+
+from services.transcriber.engine.ahead import MOST_TOGETHER, DecodeAhead, Turn
+from services.transcriber.engine.media import Audio
+from services.transcriber.protocol import Options, Transcribe
+
+SECONDS = 10
+LONG, SHORT = 200, 5
+
+
+class Decoder:
+    """Recordings as long as their names say; tells which were decoded."""
+
+    def __init__(self) -> None:
+        self.decoded: SimpleQueue[str] = SimpleQueue()
+
+    def __call__(self, path: Path, _options: Options) -> Audio:
+        self.decoded.put(path.name)
+        if "broken" in path.name:
+            raise ValueError(path.name)
+        return Audio(np.zeros(int(path.name.split("-")[1]) * 16_000, np.int16), damaged=False)
+
+    def told(self, count: int) -> list[str]:
+        return [self.decoded.get(timeout=SECONDS) for _ in range(count)]
+
+    def nothing_more(self) -> bool:
+        try:
+            return not self.decoded.get(timeout=0.1)
+        except Empty:
+            return True
+
+
+def ahead(decoder: Callable[[Path, Options], Audio], *requests: Transcribe) -> DecodeAhead:
+    queue: SimpleQueue[Transcribe] = SimpleQueue()
+    for request in requests:
+        queue.put(request)
+    return DecodeAhead(queue, decoder)
+
+
+def request(name: str, options: Options | None = None, *, alone: bool = False) -> Transcribe:
+    return Transcribe(name, name, f"{name}.json", options or Options(), alone=alone)
+
+
+def names(turns: list[Turn]) -> list[str]:
+    return [turn.request.id for turn in turns]
+
+
+def after_decoding(decoder: Decoder, turns: DecodeAhead, count: int) -> list[str]:
+    """The company of the first request, when `count` requests have been decoded and the last one is being."""
+    decoder.told(count + 1)
+    return names(turns.company(turns.take()))
+
+
+def test_the_next_recording_is_decoded_during_this_ones_work() -> None:
+    """While the engine is busy with one long recording, the next one is decoded, and no third one is."""
+    decoder = Decoder()
+    turns = ahead(decoder, *(request(f"{name}-{LONG}") for name in "abc"))
+    turn = turns.take()
+    assert decoder.told(2) == [f"a-{LONG}", f"b-{LONG}"]
+    assert decoder.nothing_more()
+    assert turns.company(turn) == []
+    turns.done(turn)
+    assert decoder.told(1) == [f"c-{LONG}"]
+
+
+def test_many_short_recordings_are_decoded_ahead() -> None:
+    """Until they make as much as one of five minutes."""
+    decoder = Decoder()
+    ahead(decoder, *(request(f"{number}-30") for number in range(20)))
+    decoder.told(10)
+    assert decoder.nothing_more()
+
+
+def test_short_requests_keep_each_other_company() -> None:
+    """Those that are decoded by now and asked for alike, in their order; whatever the language, the speakers or the words to be masked."""
+    decoder = Decoder()
+    turns = ahead(
+        decoder,
+        request(f"a-{SHORT}"),
+        request(f"b-{SHORT}", Options(language="fr")),
+        request(f"c-{LONG}"),
+        request(f"d-{SHORT}", Options(prompt="Yes.")),
+        request(f"e-{SHORT}", Options(task="translate")),
+        request(f"f-{SHORT}", alone=True),
+        request(f"broken-{SHORT}"),
+        request(f"g-{SHORT}", Options(diarize=True, allowed_languages=("en",))),
+        request(f"last-{SHORT}"),
+    )
+    assert after_decoding(decoder, turns, 8) == [f"b-{SHORT}", f"g-{SHORT}"]
+    assert turns.take().request.id == f"c-{LONG}"
+
+
+def test_a_company_is_bounded() -> None:
+    """However many wait."""
+    decoder = Decoder()
+    turns = ahead(decoder, *(request(f"{number}-1") for number in range(40)))
+    assert len(after_decoding(decoder, turns, 39)) == MOST_TOGETHER - 1
+
+
+@pytest.mark.parametrize("first", [request(f"a-{LONG}"), request(f"a-{SHORT}", alone=True), request(f"broken-{SHORT}")])
+def test_some_have_no_company(first: Transcribe) -> None:
+    """A long recording, one that is suspected of having killed a child, one that cannot be decoded."""
+    decoder = Decoder()
+    turns = ahead(decoder, first, request(f"b-{SHORT}"), request(f"c-{SHORT}"))
+    assert after_decoding(decoder, turns, 1) == []
