@@ -66,7 +66,9 @@ class Engine:
             self._speech_turns.prepare()
 
         def find(progress: Callable[[float], None]) -> tuple[Span, ...]:
-            return tuple(find_speech(audio.samples, progress) if options.vad else whole(audio))
+            if not options.vad:
+                return tuple(whole(audio))
+            return tuple(find_speech(audio.samples, progress, threshold=options.vad_threshold, min_silence=options.vad_min_silence))
 
         return Recording(audio, stages.once("vad", tuple[Span, ...], find), options, stages)
 

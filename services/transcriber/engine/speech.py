@@ -16,10 +16,28 @@ CHUNK_SECONDS = 30
 
 WINDOW_SECONDS = 600.0
 
+_THRESHOLD = 0.5
+_MIN_SILENCE = 0.16
 
-def find_speech(samples: Samples, on_progress: Callable[[float], None], window: float = WINDOW_SECONDS) -> list[Span]:
-    """Stretches of speech in order, with a little silence around each; `on_progress` gets fractions of 1."""
-    options = VadOptions(max_speech_duration_s=CHUNK_SECONDS, min_silence_duration_ms=160, speech_pad_ms=200)
+
+def find_speech(
+    samples: Samples,
+    on_progress: Callable[[float], None],
+    *,
+    threshold: float | None = None,
+    min_silence: float | None = None,
+    window: float = WINDOW_SECONDS,
+) -> list[Span]:
+    """Stretches of speech in order, with a little silence around each; `on_progress` gets fractions of 1.
+
+    `threshold` is the probability that counts as speech; a silence shorter than `min_silence` seconds belongs to the speech around it.
+    """
+    options = VadOptions(
+        threshold=_THRESHOLD if threshold is None else threshold,
+        min_silence_duration_ms=round(1000 * (_MIN_SILENCE if min_silence is None else min_silence)),
+        max_speech_duration_s=CHUNK_SECONDS,
+        speech_pad_ms=200,
+    )
     found: list[Span] = []
     start, total = 0, len(samples)
     while start < total:

@@ -45,6 +45,15 @@ def test_nothing_is_longer_than_whisper_hears(samples: Samples) -> None:
     assert max(span.end - span.start for span in find_speech(endless, ignore)) <= CHUNK_SECONDS
 
 
+def test_the_submitter_tunes_the_detector(samples: Samples) -> None:
+    """A stricter threshold finds less; a longer silence that still belongs to speech makes fewer stretches, covering more."""
+    usual = find_speech(samples, ignore)
+    assert covered(find_speech(samples, ignore, threshold=0.9)) < covered(usual)
+    joined = find_speech(samples, ignore, min_silence=2.0)
+    assert len(joined) < len(usual)
+    assert covered(joined) > covered(usual)
+
+
 def test_silence_holds_no_speech() -> None:
     """Neither silence nor nothing at all is taken for speech, and progress reaches its end."""
     progress: list[float] = []
