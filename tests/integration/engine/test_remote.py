@@ -136,6 +136,15 @@ def test_hiccups_are_sat_out(serve: Callable[[Script], Scripted]) -> None:
     assert pauses == [7.0, 1.0, 2.0]
 
 
+@pytest.mark.parametrize(("value", "pause"), [("0.25", 0.25), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", 0.5), ("-3", 0.0)])
+def test_retry_after_is_read_in_all_its_forms(serve: Callable[[Script], Scripted], value: str, pause: float) -> None:
+    """Seconds or a date; what is neither is as if it were not there."""
+    pauses: list[float] = []
+    server = serve(in_turn([Reply(error("Slow down"), 429, (("Retry-After", value),)), Reply(VERBOSE)]))
+    client(server, pauses).ask(b"", QUESTION)
+    assert pauses == [pause]
+
+
 def test_a_recording_is_sent_in_parts_and_put_together(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
     """No upload is larger than allowed; what is heard in each stands at its time in the recording; progress reaches its end."""
     server, progress = serve(lambda _upload: Reply(VERBOSE)), list[float]()
