@@ -51,6 +51,11 @@ def audio_key(job_id: JobId, lease: LeaseToken) -> str:
     return f"{RESULTS}{job_id}/{lease}/audio.mp3"
 
 
+def copied_key(key: str, job_id: JobId, lease: LeaseToken) -> str:
+    """Where a copy of another job's result lies as this job's own."""
+    return f"{RESULTS}{job_id}/{lease}/{key.rpartition('/')[2]}"
+
+
 def checkpoint_prefix(job_id: JobId) -> str:
     """What the job's attempts have done so far, for the next one to go on from."""
     return f"{CHECKPOINTS}{job_id}/"

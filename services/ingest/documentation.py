@@ -39,6 +39,7 @@ _MEANINGS = {
     "vad_min_silence": "Seconds of silence that end a stretch of speech",
     "mask_profanity": "Put stars for letters of swear words",
     "redact": f"What to remove from text and recording; in {', '.join(REDACTABLE)}",
+    "reuse": "Take the result of an earlier job of yours with the same recording and options, if there is one: `cache` says so",
     "priority": "high before normal before low",
     "webhook_url": "Told of the end of the job",
     "expires_in": "Seconds from the job's end to its expiry",

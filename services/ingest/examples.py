@@ -31,6 +31,7 @@ _QUEUED: dict[str, Any] = {
     "options": {"language": "en", "metadata": {"call": "7"}},
     "error": None,
     "result": None,
+    "cache": None,
     "trace_id": _TRACE_ID,
     "created_at": _AT.format("00.120394"),
     "queued_at": _AT.format("00.120394"),

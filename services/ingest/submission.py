@@ -18,7 +18,7 @@ from common import ids, resumable, tracing
 from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
-from common.jobs.job import Job
+from common.jobs.job import Job, Result
 from common.storage import Storage
 from common.storage_keys import source_key
 from services.ingest import form, idempotency, pointer
@@ -30,6 +30,7 @@ from services.ingest.places import Places
 from services.ingest.pointer import Pointers
 from services.ingest.problems import Problem, too_large
 from services.ingest.recording import Received, Sink, Submission
+from services.ingest.reuse import Reuse
 from services.ingest.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,13 @@ class Accepted(msgspec.Struct, frozen=True):
     job_id: JobId
     body: bytes
     replayed: bool = False
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """What was there before the job: an upload, of which it is made; a result, which is copied already."""
+
+    of_upload: bool
+    result: Result | None
 
 
 class Submissions:
@@ -62,6 +70,7 @@ class Submissions:
         self._pointers = pointers
         self._arrivals = arrivals
         self._admission = admission
+        self._reuse = Reuse(pool, storage)
         self._places = places
         self._settings = settings
 
@@ -107,24 +116,28 @@ class Submissions:
             if submission.upload is None:
                 undo.push_async_callback(self._storage.delete, [source_key(job_id)])
             received = await submission.receive(bucket)
+            reused = await self._reuse.copied(tenant, job_id, received)
+            if reused is not None:
+                undo.push_async_callback(self._storage.delete, list(reused.keys.values()))
             async with self._pool.acquire() as connection:
                 try:
-                    job, body = await self._queue(connection, job_id, tenant, received, held, uploaded=submission.upload is not None)
+                    made = _Made(submission.upload is not None, reused)
+                    job, body = await self._queue(connection, job_id, tenant, received, held, made)
                 except (*AWAY, asyncio.CancelledError):
                     undo.pop_all()
                     raise
             undo.pop_all()
-        log.info("job queued", job_id=str(job.id), size=job.source.size, content_type=job.source.content_type)
+        log.info("job submitted", status=job.status.value, job_id=str(job.id), size=job.source.size, content_type=job.source.content_type)
         return Accepted(job_id, body)
 
     async def _queue(
-        self, connection: Connection, job_id: JobId, tenant: str, received: Received, held: Held | None, *, uploaded: bool
+        self, connection: Connection, job_id: JobId, tenant: str, received: Received, held: Held | None, made: _Made
     ) -> tuple[Job, bytes]:
         """The job and the answer to its key, in one transaction."""
         retention = timedelta(seconds=received.options.expires_in or self._settings.job_result_retention_seconds)
         async with connection.transaction():
             await self._admission.confirm(connection, tenant)
-            if uploaded and await resumable.submit(connection, job_id, tenant) is None:
+            if made.of_upload and await resumable.submit(connection, job_id, tenant) is None:
                 raise wrong_status(await self._arrivals.find(job_id, tenant))  # another request was faster
             job = await store.create(
                 connection,
@@ -135,7 +148,10 @@ class Submissions:
                 retention=retention,
                 max_attempts=self._settings.max_attempts,
                 trace=tracing.current_traceparent(),
+                cache=("miss" if made.result is None else "hit") if received.options.reuse else None,
             )
+            if made.result is not None:
+                job = await store.reuse(connection, job, made.result)
             body = msgspec.json.encode(await self._places.document(connection, job))
             if held is not None:
                 await held.answer(connection, Answered(received.fingerprint, job_id, body))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from common.jobs.job import Failure, Job, Status
+from common.jobs.job import Cache, Failure, Job, Status
 from common.jobs.options import PRIORITIES, Options, Priority
 
 
@@ -39,6 +39,7 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it; `progress` in percent, times in RFC 3339 UTC.
 
+    `cache` says whether an earlier job's result was taken (`hit`), where that was asked for.
     `position` (1 is next) and `eta` (of its completion) are the API's to tell, of queued jobs: both are null in events.
     """
 
@@ -54,6 +55,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     options: Options
     error: Failure | None
     result: ResultDocument | None
+    cache: Cache | None
     trace_id: str | None
     created_at: datetime
     queued_at: datetime | None
@@ -78,6 +80,7 @@ def public(job: Job, *, position: int | None = None, eta: datetime | None = None
         options=msgspec.structs.replace(job.options, webhook_url=None),
         error=job.error,
         result=_result(job),
+        cache=job.cache,
         trace_id=None if job.trace is None else job.trace.split("-")[1],
         created_at=job.created_at,
         queued_at=job.queued_at,

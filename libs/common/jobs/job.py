@@ -67,6 +67,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     speakers: int
 
 
+Cache = Literal["hit", "miss"]
+"""Whether an earlier job's result was taken, where that was asked for."""
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `jobs`; `band` and `turn` are its place in the queue, `duration` is in seconds, `eta` the first that anybody was told."""
 
@@ -98,6 +102,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     expires_at: datetime | None
     eta: datetime | None
+    cache: Cache | None
 
     @property
     def source_key(self) -> str:

@@ -6,11 +6,34 @@ select pg_advisory_xact_lock(hashtextextended('tail ' || $1::text, 0)), set_conf
 -- name: create_job
 -- (new) -> queued, in the round after the tenant's last job, or after the round that is being served. The object is already in the bucket;
 -- the caller holds `lock_tail` and adds job.created in the same transaction.
-insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, trace, queued_at, band, duration, duration_known, turn)
-values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, now(), $3, $9, $10, 1 + greatest(
+insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, trace, queued_at, band, duration, duration_known, cache,
+                  turn)
+values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, now(), $3, $9, $10, $11, 1 + greatest(
     (select turn from queue_rounds where band = $3),
     (select turn from jobs where tenant = $2 and status = 'queued' and band = $3 order by turn desc limit 1)
 ))
+returning *;
+
+-- name: find_reusable
+-- The latest job of a tenant that came of the same recording with the same options, less those that make no difference ($3). What its lexicon
+-- held must be what it holds now.
+select jobs.* from jobs
+where tenant = $1 and status = 'completed' and source->>'sha256' = $2 and expires_at > now()
+  and options - $3::text[] = $4::jsonb
+  and (not options ? 'lexicon_id' or (
+      select kept.corrections = lexicons.corrections and kept.hotwords = lexicons.hotwords
+      from job_lexicons kept join lexicons on lexicons.id = (jobs.options->>'lexicon_id')::uuid
+      where kept.job_id = jobs.id
+  ))
+order by finished_at desc
+limit 1;
+
+-- name: reuse_result
+-- queued -> completed: the result is a copy of an earlier job's. In the transaction that created the job, so that no worker can have it.
+update jobs
+set status = 'completed', result = $2, progress = 100, finished_at = now(), expires_at = now() + retention,
+    duration = $3, duration_known = true
+where id = $1 and status = 'queued'
 returning *;
 
 -- name: get_job

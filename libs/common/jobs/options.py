@@ -24,6 +24,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `vad_min_silence` is in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that tells them apart),
     instead of leaving the part out and saying so in the transcript. What the lexicon held at submission is the job's own copy.
+    `reuse` takes the result of an earlier job with the same recording and the same options, if there is one.
     """
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._/-]+$")] | None = None
@@ -46,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     vad_min_silence: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
     mask_profanity: bool = False
     redact: tuple[Sensitive, ...] = ()
+    reuse: bool = False
     priority: Priority = "normal"
     webhook_url: _Url | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] | None = None
@@ -76,6 +78,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Options))
+
+ASIDE = ("reuse", "priority", "webhook_url", "expires_in", "metadata")
+"""Those that make no difference to the transcript."""
 
 
 class OptionError(ValueError):

@@ -16,8 +16,8 @@ from common.database import Connection, Queries
 from common.ids import JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.duration import estimated_seconds
-from common.jobs.job import Failure, Job, Result, Source, Status, from_row
-from common.jobs.options import PRIORITIES, OptionError, Options
+from common.jobs.job import Cache, Failure, Job, Result, Source, Status, from_row
+from common.jobs.options import ASIDE, PRIORITIES, OptionError, Options
 from common.lexicons import store as lexicons
 from common.storage_keys import parse_key
 
@@ -44,7 +44,7 @@ class Owner(msgspec.Struct, frozen=True):
     redact: bool = False
 
 
-async def create(
+async def create(  # noqa: PLR0913 - what a row is made of, by name
     connection: Connection,
     *,
     job_id: JobId,
@@ -54,6 +54,7 @@ async def create(
     retention: timedelta,
     max_attempts: int,
     trace: str | None,
+    cache: Cache | None = None,
 ) -> Job:
     """(new) -> queued. Call only when the recording is in the bucket. Raises `OptionError` for a lexicon that the tenant does not have."""
     async with connection.transaction():
@@ -70,12 +71,27 @@ async def create(
             trace,
             estimated_seconds(source) if source.duration is None else source.duration,
             source.duration is not None,
+            cache,
         )
         job = from_row(row)
         if options.lexicon_id is not None and not await lexicons.freeze(connection, job_id, options.lexicon_id, tenant):
             raise OptionError("lexicon_id", f"there is no lexicon {options.lexicon_id}")
         await _announce(connection, "job.created", job)
     return job
+
+
+async def reusable(connection: Connection, tenant: str, sha256: str, options: Options) -> Job | None:
+    """The tenant's latest completed job with this recording and the same options, as far as they make a difference."""
+    wanted = {name: value for name, value in msgspec.to_builtins(options).items() if name not in ASIDE}
+    row = await connection.fetchrow(SQL["find_reusable"], tenant, sha256, list(ASIDE), wanted)
+    return None if row is None else from_row(row)
+
+
+async def reuse(connection: Connection, job: Job, result: Result) -> Job:
+    """queued -> completed, in the transaction that creates the job. Call only when the result's copy is in the bucket."""
+    reused = await _change(connection, "job.completed", "reuse_result", job.id, result, result.duration)
+    assert reused is not None  # nobody else has seen the job yet
+    return reused
 
 
 async def get(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
