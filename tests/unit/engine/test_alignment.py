@@ -30,8 +30,11 @@ class Toy:
 class Broken(Toy):
     """Fails on whatever it hears."""
 
-    def emissions(self, stretch: Waveform) -> Emissions:
-        raise ValueError(len(stretch))
+    def __init__(self, reason: Exception) -> None:
+        self._reason = reason
+
+    def emissions(self, stretch: Waveform) -> Emissions:  # noqa: ARG002 - part of the interface
+        raise self._reason
 
 
 class Only:
@@ -78,7 +81,7 @@ def test_the_first_that_knows_the_language_is_taken() -> None:
 
 def test_an_aligner_that_fails_costs_its_chunk_only_exactness() -> None:
     """The chunk keeps attention's times, and the transcript says so."""
-    placed = place(Alignment([Only("en", Broken())]), heard("en"))
+    placed = place(Alignment([Only("en", Broken(ValueError("no")))]), heard("en"))
     assert [word.timing for word in placed.words] == ["asr", "asr"]
     assert [note.code for note in placed.notes] == ["alignment_failed"]
     assert placed.aligners == (OWN,)
@@ -99,8 +102,9 @@ def test_an_aligner_that_cannot_be_had_is_asked_for_once(reason: Exception) -> N
 def test_a_device_that_failed_is_not_hidden() -> None:
     """Neither loading nor aligning goes on after it: only a new process helps."""
     failed = RuntimeError("CUDA error: an illegal memory access was encountered")
-    with pytest.raises(RuntimeError):
-        place(Alignment([Only("en", failed)]), heard("en"))
+    for models in (Only("en", failed), Only("en", Broken(failed))):
+        with pytest.raises(RuntimeError, match="illegal memory access"):
+            place(Alignment([models]), heard("en"))
 
 
 def test_words_without_any_times_are_interpolated() -> None:
