@@ -18,7 +18,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from common.database import Pool
 from common.lexicons import store
-from common.lexicons.entries import Correction, Draft
+from common.lexicons.entries import TRIMMED, Correction, Draft
 from common.lexicons.store import MAX_LEXICONS, Lexicon, Summary
 from services.ingest import examples
 from services.ingest.auth import caller
@@ -33,6 +33,7 @@ _MEMBER = re.compile(r"field `(\w+)`$")
 _MISSING = refusals({404: "There is no such lexicon"})
 _WRONG = refusals({400: "The body is not JSON", 413: "Larger than a lexicon can be", 422: "A member is missing or invalid"})
 
+_NAME = Schema(type=OpenAPIType.STRING, min_length=1, max_length=100, pattern=TRIMMED)
 _BODY = RequestBody(
     required=True,
     content={
@@ -41,7 +42,7 @@ _BODY = RequestBody(
                 type=OpenAPIType.OBJECT,
                 required=["name"],
                 properties={
-                    "name": Schema(type=OpenAPIType.STRING, min_length=1, max_length=100),
+                    "name": _NAME,
                     "corrections": Schema(
                         type=OpenAPIType.ARRAY,
                         items=Reference(ref="#/components/schemas/Correction"),
@@ -50,7 +51,7 @@ _BODY = RequestBody(
                     ),
                     "hotwords": Schema(
                         type=OpenAPIType.ARRAY,
-                        items=Schema(type=OpenAPIType.STRING, min_length=1, max_length=100),
+                        items=_NAME,
                         max_items=200,
                         description="Words that the recogniser should expect, after the job's own `hotwords`",
                     ),

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import msgspec
 
-_TRIMMED = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z"
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_TRIMMED)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_TRIMMED)]
+TRIMMED = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$(?!\n)"
+"""One line without spaces around it, in a regular expression that means the same in JSON Schema."""
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=TRIMMED)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=TRIMMED)]
 
 
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -31,6 +31,5 @@ def tsv(transcript: Transcript, layout: Layout) -> str:
 
 def _line(segment: Segment, layout: Layout) -> str:
     said = clean(segment.text)
-    if segment.speaker is None or not layout.speaker_labels:
-        return said
-    return marked([f"{clean(segment.speaker)}: {said}"], said=said)[0]
+    label = "" if segment.speaker is None or not layout.speaker_labels else f"{clean(segment.speaker)}: "
+    return marked([label + said], said=said)[0]

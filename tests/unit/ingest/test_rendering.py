@@ -13,6 +13,7 @@ import ttconv.imsc.reader
 import ttconv.isd
 import webvtt
 from openai.types.audio import TranscriptionVerbose
+from wcwidth import width
 
 from common.rendering import Format, Origin, formats_with, negotiate, render
 from common.rendering.layout import Layout
@@ -58,8 +59,8 @@ def unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def test_ttml() -> None:
-    """ttconv, an independent TTML reader, shows each text at its time and nothing between; speakers are declared agents."""
+def test_ttml(caplog: pytest.LogCaptureFixture) -> None:
+    """ttconv, an independent TTML reader, has nothing to object, shows each text at its time and nothing between; speakers are agents."""
     text = rendered(NASTY, "ttml", origin=Origin(task="translate"))
     root = ET.fromstring(text.encode())  # noqa: S314 - our own
     tt, ttm, xml = "{http://www.w3.org/ns/ttml}", "{http://www.w3.org/ns/ttml#metadata}", "{http://www.w3.org/XML/1998/namespace}"
@@ -70,6 +71,7 @@ def test_ttml() -> None:
     assert [p.get("style") for p in paragraphs] == [None, None, "rtl", None]
     document = ttconv.imsc.reader.to_model(ET.ElementTree(root))
     assert document is not None
+    assert caplog.messages == []
     for (start, end), said in zip(TIMES, SAID, strict=True):
         for at, expected in ((start - 1, ""), (start, said), (end - 1, said), (end, "")):
             isd = ttconv.isd.ISD.from_model(document, at / 1000)
@@ -111,6 +113,49 @@ def test_text() -> None:
     """A line a segment; a speaker stands in front of what they say, unless labels are off."""
     assert [line.removeprefix(MARK) for line in rendered(NASTY, "text").splitlines()] == [a + b for a, b in zip(LABELS, SAID, strict=True)]
     assert rendered(NASTY, "text", Layout(speaker_labels=False)).splitlines() == list(SAID)
+
+
+SCRIPTS = {
+    "Hebrew": ("he", "פגישה", "שלום, אני קורא לכם מתל אביב. ה-iPhone שלי נשבר!"),
+    "Arabic": ("ar", "محمد", "مرحبا، كيف حالك؟ عندي 3 أسئلة عن Windows."),
+    "Chinese": ("zh", "王小明", "你好，世界！这是一句没有空格的长句子，里面有《书名》和“引号”。"),
+    "Japanese": ("ja", "田中さん", "こんにちは、「世界」。ラーメンを食べましょう、ちょっと待って！"),
+    "Korean": ("ko", "김철수", "안녕하세요, 여러분. 만나서 반갑습니다!"),
+    "Thai": ("th", "สมชาย", "สวัสดีครับวันนี้อากาศดีมาก"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_with_speakers(script: str) -> None:
+    """Each parser finds the whole text and the name, in lines of the width that was asked for; no mark is taken for text."""
+    language, name, said = SCRIPTS[script]
+    document = transcript(written(said, 1.0, 7.0, speaker=name), language=language)
+    narrow = Layout(max_line_length=24, max_lines=3, max_duration=60, max_cps=1000)
+
+    def joined(lines: list[str]) -> str:
+        return "".join("".join(lines).replace(MARK, "").split())
+
+    subtitles = [line for cue in srt.parse(rendered(document, "srt", narrow)) for line in cue.content.splitlines()]
+    assert joined(subtitles).startswith(joined([f"{name}:"]))
+    assert joined(subtitles).replace(joined([f"{name}:"]), "") == joined([said])
+    assert all(width(line) <= 24 for line in subtitles)
+    captions = webvtt.from_string(rendered(document, "vtt", narrow)).captions
+    assert {caption.voice for caption in captions} == {name}
+    assert joined([caption.text for caption in captions]) == joined([said])
+    [_, row] = csv.reader(io.StringIO(rendered(document, "tsv")), delimiter="\t", quoting=csv.QUOTE_NONE)
+    assert row[2:] == [said, name]
+    assert rendered(document, "text").strip().removeprefix(MARK) == f"{name}: {said}"
+    root = ET.fromstring(rendered(document, "ttml", narrow).encode())  # noqa: S314 - our own
+    paragraphs = list(root.iter("{http://www.w3.org/ns/ttml}p"))
+    assert joined(["".join(p.itertext()) for p in paragraphs]) == joined([said])
+    assert {p.get("style") for p in paragraphs} == {"rtl" if script in {"Hebrew", "Arabic"} else None}
+    assert TranscriptionVerbose.model_validate_json(rendered(document, "verbose_json")).text == said
+
+
+def test_right_to_left_text_without_labels() -> None:
+    """A line of it that begins with a foreign name is marked all the same."""
+    document = transcript(written("iPod של אבא שלי", 0, 2), written("שלום", 3, 4))
+    assert rendered(document, "text").splitlines() == [f"{MARK}iPod של אבא שלי", "שלום"]
 
 
 @pytest.mark.parametrize("kind", ["text", "srt", "vtt", "tsv", "ttml", "verbose_json"])
