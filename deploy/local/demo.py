@@ -89,7 +89,9 @@ def line(segment: dict[str, Any]) -> str:
 
 def _submit(client: httpx.Client, recording: Path, webhook_url: str) -> dict[str, Any]:
     with recording.open("rb") as content:
-        return _checked(client.post("/api/v1/jobs", files={"file": (recording.name, content)}, data={"webhook_url": webhook_url}))
+        return _checked(
+            client.post("/api/v1/jobs", files={"file": (recording.name, content)}, data={"webhook_url": webhook_url, "diarize": "true"})
+        )
 
 
 def _follow(client: httpx.Client, job: dict[str, Any], console: Console) -> dict[str, Any]:
