@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from common.transcript import Note
 from services.transcriber import protocol
 from services.transcriber.protocol import Stage
 
@@ -31,11 +30,10 @@ _LIBRARIES = ("whisperx", "faster-whisper", "ctranslate2")
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """`digest` is of the rest; `degradations` are what had to be done without on the way to `value`."""
+    """`digest` is of `value`."""
 
     fingerprint: str
     digest: str
-    degradations: tuple[Note, ...]
     value: msgspec.Raw
 
 
@@ -46,8 +44,8 @@ class Checkpoints:
         self._folder, self._fingerprint = folder, fingerprint
         self._least_seconds, self._written = least_seconds, written
 
-    def load(self, stage: Stage, kind: type[T]) -> tuple[T, tuple[Note, ...]] | None:
-        """What `stage` came to in an earlier attempt, and what was degraded then; None when that is not known."""
+    def load(self, stage: Stage, kind: type[T]) -> T | None:
+        """What `stage` came to in an earlier attempt; None when that is not known."""
         if self._folder is None:
             return None
         try:
@@ -55,19 +53,19 @@ class Checkpoints:
             if kept.fingerprint != self._fingerprint:
                 log.info("the checkpoint of stage %s is of another model, library or version: the stage is done again", stage)
                 return None
-            return msgspec.json.decode(kept.value, type=kind), kept.degradations
+            return msgspec.json.decode(kept.value, type=kind)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             log.warning("the checkpoint of stage %s cannot be used, the stage is done again: %s", stage, error)
             return None
 
-    def save(self, stage: Stage, value: Any, degradations: tuple[Note, ...], seconds: float) -> None:
+    def save(self, stage: Stage, value: Any, seconds: float) -> None:
         """Write down what `stage` came to in so many seconds, whole or not at all. A failure costs a later attempt time, nothing else."""
         if self._folder is None or seconds < self._least_seconds:
             return
         raw = msgspec.Raw(msgspec.json.encode(value, enc_hook=_plain))
-        kept = Kept(self._fingerprint, _digest(degradations, raw), degradations, raw)
+        kept = Kept(self._fingerprint, _digest(raw), raw)
         partial = self._folder / f"{stage}.partial"
         try:
             partial.write_bytes(msgspec.json.encode(kept))
@@ -102,7 +100,7 @@ def _plain(value: object) -> object:
 def _read(path: Path) -> Kept:
     """Raises `OSError`, or `ValueError` when it is damaged."""
     kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-    if kept.digest != _digest(kept.degradations, kept.value):
+    if kept.digest != _digest(kept.value):
         raise ValueError("its digest is wrong")
     return kept
 
@@ -116,5 +114,5 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _digest(degradations: tuple[Note, ...], value: msgspec.Raw) -> str:
-    return hashlib.sha256(msgspec.json.encode(degradations) + bytes(value)).hexdigest()
+def _digest(value: msgspec.Raw) -> str:
+    return hashlib.sha256(bytes(value)).hexdigest()

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from common.errors import TransientError
 from common.transcript import Language, Note, Segment, Transcript
 from services.transcriber import protocol
-from services.transcriber.engine import channels, lines, speakers
+from services.transcriber.engine import channels, guards, lines, speakers
 from services.transcriber.engine.alignment.alignment import Alignment, Placed
 from services.transcriber.engine.diarization.speech_turns import SpeechTurns, Told
 from services.transcriber.engine.failures import Cancelled
@@ -81,6 +82,8 @@ class Engine:
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         """The third: from what was heard to the transcript."""
+        if heard.lost and not heard.chunks:
+            raise TransientError("engine_failed", "The engine failed on every part of the recording.")
         placed = self._place(recording, heard)
         told = self._tell_apart(recording)
         words, turns = speakers.attribute(placed.words, told.turns)
@@ -99,8 +102,8 @@ class Engine:
             | _also("alignment", ", ".join(placed.aligners))
             | _also("diarization", told.model),
             timings={},
-            degradations=(*recording.stages.degradations, *heard.notes, *placed.notes, *told.degradations),
-            warnings=_warnings(recording, segments),
+            degradations=(*heard.notes, *placed.notes, *told.degradations),
+            warnings=_warnings(recording, heard, segments),
         )
         with recording.stages.stage("postprocess"):
             processed = self._after.process(_assessed(transcript, recording), recording.options)
@@ -115,7 +118,8 @@ class Engine:
             ]
             found = self._recogniser.hear(tasks, self.hardware.batch_size)
         for recording, heard in zip(recordings, found, strict=True):
-            recording.stages.keep("transcribe", heard)
+            if not heard.lost:  # a later attempt may do better
+                recording.stages.keep("transcribe", heard)
         return found
 
     def _place(self, recording: Recording, heard: Heard) -> Placed:
@@ -166,8 +170,13 @@ def _assessed(transcript: Transcript, recording: Recording) -> Transcript:
     return msgspec.structs.replace(transcript, quality=quality)
 
 
-def _warnings(recording: Recording, segments: Sequence[Segment]) -> tuple[Note, ...]:
+def _warnings(recording: Recording, heard: Heard, segments: Sequence[Segment]) -> tuple[Note, ...]:
     audio = recording.audio
     damaged = (DAMAGED,) if audio.damaged else ()
     by_channel = (BY_CHANNEL,) if audio.tape is not None and recording.options.diarize else ()
-    return (*damaged, *audio.notes, *by_channel, *(() if segments else (NO_SPEECH,)))
+    guarded = (
+        *guards.told("part_lost", "Parts could not be transcribed and were left out", heard.lost, audio.tape),
+        *guards.told("invented_text", "Text was dropped that nobody said, over silence or noise", heard.invented, audio.tape),
+        *guards.told("repetition", "Text that went round in circles was cut down to one turn", heard.looped, audio.tape),
+    )
+    return (*damaged, *audio.notes, *by_channel, *guarded, *(() if segments else (NO_SPEECH,)))

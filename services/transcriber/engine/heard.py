@@ -36,7 +36,8 @@ class Chunk(msgspec.Struct, frozen=True):
 class Heard(msgspec.Struct, frozen=True):
     """A recording, heard; `language` is that of most of it, and `language_confidence` is 1 when it was given.
 
-    `model` names who heard it, where that depends on the job; `notes` say what could not be heard.
+    `model` names who heard it, where that depends on the job; `notes` say what hearing had to do without. `lost` could not be transcribed,
+    `invented` was dropped because nobody said it, `looped` was cut down to one turn of the loop.
     """
 
     chunks: tuple[Chunk, ...]
@@ -44,3 +45,6 @@ class Heard(msgspec.Struct, frozen=True):
     language_confidence: float
     model: str | None = None
     notes: tuple[Note, ...] = ()
+    lost: tuple[Span, ...] = ()
+    invented: tuple[Span, ...] = ()
+    looped: tuple[Span, ...] = ()

@@ -9,6 +9,7 @@ Every chunk is heard once, and some once more: those whose text goes round in ci
 in a language which the rest of the recording then spoke against (`languages`).
 """
 
+import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import PermanentError
+from common.transcript import Note
 from services.transcriber import protocol
-from services.transcriber.engine import languages, windows
+from services.transcriber.engine import guards, languages, windows
+from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.imports import lean
@@ -48,6 +51,10 @@ _FEWEST_FRAMES = 2
 """One step of Whisper's attention; alignment fails on less."""
 
 _CERTAIN = 1.0
+
+SMALLER_BATCH = Note("smaller_batch", "Memory was short, so less was transcribed at once. The text is the same, it took longer.")
+
+log = logging.getLogger(__name__)
 
 
 class Recogniser:
@@ -90,10 +97,19 @@ class Recogniser:
         )
 
     def _hear(self, pieces: Sequence["_Piece"], options: Any, batch_size: int) -> None:
-        for batch in windows.batches(pieces, batch_size):
+        batches = Batches()
+
+        def hear(batch: Sequence["_Piece"]) -> None:
             encoded = self._model.encode(torch.stack([self._features(piece) for piece in batch]))
             self._guess(encoded, batch)
             self._transcribe(encoded, batch, options)
+
+        for batch in windows.batches(pieces, batch_size):
+            for piece, error in batches.work(batch, hear):
+                log.error("%.3f-%.3f s cannot be transcribed", piece.span.start, piece.span.end, exc_info=error)
+                piece.lost = not piece.words
+            for piece in batch:
+                piece.narrowed |= batches.most is not None
             for listener in {id(piece.listener): piece.listener for piece in batch}.values():
                 listener.report()
 
@@ -118,8 +134,10 @@ class Recogniser:
         for piece, tokenizer, result in zip(batch, tokenizers, results, strict=True):
             piece.tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
             piece.looping = looping(tokenizer.decode(piece.tokens), len(result.sequences_ids[0]), piece.seconds)
+            confidence = _confidence(result, options.length_penalty)
+            piece.invented = guards.unspoken(result.no_speech_prob, confidence) or guards.silent(piece.samples)
             if not piece.listener.task.options.align:
-                piece.words = _plain_words(tokenizer, piece.tokens, _confidence(result, options.length_penalty), options)
+                piece.words = _plain_words(tokenizer, piece.tokens, confidence, options)
         if batch[0].listener.task.options.align:
             self._align(encoded, batch, tokenizers, options)
 
@@ -147,6 +165,7 @@ class Recogniser:
             no_repeat_ngram_size=options.no_repeat_ngram_size,
             repetition_penalty=options.repetition_penalty,
             return_scores=True,
+            return_no_speech_prob=True,
             **(sampling if temperature > 0 else search),
         )
         return results
@@ -180,7 +199,7 @@ class _Listener:
         return dict(zip(known, found, strict=True))
 
     def to_hear_again(self) -> list["_Piece"]:
-        again = [piece for piece, language in self.languages().items() if piece.language != language]
+        again = [piece for piece, language in self.languages().items() if piece.language != language and not piece.lost]
         for piece in self.pieces:
             if piece.looping and piece.window < windows.LONGEST:
                 piece.window = windows.LONGEST
@@ -192,13 +211,27 @@ class _Listener:
 
     def heard(self) -> Heard:
         """English is what comes out of a translation, whatever went in."""
-        written = [("en" if self.task.options.task == "translate" else piece.language) for piece in self.pieces]
+        lost = tuple(piece.span for piece in self.pieces if piece.lost)
+        pieces = [piece for piece in self.pieces if not piece.lost]
+        if not pieces:
+            return Heard((), self.task.options.language or "und", 0.0, lost=lost)
+        for piece in pieces:
+            piece.guard()
+        written = [("en" if self.task.options.task == "translate" else piece.language) for piece in pieces]
         chunks = tuple(
-            Chunk(piece.span, piece.speech, tuple(piece.words), language) for piece, language in zip(self.pieces, written, strict=True)
+            Chunk(piece.span, piece.speech, tuple(piece.words), language) for piece, language in zip(pieces, written, strict=True)
         )
-        spoken, guesses = [piece.language for piece in self.pieces], [piece.guess or {} for piece in self.pieces]
-        language, confidence = languages.main(spoken, guesses, [piece.seconds for piece in self.pieces])
-        return Heard(chunks, language, confidence)
+        spoken, guesses = [piece.language for piece in pieces], [piece.guess or {} for piece in pieces]
+        language, confidence = languages.main(spoken, guesses, [piece.seconds for piece in pieces])
+        return Heard(
+            chunks,
+            language,
+            confidence,
+            lost=lost,
+            invented=tuple(piece.span for piece in pieces if piece.invented),
+            looped=tuple(piece.span for piece in pieces if piece.looped),
+            notes=(SMALLER_BATCH,) if any(piece.narrowed for piece in self.pieces) else (),
+        )
 
 
 class _Piece:
@@ -213,7 +246,17 @@ class _Piece:
         self.language = ""
         self.tokens: list[int] = []
         self.words: list[HeardWord] = []
-        self.looping = False
+        self.looping = self.looped = self.invented = self.lost = self.narrowed = False
+
+    def guard(self) -> None:
+        """Take out what nobody said; what is not there was not invented."""
+        self.invented = self.invented and bool(self.words)
+        if self.invented:
+            self.words = []
+        elif self.looping:
+            kept = guards.collapsed(self.words)
+            self.looped = len(kept) < len(self.words)
+            self.words = kept
 
 
 def load_recogniser(whisper: Whisper, hardware: Hardware, token: str | None) -> Recogniser:

@@ -1,4 +1,4 @@
-"""How a request goes: its stages as spans, its progress as one number that never falls, what it had to do without, and where it may end.
+"""How a request goes: its stages as spans, its progress as one number that never falls, and where it may end.
 
 A stage is where a request is taken up again by a later attempt (`once`), and where it ends when nobody waits for it any more: then starting
 a stage and reporting progress raise `Cancelled`.
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from typing import TypeVar
 
-from common.transcript import Note
 from services.transcriber import protocol
 from services.transcriber.engine.checkpoints import NONE, Checkpoints
 from services.transcriber.engine.failures import Cancelled
@@ -41,18 +40,8 @@ class Stages:
         self._id, self._send, self._shares = request_id, send, shares(options)
         self._checkpoints = checkpoints
         self._percent, self._stage = 0.0, ""
-        self._degradations: dict[protocol.Stage, list[Note]] = {}
         self.cancelled = cancelled
         self.timings: dict[str, float] = {}
-
-    @property
-    def degradations(self) -> tuple[Note, ...]:
-        """What was done without, each thing told once."""
-        return tuple(dict.fromkeys(note for notes in self._degradations.values() for note in notes))
-
-    def degrade(self, stage: protocol.Stage, note: Note) -> None:
-        """Tell the reader what `stage` had to do without."""
-        self._degradations.setdefault(stage, []).append(note)
 
     def once(self, name: protocol.Stage, kind: type[T], work: Callable[[Callable[[float], None]], T]) -> T:
         """What stage `name` comes to: as an earlier attempt wrote down, or as `work` returns; `work` gets what takes the fraction done."""
@@ -67,16 +56,13 @@ class Stages:
     def earlier(self, name: protocol.Stage, kind: type[T]) -> T | None:
         """What an earlier attempt wrote down, if it got that far."""
         found = self._checkpoints.load(name, kind)
-        if found is None:
-            return None
-        value, degradations = found
-        self._degradations[name] = list(degradations)
-        self._reach(name, 1.0)
-        return value
+        if found is not None:
+            self._reach(name, 1.0)
+        return found
 
     def keep(self, name: protocol.Stage, result: object) -> None:
         """Write down what a stage that has ended came to."""
-        self._checkpoints.save(name, result, tuple(self._degradations.get(name, ())), self.timings[name])
+        self._checkpoints.save(name, result, self.timings[name])
 
     @contextmanager
     def stage(self, name: protocol.Stage) -> Iterator[Callable[[float], None]]:

@@ -13,7 +13,7 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.engine.models import Whisper
-from services.transcriber.engine.recogniser import Recogniser, load_recogniser
+from services.transcriber.engine.recogniser import SMALLER_BATCH, Recogniser, load_recogniser
 from services.transcriber.engine.recording import Task
 from services.transcriber.protocol import Options
 from tests.integration.engine.child import MODELS
@@ -33,12 +33,15 @@ class Watched:
         self.prompts: list[list[int]] = []
         self.guesses: Iterator[list[tuple[str, float]]] | None = None
         self.twice: Callable[[int], bool] = lambda _frames: False
+        self.errors: Iterator[Exception | None] = iter(())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def encode(self, features: Any) -> Any:
         self.shapes.append((len(features), features.shape[-1] // 100))
+        if (error := next(self.errors, None)) is not None:
+            raise error
         return self._real.encode(features)
 
     def _detect(self, encoded: Any) -> Any:
@@ -50,7 +53,10 @@ class Watched:
         self.prompts += prompts
         repeats = 2 if self.twice(encoded.shape[1] // 50) else 1
         results = self._real.model.generate(encoded, prompts, **options)
-        return [SimpleNamespace(sequences_ids=[one.sequences_ids[0] * repeats], scores=one.scores) for one in results]
+        return [
+            SimpleNamespace(sequences_ids=[one.sequences_ids[0] * repeats], scores=one.scores, no_speech_prob=one.no_speech_prob)
+            for one in results
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +166,37 @@ def test_a_language_that_nobody_knows_is_refused(recogniser: Recogniser, samples
     for options in (Options(language="tlh"), Options(allowed_languages=("tlh", "qya"))):
         with pytest.raises(PermanentError, match="tlh"):
             recogniser.hear([clip(samples, 6.7, 11.7, options)], 4)
+
+
+def test_memory_that_is_short_makes_batches_smaller(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """What does not fit is heard in two halves, in the same words, and the transcript says so; the next request has the full size."""
+    task = four_turns(samples, Options(language="en"))
+    [whole] = recogniser.hear([task], 4)
+    full = model.shapes[0][0]
+    assert full > 1
+    model.shapes.clear()
+    model.errors = iter([RuntimeError("CUDA failed with error out of memory")])
+    [narrow] = recogniser.hear([task], 4)
+    assert [size for size, _ in model.shapes[:2]] == [full, full // 2]
+    assert text(narrow) == text(whole)
+    assert narrow.notes == (SMALLER_BATCH,)
+    model.shapes.clear()
+    assert recogniser.hear([task], 4)[0].notes == ()
+    assert model.shapes[0][0] == full
+
+
+def test_a_chunk_that_cannot_be_heard_is_left_out(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """Its neighbours are heard alone, and its place is told."""
+    task = four_turns(samples, Options(language="en"))
+    model.errors = iter([ValueError("bad sound"), ValueError("bad sound")])
+    [heard] = recogniser.hear([task], 4)
+    assert len(heard.lost) == 1
+    assert heard.chunks
+    assert heard.lost[0] not in [chunk.span for chunk in heard.chunks]
+
+
+def test_nothing_is_written_over_silence(recogniser: Recogniser) -> None:
+    """Whisper likes to thank for watching; without a detector before it, nobody else would notice."""
+    silence = np.zeros(8 * SAMPLE_RATE, np.int16)
+    [heard] = recogniser.hear([Task(silence, [Span(0.0, 8.0)], Options(language="en"), ignore)], 1)
+    assert text(heard) == ""

@@ -7,11 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from common.transcript import Note
 from services.transcriber.engine.checkpoints import NONE, Checkpoints, fingerprint
 from services.transcriber.protocol import Options, Stage, Transcribe
-
-NOTES = (Note("smaller_batch", "The batch was made smaller."),)
 
 
 def checkpoints(folder: Path, mark: str = "mark", least: float = 0.0, told: Callable[[Stage], None] = print) -> Checkpoints:
@@ -19,23 +16,23 @@ def checkpoints(folder: Path, mark: str = "mark", least: float = 0.0, told: Call
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    """With what had to be done without; and whoever stores it is told once it is whole."""
+    """Whoever stores it is told once it is whole."""
     told: list[Stage] = []
-    checkpoints(tmp_path, told=told.append).save("align", [1, 2], NOTES, 1.0)
+    checkpoints(tmp_path, told=told.append).save("align", [1, 2], 1.0)
     assert told == ["align"]
-    assert checkpoints(tmp_path).load("align", list[int]) == ([1, 2], NOTES)
+    assert checkpoints(tmp_path).load("align", list[int]) == [1, 2]
     assert checkpoints(tmp_path).load("diarize", list[int]) is None
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     """The models' results are full of them."""
-    checkpoints(tmp_path).save("align", [np.float64(0.5), np.float32(0.25), np.int64(3)], (), 1.0)
-    assert checkpoints(tmp_path).load("align", list[float]) == ([0.5, 0.25, 3.0], ())
+    checkpoints(tmp_path).save("align", [np.float64(0.5), np.float32(0.25), np.int64(3)], 1.0)
+    assert checkpoints(tmp_path).load("align", list[float]) == [0.5, 0.25, 3.0]
 
 
 def test_one_of_another_engine_is_passed_over(tmp_path: Path) -> None:
     """Another model, other options or another library would have come to something else."""
-    checkpoints(tmp_path).save("align", [1], (), 1.0)
+    checkpoints(tmp_path).save("align", [1], 1.0)
     assert checkpoints(tmp_path, "another").load("align", list[int]) is None
 
 
@@ -54,7 +51,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(
     tmp_path: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The stage is done again: nothing that was stored wrongly ever gets into a transcript."""
-    checkpoints(tmp_path).save("align", [1], (), 1.0)
+    checkpoints(tmp_path).save("align", [1], 1.0)
     path = tmp_path / "align.json"
     path.write_bytes(damage(path.read_bytes()))
     assert checkpoints(tmp_path).load("align", list[int]) is None
@@ -63,21 +60,21 @@ def test_a_damaged_one_is_passed_over_with_a_warning(
 
 def test_one_of_another_kind_is_passed_over(tmp_path: Path) -> None:
     """What the stage's result looks like has changed, and somebody forgot to say so."""
-    checkpoints(tmp_path).save("align", ["one"], (), 1.0)
+    checkpoints(tmp_path).save("align", ["one"], 1.0)
     assert checkpoints(tmp_path).load("align", list[int]) is None
 
 
 def test_what_was_quick_is_not_kept(tmp_path: Path) -> None:
     """Doing it again is cheaper than storing it."""
-    checkpoints(tmp_path, least=5.0).save("align", [1], (), 4.9)
+    checkpoints(tmp_path, least=5.0).save("align", [1], 4.9)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
     """And a folder that cannot be written is no failure."""
-    NONE.save("align", [1], (), 1.0)
+    NONE.save("align", [1], 1.0)
     assert NONE.load("align", list[int]) is None
-    checkpoints(tmp_path / "missing").save("align", [1], (), 1.0)
+    checkpoints(tmp_path / "missing").save("align", [1], 1.0)
 
 
 def test_a_fingerprint_covers_whatever_changes_the_result() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from common.transcript import Note
 from services.transcriber.engine.checkpoints import Checkpoints
 from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.stages import Stages
@@ -69,24 +68,16 @@ def test_a_stage_that_fails_is_no_span() -> None:
 
 
 def test_what_an_earlier_attempt_did_is_not_done_again(tmp_path: Path) -> None:
-    """Its result and what it had to do without are taken over, and it has no span in this attempt."""
-    note = Note("smaller_batch", "The batch was made smaller.")
+    """Its result is taken over, and it has no span in this attempt."""
     events: list[Event] = []
 
     def attempt() -> Stages:
         return Stages("job", events.append, Options(), checkpoints=Checkpoints(tmp_path, "same", 0.0, lambda _stage: None))
 
-    first = attempt()
-
-    def work(_progress: Callable[[float], None]) -> list[int]:
-        first.degrade("transcribe", note)
-        return [1, 2]
-
-    assert first.once("transcribe", list[int], work) == [1, 2]
+    assert attempt().once("transcribe", list[int], lambda _progress: [1, 2]) == [1, 2]
     events.clear()
     second = attempt()
     assert second.once("transcribe", list[int], lambda _progress: [3]) == [1, 2]
-    assert second.degradations == (note,)
     assert second.timings == {}
     assert not [event for event in events if isinstance(event, StageDone)]
 
