@@ -14,6 +14,8 @@ from common.service import resources
 from services.ingest import app, keys, remote
 from services.ingest.bounded_http import BoundedHttp
 from services.ingest.feeds import Feeds
+from services.ingest.sessions import CHANNEL as SESSIONS
+from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
 
 _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
@@ -30,17 +32,28 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     """Run until told to stop."""
     watch, feeds = Watch(), Feeds()
+    sessions = Sessions(feeds.wake)
 
     def changed(job_id: str) -> None:
         watch.notify(job_id)
         feeds.notify(job_id)
 
     async with (
-        resources("ingest", settings, notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify, cleanup.CHANNEL: watch.notify}) as shared,
+        resources(
+            "ingest",
+            settings,
+            notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify, cleanup.CHANNEL: watch.notify, SESSIONS: sessions.notify},
+        ) as shared,
         remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
     ):
         application = app.create(
-            settings, pool=shared.pool, storage=shared.storage, remote=sources, health=shared.health, watch=watch, feeds=feeds
+            settings,
+            pool=shared.pool,
+            storage=shared.storage,
+            remote=sources,
+            health=shared.health,
+            watch=watch,
+            streams=app.Streams(feeds, sessions),
         )
         config = uvicorn.Config(
             application,
@@ -55,6 +68,7 @@ async def serve(settings: Settings) -> None:
             ws_max_size=_WEBSOCKET_BYTES,
         )
         shared.life.work("feeds", feeds.run(shared.pool, shared.life.stopping))
+        shared.life.work("sessions", sessions.run(shared.pool, shared.life.stopping))
         shared.life.work("http", _http(_Server(config), shared.life))
         await shared.life.run()
 

@@ -1,5 +1,7 @@
 """The HTTP application: routes, who may call them, how failures look."""
 
+from typing import NamedTuple
+
 from litestar import Litestar, Router
 from litestar.types import ASGIApp
 
@@ -35,6 +37,7 @@ from services.ingest.parted import Parted
 from services.ingest.places import Places
 from services.ingest.pointer import Pointers
 from services.ingest.remote import Remote
+from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
 from services.ingest.tus import handlers as tus
@@ -42,7 +45,14 @@ from services.ingest.tus.envelope import envelope
 from services.ingest.tus.files import Files
 
 
-def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, feeds: Feeds) -> ASGIApp:
+class Streams(NamedTuple):
+    """What watchers hang on."""
+
+    feeds: Feeds
+    sessions: Sessions
+
+
+def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, streams: Streams) -> ASGIApp:
     """The ASGI application on resources that are already open."""
     places = Places()
     admission = Admission(settings.limits)
@@ -67,8 +77,8 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
             *deliveries.of_job(pool),
             *acting.handlers(pool, storage, places),
             *clearing.handlers(pool, storage),
-            *watching.handlers(pool, feeds),
-            *sockets.handlers(pool, feeds),
+            *watching.handlers(pool, *streams),
+            *sockets.handlers(pool, *streams),
         ],
         tags=["jobs"],
     )

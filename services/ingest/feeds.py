@@ -126,9 +126,14 @@ class Feeds:
             if not feed.watchers:
                 del self._feeds[job_id]
 
-    async def follow(self, feed: Feed, seen: int | None) -> AsyncGenerator[News | None, None]:
-        """The feed's news later than `seen` until the final one, or until the service stops; None is a heartbeat."""
-        while not self._stopping:
+    def wake(self) -> None:
+        """Have every watcher look whether it is over."""
+        for feed in self._feeds.values():
+            feed.wake()
+
+    async def follow(self, feed: Feed, seen: int | None, over: asyncio.Event) -> AsyncGenerator[News | None, None]:
+        """The feed's news later than `seen` until the final one, until it is `over` or the service stops; None is a heartbeat."""
+        while not self._stopping and not over.is_set():
             latest = feed.latest
             if latest is not None and latest.id != seen:
                 seen = latest.id
@@ -152,8 +157,7 @@ class Feeds:
                 reader.result()
         finally:
             self._stopping = True
-            for feed in self._feeds.values():
-                feed.wake()
+            self.wake()
             for task in (reader, stop):
                 task.cancel()
             await asyncio.gather(reader, stop, return_exceptions=True)

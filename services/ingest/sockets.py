@@ -21,13 +21,14 @@ from services.ingest.auth import caller_in
 from services.ingest.feeds import Feeds
 from services.ingest.problems import Problem, deny, unavailable
 from services.ingest.refusals import MISSING, refusals
+from services.ingest.sessions import Sessions
 from services.ingest.watching import revision, unseen, watched
 
 SUBPROTOCOL = "verbatim.v1"
 """What the server answers to a client that offers subprotocols, as one that offers its key must."""
 
 _UPGRADE = refusals({401: "No valid key", 426: "The request is no WebSocket handshake", 503: "A dependency is away"}) | MISSING
-_NORMAL, _NOT_EXPECTED, _RESTART = 1000, 1008, 1012
+_NORMAL, _NOT_ALLOWED, _RESTART = 1000, 1008, 1012
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw
 
 
-def handlers(pool: Pool, feeds: Feeds) -> list[BaseRouteHandler]:
+def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[BaseRouteHandler]:
     """`/api/v1/jobs/{id}/ws`."""
 
     @websocket("/{job_id:uuid}/ws")
@@ -46,14 +47,16 @@ def handlers(pool: Pool, feeds: Feeds) -> list[BaseRouteHandler]:
         scope, receive, send = socket.scope, socket.receive, socket.send
         try:
             _same_origin(scope)
-            known = await watched(pool, feeds, job_id, caller_in(scope, "read").tenant)
+            who = caller_in(scope, "read")
+            known = await watched(pool, feeds, job_id, who.tenant)
         except Problem as problem:
             await deny(problem, send)
         except AWAY:
             await deny(unavailable("database"), send)
         else:
             await receive()  # websocket.connect
-            await _converse(feeds, known, scope, receive, send)
+            with sessions.opened(who.key_id) as over:
+                await _converse(feeds, known, over, scope, receive, send)
 
     @get("/{job_id:uuid}/ws", summary="Watch a job by WebSocket", status_code=426, responses=_UPGRADE)
     async def not_a_socket(job_id: UUID) -> Response[None]:  # noqa: ARG001 - the path has it
@@ -66,17 +69,17 @@ def handlers(pool: Pool, feeds: Feeds) -> list[BaseRouteHandler]:
     return [ws, not_a_socket]
 
 
-async def _converse(feeds: Feeds, known: JobState, scope: WebSocketScope, receive: Receive, send: Send) -> None:
+async def _converse(feeds: Feeds, known: JobState, over: asyncio.Event, scope: WebSocketScope, receive: Receive, send: Send) -> None:
     chosen = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
     await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
-    telling = asyncio.create_task(_tell(feeds, known, _last(scope), send), name="websocket-tell")
+    telling = asyncio.create_task(_tell(feeds, known, _last(scope), over, send), name="websocket-tell")
     hearing = asyncio.create_task(_hear(receive), name="websocket-hear")
     try:
         await asyncio.wait((telling, hearing), return_when=asyncio.FIRST_COMPLETED)
         if not hearing.done():
             await send({"type": "websocket.close", "code": telling.result(), "reason": ""})
         elif hearing.result():
-            await send({"type": "websocket.close", "code": _NOT_EXPECTED, "reason": "There is nothing to say here."})
+            await send({"type": "websocket.close", "code": _NOT_ALLOWED, "reason": "There is nothing to say here."})
     except OSError:
         return  # the client left while it was told
     finally:
@@ -85,16 +88,18 @@ async def _converse(feeds: Feeds, known: JobState, scope: WebSocketScope, receiv
         await asyncio.gather(telling, hearing, return_exceptions=True)
 
 
-async def _tell(feeds: Feeds, known: JobState, seen: int | None, send: Send) -> int:
+async def _tell(feeds: Feeds, known: JobState, seen: int | None, over: asyncio.Event, send: Send) -> int:
     """Send all there is to tell; returns the code to close with."""
     ended = known.status.final
-    async with aclosing(unseen(feeds, known, seen)) as following:
+    async with aclosing(unseen(feeds, known, seen, over)) as following:
         async for kind, news in following:
             if news is not None:  # the server's pings are the heartbeat
                 ended = news.change.final
                 message = Message(id=news.id, type=kind, data=msgspec.Raw(news.data))
                 await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode(), "bytes": None})
-    return _NORMAL if ended else _RESTART
+    if ended:
+        return _NORMAL
+    return _NOT_ALLOWED if over.is_set() else _RESTART
 
 
 async def _hear(receive: Receive) -> bool:

@@ -5,6 +5,7 @@ after the final one. Each event's id is the job's revision, so a watcher that co
 nothing twice, whichever process it reaches.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from services.ingest.auth import caller
 from services.ingest.feeds import Feeds, News
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
+from services.ingest.sessions import Sessions
 
 MEDIA_TYPE = "text/event-stream"
 _RECONNECT = ServerSentEventMessage(data=None, retry=2_000).encode()
@@ -31,7 +33,7 @@ _HEARTBEAT = ServerSentEventMessage(data=None, comment="still here").encode()
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx, which would hold events back
 
 
-def handlers(pool: Pool, feeds: Feeds) -> list[HTTPRouteHandler]:
+def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHandler]:
     """`/api/v1/jobs/{id}/events`."""
 
     @get(
@@ -47,11 +49,12 @@ def handlers(pool: Pool, feeds: Feeds) -> list[HTTPRouteHandler]:
         last_event_id: Annotated[str | None, Parameter(description="The same, for clients that cannot send headers")] = None,
     ) -> Response[Any]:
         """Server-sent events: the job's state at once, then each change, until it is final. Comments keep the connection alive."""
-        known = await watched(pool, feeds, job_id, caller(request, "read").tenant)
+        who = caller(request, "read")
+        known = await watched(pool, feeds, job_id, who.tenant)
         last = revision(seen or last_event_id or "")
         if known.status.final and known.revision == last:
             return Response(None, status_code=204)
-        return Stream(_events(feeds, known, last), media_type=MEDIA_TYPE, headers=_HEADERS)
+        return Stream(_events(feeds, sessions, who.key_id, known, last), media_type=MEDIA_TYPE, headers=_HEADERS)
 
     return [events]
 
@@ -67,14 +70,14 @@ async def watched(pool: Pool, feeds: Feeds, job_id: UUID, tenant: str) -> JobSta
     return found
 
 
-async def unseen(feeds: Feeds, known: JobState, seen: int | None) -> AsyncGenerator[tuple[str, News | None], None]:
+async def unseen(feeds: Feeds, known: JobState, seen: int | None, over: asyncio.Event) -> AsyncGenerator[tuple[str, News | None], None]:
     """What a watcher that has seen the revision `seen` has not, each with its kind; None is a heartbeat.
 
     The kind compares with what this watcher was told last, since a slow one skips states.
     """
     status = known.status if known.revision == seen else None
     with feeds.watching(known) as feed:
-        async with aclosing(feeds.follow(feed, seen)) as following:
+        async with aclosing(feeds.follow(feed, seen, over)) as following:
             async for news in following:
                 if news is None:
                     yield "", None
@@ -89,8 +92,9 @@ def revision(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
-async def _events(feeds: Feeds, known: JobState, seen: int | None) -> AsyncGenerator[bytes, None]:
+async def _events(feeds: Feeds, sessions: Sessions, key_id: UUID, known: JobState, seen: int | None) -> AsyncGenerator[bytes, None]:
     yield _RECONNECT
-    async with aclosing(unseen(feeds, known, seen)) as following:
-        async for kind, news in following:
-            yield _HEARTBEAT if news is None else ServerSentEventMessage(data=news.data, event=kind, id=news.id).encode()
+    with sessions.opened(key_id) as over:
+        async with aclosing(unseen(feeds, known, seen, over)) as following:
+            async for kind, news in following:
+                yield _HEARTBEAT if news is None else ServerSentEventMessage(data=news.data, event=kind, id=news.id).encode()

@@ -35,7 +35,7 @@ from services.transcriber.asked import asked
 from services.transcriber.checkpoints import Checkpoints, checkpoints
 from services.transcriber.child import Engine
 from services.transcriber.produced import Produced, forget_source
-from services.transcriber.protocol import Done, Progress, Stage, StageDone
+from services.transcriber.protocol import Decoded, Done, Progress, Stage, StageDone
 from services.transcriber.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -157,7 +157,12 @@ class Attempts:
             try:
                 async with self._pool.acquire() as connection:
                     renewed = await store.renew(
-                        connection, job, lease=self._settings.lease, stage=progress.stage, progress=progress.percent
+                        connection,
+                        job,
+                        lease=self._settings.lease,
+                        stage=progress.stage,
+                        progress=progress.percent,
+                        duration=progress.duration,
                     )
             except AWAY as error:
                 log.warning("heartbeat failed", error=repr(error))
@@ -226,10 +231,15 @@ class _Progress:
     def __init__(self, news: asyncio.Event) -> None:
         self.stage: Stage = "fetch"
         self.percent = 0.0
+        self.duration: float | None = None
         self._news = news
 
-    def update(self, progress: Progress) -> None:
-        self.stage, self.percent = progress.stage, progress.percent
+    def update(self, told: Progress | Decoded) -> None:
+        match told:
+            case Progress():
+                self.stage, self.percent = told.stage, told.percent
+            case Decoded():
+                self.duration = told.seconds
         self._news.set()
 
     async def wait(self, seconds: float) -> None:

@@ -67,7 +67,7 @@ class Engine:
     async def transcribe(
         self,
         request: Transcribe,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[Progress | Decoded], None],
         on_checkpoint: Callable[[Stage], None] = lambda _stage: None,
     ) -> tuple[Done, list[StageDone]]:
         """Wait for this request's turn and its end. Cancelling the wait takes the request off the engine, by force if need be."""

@@ -20,7 +20,7 @@ class Pending:
         request: Transcribe,
         limits: Limits,
         *,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[Progress | Decoded], None],
         on_checkpoint: Callable[[Stage], None],
         overrun: Overrun,
     ) -> None:
@@ -50,6 +50,7 @@ class Pending:
         match event:
             case Decoded():
                 self._recording = event.seconds
+                self._on_progress(event)
             case Progress():
                 self._enter(event.stage)
                 self._on_progress(event)

@@ -104,9 +104,10 @@ where jobs.id = best.id
 returning jobs.*;
 
 -- name: renew_lease
--- processing -> processing: the heartbeat; 0 rows tell the worker that the job is no longer its own.
+-- processing -> processing: the heartbeat; 0 rows tell the worker that the job is no longer its own. $6: the true duration, once it is known.
 update jobs
-set lease_until = now() + $3, stage = $4, progress = greatest(progress, $5)
+set lease_until = now() + $3, stage = $4, progress = greatest(progress, $5),
+    duration = coalesce($6, duration), duration_known = duration_known or $6 is not null
 where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 

@@ -121,9 +121,14 @@ async def claim(
         return await _change(connection, "job.started", "claim_job_within_limit", token, lease, worker, longest, jobs_per_tenant)
 
 
-async def renew(connection: Connection, job: Job, *, lease: timedelta, stage: str, progress: float) -> Job | None:
-    """Extend the lease and record progress (0-100); None when the job is no longer ours (cancelled, rescued, deleted)."""
-    row = await connection.fetchrow(SQL["renew_lease"], job.id, job.lease_token, lease, stage, progress)
+async def renew(
+    connection: Connection, job: Job, *, lease: timedelta, stage: str, progress: float, duration: float | None = None
+) -> Job | None:
+    """Extend the lease and record progress (0-100) and, once it is known, the true duration in seconds.
+
+    None when the job is no longer ours (cancelled, rescued, deleted).
+    """
+    row = await connection.fetchrow(SQL["renew_lease"], job.id, job.lease_token, lease, stage, progress, duration)
     return None if row is None else from_row(row)
 
 

@@ -274,3 +274,15 @@ async def test_owners_name_the_running_attempt_and_the_winner(pool: Pool) -> Non
             won.id: {won.lease_token},
             running.id: {running.lease_token},
         }
+
+
+async def test_the_true_duration_is_kept_once_it_is_known(pool: Pool) -> None:
+    """A heartbeat that tells it replaces the estimate; one that does not leaves it."""
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await claimed(connection)
+        assert not job.duration_known
+        for duration in (12.5, None):
+            renewed = await store.renew(connection, job, lease=HOUR, stage="vad", progress=1, duration=duration)
+            assert renewed is not None
+            assert (renewed.duration, renewed.duration_known) == (12.5, True)

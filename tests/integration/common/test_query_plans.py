@@ -56,8 +56,8 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
     "renew_lease": (
         store.SQL["renew_lease"],
-        "uuid, uuid, interval, text, real",
-        "gen_random_uuid(), gen_random_uuid(), '15 s', 'decode', 1",
+        "uuid, uuid, interval, text, real, real",
+        "gen_random_uuid(), gen_random_uuid(), '15 s', 'decode', 1, null",
         "jobs_pkey",
     ),
     "get_job": (store.SQL["get_job"], "uuid, text", "gen_random_uuid(), 't'", "jobs_pkey"),

@@ -16,6 +16,7 @@ from common import ids
 from common.database import Pool
 from common.jobs import store
 from common.jobs.job import Job
+from services.ingest.auth import create_key
 from tests.jobs import HOUR, claimed, finished, queued
 from tests.running import RunningService, Services, wait_until
 
@@ -264,3 +265,33 @@ def refusal(refused: InvalidStatus) -> tuple[int, str]:
     body = json.loads(refused.response.body or b"{}")
     assert refused.response.headers["content-type"] == "application/problem+json"
     return refused.response.status_code, body["code"]
+
+
+async def test_streams_end_with_their_key(service: Services, pool: Pool) -> None:
+    """Revoking a key cuts what it has opened, of either kind; what another key has opened goes on."""
+    ingest = await service("ingest", AUTH="on")
+    async with pool.acquire() as connection:
+        job = await queued(connection)
+        ending, staying = [await create_key(connection, tenant=job.tenant, name=name, scopes=("read",)) for name in ("ending", "staying")]
+    url = f"{ingest.url}{JOBS}/{job.id}"
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream("GET", f"{url}/events", headers={"Authorization": f"Bearer {ending}"}) as cut,
+        client.stream("GET", f"{url}/events", headers={"Authorization": f"Bearer {staying}"}) as kept,
+        connect(f"{url.replace('http', 'ws')}/ws", additional_headers={"Authorization": f"Bearer {ending}"}) as socket,
+    ):
+        doomed, going = events(cut), events(kept)
+        await anext(doomed)
+        await anext(going)
+        await socket.recv()
+        async with pool.acquire() as connection:
+            await connection.execute("update api_keys set revoked_at = now() where name = 'ending'")
+        async with asyncio.timeout(5):
+            assert [seen async for seen in doomed] == []
+            with pytest.raises(ConnectionClosedError) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+        async with pool.acquire() as connection:
+            await finished(connection, await claimed(connection))
+        assert [seen.data["status"] async for seen in going][-1] == "completed"

@@ -16,7 +16,7 @@ from common.errors import PermanentError, TransientError
 from deploy.local.service import REPOSITORY
 from services.transcriber.child import COMMAND, Engine, EngineUnusable
 from services.transcriber.limits import Limits
-from services.transcriber.protocol import Options, Progress, Stage, Transcribe
+from services.transcriber.protocol import Decoded, Options, Progress, Stage, Transcribe
 from tests.recordings import sample
 from tests.running import wait_until
 
@@ -49,16 +49,16 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if SCRIPTED[-1] in child.cmdline()]
 
 
-def ignore(_progress: Progress) -> None:
+def ignore(_told: Progress | Decoded) -> None:
     """Progress that nobody looks at."""
 
 
 @pytest.mark.parametrize("command", [SCRIPTED, COMMAND], ids=["scripted", "real"])
 async def test_contract(command: tuple[str, ...], tmp_path: Path) -> None:
     """Scripted or real: requests are answered, a bad one fails with its code, and the next one is answered again."""
-    progress: list[Progress] = []
+    told: list[Progress | Decoded] = []
     async with running(command) as engine:
-        first = asyncio.create_task(engine.transcribe(request(tmp_path, "a", content=sample()), progress.append))
+        first = asyncio.create_task(engine.transcribe(request(tmp_path, "a", content=sample()), told.append))
         bad = asyncio.create_task(engine.transcribe(request(tmp_path, "b", content=b""), ignore))
         last = asyncio.create_task(engine.transcribe(request(tmp_path, "c", content=sample()), ignore))
         done, stages = await first
@@ -70,9 +70,10 @@ async def test_contract(command: tuple[str, ...], tmp_path: Path) -> None:
     assert failure.value.code == "empty_audio"
     assert "transcribe" in [stage.stage for stage in stages]
     assert all(stage.start_ns <= stage.end_ns for stage in stages)
-    percents = [report.percent for report in progress]
+    percents = [one.percent for one in told if isinstance(one, Progress)]
     assert percents == sorted(percents)
     assert percents
+    assert [one.id for one in told if isinstance(one, Decoded)] == ["a"]
     assert (tmp_path / "a.json").stat().st_size
 
 

@@ -23,7 +23,7 @@ async def all_news(feeds: Feeds, seen: int | None, *offers: JobState) -> list[in
         waiting = iter(offers)
         found = []
         async with asyncio.timeout(5):
-            async for news in feeds.follow(feed, seen):
+            async for news in feeds.follow(feed, seen, asyncio.Event()):
                 assert isinstance(news, News)
                 found.append(news.id)
                 if offer := next(waiting, None):
@@ -41,14 +41,14 @@ async def test_what_was_seen_is_not_repeated() -> None:
     feeds = Feeds()
     ended = later(0, Status.FAILED)
     with feeds.watching(ended) as feed:
-        assert [news async for news in feeds.follow(feed, ended.revision)] == []
+        assert [news async for news in feeds.follow(feed, ended.revision, asyncio.Event())] == []
 
 
 async def test_a_slow_watcher_skips_to_the_latest() -> None:
     """However many states passed while it was busy, it gets the last of them, and earlier ones that arrive late do not undo it."""
     feeds = Feeds()
     with feeds.watching(QUEUED) as feed:
-        following = feeds.follow(feed, None)
+        following = feeds.follow(feed, None, asyncio.Event())
         assert isinstance(first := await anext(following), News)
         for state in (later(1), later(5, Status.COMPLETED), later(2)):
             feed.offer(state)
@@ -61,7 +61,7 @@ async def test_a_deleted_job_ends_its_feed() -> None:
     """The last state is told once more, as the end."""
     feeds = Feeds()
     with feeds.watching(QUEUED) as feed:
-        following = feeds.follow(feed, QUEUED.revision)
+        following = feeds.follow(feed, QUEUED.revision, asyncio.Event())
         feed.end()
         assert isinstance(gone := await anext(following), News)
         assert (gone.deleted, gone.change.final, gone.id) == (True, True, 4)
