@@ -11,7 +11,7 @@ import msgspec
 from common.jobs.options import Sensitive
 from common.lexicons.entries import Correction
 
-Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "store"]
+Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "redact", "store"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,7 +19,7 @@ from services.transcriber.engine.failures import Cancelled
 
 T = TypeVar("T")
 
-_WEIGHTS: dict[protocol.Stage, float] = {"decode": 3, "vad": 5, "transcribe": 83, "align": 8, "diarize": 60, "postprocess": 1}
+_WEIGHTS: dict[protocol.Stage, float] = {"decode": 3, "vad": 5, "transcribe": 83, "align": 8, "diarize": 60, "postprocess": 1, "redact": 3}
 """How long the stages take beside each other, in their order."""
 
 Send = Callable[[protocol.Event], None]
@@ -97,6 +97,7 @@ class Stages:
 
 def shares(options: protocol.Options) -> dict[protocol.Stage, tuple[float, float]]:
     """From which to which percentage each stage leads."""
-    asked = {stage: weight for stage, weight in _WEIGHTS.items() if stage != "diarize" or options.diarize}
+    left_out = {stage for stage, wanted in (("diarize", options.diarize), ("redact", options.redact)) if not wanted}
+    asked = {stage: weight for stage, weight in _WEIGHTS.items() if stage not in left_out}
     edges = [100 * passed / sum(asked.values()) for passed in accumulate(asked.values(), initial=0.0)]
     return dict(zip(asked, pairwise(edges), strict=True))

@@ -124,7 +124,8 @@ class _Request:
         request, result = self.turn.request, self._engine.finish(self.recording, self.heard)
         if request.options.redact:
             assert request.audio is not None
-            copy_redacted(Path(request.source), Path(request.audio), result.redactions, result.duration)
+            with self._stages.stage("redact") as progress:
+                copy_redacted(Path(request.source), Path(request.audio), result.redactions, result.duration, progress)
         _write(Path(request.output), transcript.encode(result))
         self._answer(protocol.Done(self._id, result.language.code, result.duration, len(result.speakers)))
 

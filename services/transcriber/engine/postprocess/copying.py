@@ -5,7 +5,7 @@ cannot be decoded are skipped exactly as they were for the transcript, so times 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, takewhile
 from pathlib import Path
 
@@ -24,6 +24,9 @@ _RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """What MP3 knows."""
 
 _FRAME = 1_152
+_TELL = 100
+"""Frames: at least every 15 seconds of sound, which take a fraction of one."""
+
 _TONE_HZ = 1_000
 _TONE_LEVEL = 0.1 * 32_767
 _TOLERANCE_SECONDS = 0.1
@@ -32,18 +35,24 @@ Pcm = NDArray[np.int16]
 """Samples by channels."""
 
 
-def copy_redacted(source: Path, output: Path, redactions: Sequence[Redaction], seconds: float) -> None:
-    """Write an MP3 of the recording, which is `seconds` long. Raises `PermanentError` when it cannot be made."""
+def copy_redacted(
+    source: Path, output: Path, redactions: Sequence[Redaction], seconds: float, progress: Callable[[float], None] = lambda _: None
+) -> None:
+    """Write an MP3 of the recording, which is `seconds` long. Raises `PermanentError` when it cannot be made.
+
+    `progress` gets the fraction done every now and then; what it raises ends the copying.
+    """
     try:
         with sound(source) as frames:
-            written = _copy(frames, output, redactions)
+            written = _copy(frames, output, redactions, lambda done: progress(done / seconds))
     except av.FFmpegError as error:
         raise _failed("the recording could not be written anew") from error
     if abs(written - seconds) > _TOLERANCE_SECONDS:
         raise _failed("its copy would be as long as something else")
 
 
-def _copy(frames: Frames, output: Path, redactions: Sequence[Redaction]) -> float:
+def _copy(frames: Frames, output: Path, redactions: Sequence[Redaction], told: Callable[[float], None]) -> float:
+    """How many seconds were written; `told` gets as many as there are so far."""
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
@@ -63,6 +72,8 @@ def _copy(frames: Frames, output: Path, redactions: Sequence[Redaction]) -> floa
             frame.sample_rate, frame.pts = rate, position
             container.mux(stream.encode(frame))
             position += len(block)
+            if position % (_TELL * _FRAME) == 0:
+                told(position / rate)
         container.mux(stream.encode(None))
     return position / rate
 

@@ -83,3 +83,19 @@ def test_a_copy_of_another_length_is_none(tmp_path: Path) -> None:
     with pytest.raises(PermanentError) as caught:
         copy_redacted(record(tmp_path / "in.wav", 16_000, 1), tmp_path / "copy.mp3", REDACTED, 4.0)
     assert caught.value.code == "redaction_failed"
+
+
+def test_copying_can_be_followed_and_ended(tmp_path: Path) -> None:
+    """Progress grows to nearly one; who hears of it may end the work."""
+    source = record(tmp_path / "in.wav", 48_000, 1, seconds=30.0)
+    fractions: list[float] = []
+    copy_redacted(source, tmp_path / "copy.mp3", (), 30.0, fractions.append)
+    assert fractions == sorted(fractions)
+    assert len(fractions) > 10
+    assert 0.9 < fractions[-1] <= 1
+
+    def cancel(_fraction: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        copy_redacted(source, tmp_path / "half.mp3", (), 30.0, cancel)
