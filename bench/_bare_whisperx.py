@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from common.settings import load
 from services.transcriber.engine.hardware import choose, prepare_environment
-from services.transcriber.engine.models import locate
+from services.transcriber.engine.models import default, locate
 from services.transcriber.engine.settings import EngineSettings
 
 SETTINGS = load(EngineSettings, os.environ)
@@ -34,7 +34,7 @@ def main(path: Path) -> None:
     """Answer lines until stdin ends; the first answer says that the models are loaded."""
     hardware = choose(SETTINGS, torch.cuda.is_available())
     torch.set_num_threads(hardware.threads)
-    source = locate(SETTINGS, hardware.device).source
+    source = locate(SETTINGS, default(SETTINGS, hardware.device)).source
     settings = {"device": hardware.device, "compute_type": hardware.compute_type, "threads": hardware.threads}
     models = {"pyannote": whisperx.load_model(source, **settings), "silero": whisperx.load_model(source, **settings, vad_model=Silero())}
     answer(batch_size=hardware.batch_size, **settings)

@@ -19,6 +19,7 @@ from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
 from common.jobs.job import Job, Result
+from common.jobs.options import OptionError, Options
 from common.storage import Storage
 from common.storage_keys import source_key
 from services.ingest import form, idempotency, pointer
@@ -134,6 +135,7 @@ class Submissions:
         self, connection: Connection, job_id: JobId, tenant: str, received: Received, held: Held | None, made: _Made
     ) -> tuple[Job, bytes]:
         """The job and the answer to its key, in one transaction."""
+        _check_model(received.options, self._settings.whisper_models)
         retention = timedelta(seconds=received.options.expires_in or self._settings.job_result_retention_seconds)
         async with connection.transaction():
             await self._admission.confirm(connection, tenant)
@@ -156,6 +158,12 @@ class Submissions:
             if held is not None:
                 await held.answer(connection, Answered(received.fingerprint, job_id, body))
         return job, body
+
+
+def _check_model(options: Options, offered: tuple[str, ...]) -> None:
+    if options.model is not None and options.model not in offered:
+        choice = f"offered are {', '.join(offered)}, and the default when it is left out" if offered else "leave it out for the only one"
+        raise OptionError("model", f"there is no model {options.model!r}; {choice}")
 
 
 async def _limited(body: AsyncGenerator[bytes, None], limit: int) -> AsyncGenerator[bytes, None]:

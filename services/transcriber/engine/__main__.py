@@ -19,8 +19,8 @@ from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
 from services.transcriber.engine.checkpoints import Checkpoints, fingerprint
 from services.transcriber.engine.diarization.sources import wants_hub
-from services.transcriber.engine.hardware import choose, prepare_environment
-from services.transcriber.engine.models import locate
+from services.transcriber.engine.hardware import choose, memory_used, prepare_environment
+from services.transcriber.engine.models import Whisper, default, locate
 from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.engine.stages import Stages
 
@@ -73,17 +73,34 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
 
 def _whisperx(settings: EngineSettings) -> "Engine":
     hardware = choose(settings, _cuda_devices(settings))
-    whisper = locate(settings, hardware.device)
-    if whisper.bundled and not wants_hub(settings):
+    name = default(settings, hardware.device)
+    whisper = locate(settings, name)
+    if whisper.bundled and not set(settings.whisper_models) - {name} and not wants_hub(settings):
         os.environ["HF_HUB_OFFLINE"] = "1"
 
     from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
     from services.transcriber.engine.diarization.speech_turns import SpeechTurns, loader  # noqa: PLC0415
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
+    from services.transcriber.engine.loaded import Loaded, LoadedModels  # noqa: PLC0415
     from services.transcriber.engine.recogniser import load_recogniser  # noqa: PLC0415
 
-    recogniser = load_recogniser(whisper, hardware, settings.hf_token)
-    models = {"asr": f"whisper {whisper.name} ({hardware.compute_type})", "vad": VAD_MODEL}
+    def label(whisper: Whisper) -> str:
+        return f"whisper {whisper.name} ({hardware.compute_type})"
+
+    def load_model(name: str) -> Loaded:
+        whisper = locate(settings, name)
+        return Loaded(label(whisper), load_recogniser(whisper, hardware, settings.hf_token))
+
+    recogniser = LoadedModels(
+        load_model,
+        default=name,
+        offered=settings.whisper_models,
+        budget=None if settings.models_memory_mb is None else settings.models_memory_mb * 2**20,
+        used=lambda: memory_used(hardware.device),
+    )
+    if settings.model_idle_seconds is not None:
+        recogniser.unload_when_idle(settings.model_idle_seconds)
+    models = {"asr": label(whisper), "vad": VAD_MODEL}
     aligners = choose_aligners(settings, hardware, hub=not whisper.bundled)
     return Engine(recogniser, aligners, SpeechTurns(loader(settings, hardware)), hardware, models)
 

@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 import msgspec
 
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.memory import resident
 
 
 class Hardware(msgspec.Struct, frozen=True):
@@ -45,6 +46,16 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
         batch_size=settings.whisper_batch_size or (16 if device == "cuda" else 4),
         threads=threads(settings),
     )
+
+
+def memory_used(device: str) -> int:
+    """Bytes in use where models are: all of the GPU's, or this process's; 0 where the system does not say."""
+    if device == "cuda":
+        import torch  # noqa: PLC0415 - where there is no GPU nothing here needs it
+
+        free, total = torch.cuda.mem_get_info()
+        return int(total - free)
+    return resident(os.getpid()) or 0
 
 
 def _usable_cores() -> int:

@@ -40,9 +40,13 @@ class Whisper(msgspec.Struct, frozen=True):
     bundled: bool
 
 
-def locate(settings: EngineSettings, device: str) -> Whisper:
-    """The Whisper model to load: the named one, else large-v3 on a GPU, else the bundled base (also when `base` is named)."""
-    name = settings.whisper_model_size or ("large-v3" if device == "cuda" else "base")
+def default(settings: EngineSettings, device: str) -> str:
+    """The model of jobs that name none: that of the settings, else large-v3 on a GPU, else the bundled base."""
+    return settings.whisper_model_size or ("large-v3" if device == "cuda" else "base")
+
+
+def locate(settings: EngineSettings, name: str) -> Whisper:
+    """Where the Whisper model `name` is; `base` is always the bundled one."""
     root = Path(settings.verbatim_model_dir).absolute()
     bundled = name == "base"
     source = os.fspath(install(WHISPER_BASE, root)) if bundled else name

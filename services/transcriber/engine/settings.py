@@ -10,6 +10,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Unset means: chosen from the hardware (`hardware.choose`) and from what is bundled (`models.locate`).
 
+    `whisper_models` are offered beside the default one; together they take at most `models_memory_mb`, unless one alone takes more.
     What a stage came to is kept for a later attempt when it took `checkpoint_least_seconds`.
     """
 
@@ -21,6 +22,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     openai_timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300
     openai_parallel: Positive = 4
     whisper_model_size: str | None = None
+    whisper_models: tuple[str, ...] = ()
+    models_memory_mb: Positive | None = None
+    model_idle_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
     whisper_device: Literal["auto", "cpu", "cuda"] = "auto"
     whisper_compute_type: str | None = None
     whisper_batch_size: Positive | None = None

@@ -64,6 +64,7 @@ CASES: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "nothing at all": ({"content": b""}, 415, "unsupported_media_type", None),
     "a huge option": ({"data": {"prompt": "x" * 70_000}, "files": GOOD}, 422, "field_too_large", "prompt"),
     "an option that is not UTF-8": (multipart(PROMPT + "\xff\xfe", file_part(WAV)), 422, "invalid_option", "prompt"),
+    "a model where there is no choice": ({"data": {"model": "large-v3"}, "files": GOOD}, 422, "invalid_option", "model"),
     "a bad option after the file": (multipart(file_part(WAV), TASK), 422, "invalid_option", "task"),
     **{f"redaction, {case}": ({"data": data, "files": GOOD}, 422, "invalid_option", "redact") for case, data in REDACTIONS.items()},
     **{f"{name}={value}": ({"data": {name: value}, "files": GOOD}, 422, "invalid_option", name) for name, value in BAD_OPTIONS.items()},
@@ -80,6 +81,17 @@ async def test_refused_clearly(client: httpx.AsyncClient, store: Storage, databa
         assert len(problem["trace_id"]) == 32, case
         assert len(problem["detail"]) > 15, case
         assert await left_behind(store, database) == NOTHING, case
+
+
+async def test_only_models_that_are_offered(service: Services) -> None:
+    """A job may name one of WHISPER_MODELS; for another the answer says which there are."""
+    choosy = await service("ingest", WHISPER_MODELS="small, medium")
+    async with httpx.AsyncClient(base_url=choosy.url) as client:
+        refused = await client.post(JOBS, data={"model": "tiny"}, files=GOOD)
+        accepted = await client.post(JOBS, data={"model": "medium"}, files=GOOD)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_option")
+    assert "small, medium" in refused.json()["detail"]
+    assert accepted.status_code == 202
 
 
 async def test_announced_too_large(client: httpx.AsyncClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import PermanentError
 from services.transcriber.engine.manifest import BUNDLED, BundledModel, ModelFile, Source
-from services.transcriber.engine.models import install, locate, main
+from services.transcriber.engine.models import default, install, locate, main
 from services.transcriber.engine.settings import EngineSettings
 
 PARTS = {"one": b"first half, ", "two": b"second half"}
@@ -114,8 +114,10 @@ def test_the_manifest_is_well_formed() -> None:
 def test_a_gpu_gets_the_large_model_by_default(tmp_path: Path) -> None:
     """Unset means large-v3 on CUDA, from the hub; a named model is taken by its name."""
     settings = EngineSettings(verbatim_model_dir=os.fspath(tmp_path))
-    assert locate(settings, "cuda").source == "large-v3"
-    named = locate(EngineSettings(whisper_model_size="small", verbatim_model_dir=os.fspath(tmp_path)), "cpu")
+    assert default(settings, "cuda") == "large-v3"
+    assert default(settings, "cpu") == "base"
+    assert default(EngineSettings(whisper_model_size="small"), "cuda") == "small"
+    named = locate(settings, "small")
     assert (named.source, named.bundled) == ("small", False)
 
 
