@@ -44,6 +44,7 @@ def act(request: Transcribe) -> None:
 
 def succeed(request: Transcribe) -> None:
     now = time.time_ns()
+    say(Decoded(request.id, 30.0))
     say(Progress(request.id, "transcribe", 50.0))
     say(StageDone(request.id, "transcribe", now - 1_000_000, now))
     if request.checkpoints is not None:
