@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common.lifecycle import Lifecycle
 
@@ -39,10 +40,11 @@ async def _state(check: Check) -> str:
 
 
 async def serve(health: Health, *, host: str, port: int) -> None:
-    """Answer `/health/live` and `/health/ready` until cancelled, for services that have no HTTP surface of their own."""
+    """Answer `/health/live`, `/health/ready` and `/metrics` until cancelled, for services that have no HTTP surface of their own."""
     app = web.Application()
     app.router.add_get("/health/live", _live(health))
     app.router.add_get("/health/ready", _ready(health))
+    app.router.add_get("/metrics", _metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -65,6 +67,10 @@ def _ready(health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
         return _answer(states, healthy=all(state == "ok" for state in states.values()))
 
     return ready
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _answer(body: dict[str, str], *, healthy: bool) -> web.Response:

@@ -11,6 +11,7 @@ from common.broker import LOST
 from common.cleanup import Report
 from common.database import AWAY, Pool
 from common.errors import VerbatimError
+from services.janitor import metrics
 from services.janitor.duty import Counts, Duty, Sweep
 from services.janitor.lock import exclusive
 
@@ -55,6 +56,7 @@ class Sweeper:
             complete=complete,
             error=error,
         )
+        metrics.swept(report)
         _log(report)
         return report
 

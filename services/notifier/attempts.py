@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import structlog
+from prometheus_client import Counter, Histogram
 
 from common import tracing
 from common.database import Connection, Pool
@@ -28,6 +29,9 @@ from services.notifier.schedule import Schedule
 from services.notifier.signature import Signer
 
 log = structlog.get_logger(__name__)
+
+_ATTEMPTS = Counter("verbatim_delivery_attempts_total", "Attempts at webhook deliveries, by what followed from the answer", ["outcome"])
+_SECONDS = Histogram("verbatim_delivery_seconds", "Seconds until a receiver answered", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
 
 _MARGIN = timedelta(seconds=10)
 """How much longer an attempt is claimed than its request may take: what claiming and recording take at the worst."""
@@ -115,16 +119,20 @@ class Attempts:
                     return await deliveries.fail(connection, attempt, answer, elapsed)
             assert_never(verdict)
 
+        _SECONDS.observe(elapsed.total_seconds())
         if not await persist(self._pool, write):
             told.warning("attempt was no longer ours")
             return
         match verdict:
             case Delivered():
+                _ATTEMPTS.labels("delivered").inc()
                 told.info("webhook delivered")
             case Again(delay):
+                _ATTEMPTS.labels("again").inc()
                 error = answer.error if isinstance(answer, Unanswered) else None
                 told.info("webhook not accepted", error=error, next_in=round(delay.total_seconds(), 1))
             case Failed(reason):
+                _ATTEMPTS.labels("failed").inc()
                 told.warning("webhook failed", reason=reason)
             case _:
                 assert_never(verdict)

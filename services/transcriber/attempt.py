@@ -30,7 +30,7 @@ from common.jobs.watch import Watch
 from common.lexicons import store as lexicons
 from common.lexicons.entries import Entries
 from common.storage import Storage
-from services.transcriber import protocol
+from services.transcriber import metrics, protocol
 from services.transcriber.asked import asked
 from services.transcriber.checkpoints import Checkpoints, checkpoints
 from services.transcriber.child import Engine
@@ -65,6 +65,7 @@ class Attempts:
                 transcribed = await self._while_leased(job, _Progress(news))
             await self._finish(job, transcribed)
         except _LeaseLost:
+            metrics.ended("lost")
             log.info("job is no longer ours")
         except VerbatimError as error:
             await self._failed(job, error)
@@ -143,8 +144,10 @@ class Attempts:
         finished = await self._write(lambda connection: store.finish(connection, job, result))
         if finished is None:
             # Another attempt won, or our own commit was lost on its way back: the janitor can tell, and deletes a loser's transcript.
+            metrics.ended("lost")
             log.info("job was no longer ours to finish")
         else:
+            metrics.transcribed(done.duration)
             log.info("job completed", seconds=round(done.duration, 1), language=done.language)
             if job.options.redact:
                 await forget_source(self._storage, job)
@@ -191,11 +194,14 @@ class Attempts:
         log.warning("attempt failed", code=error.code, error=error.message, transient=error.transient)
         delay = delay_before(job.attempt + 1)
         if error.transient and await self._write(lambda connection: store.retry(connection, job, failure, delay)):
+            metrics.ended("retried")
             return
-        await self._write(lambda connection: store.fail(connection, job, failure))
+        failed = await self._write(lambda connection: store.fail(connection, job, failure))
+        metrics.ended("lost" if failed is None else "failed")
 
     async def _release(self, job: Job) -> None:
         await self._write(lambda connection: store.release(connection, job))
+        metrics.ended("released")
         log.info("job given back")
 
     async def _write(self, change: Callable[[Connection], Awaitable[Job | None]]) -> Job | None:
@@ -255,5 +261,6 @@ def delay_before(attempt: int) -> timedelta:
 
 
 def _record(stages: list[StageDone]) -> None:
+    metrics.worked(stages)
     for stage in stages:
         tracing.record(stage.stage, start_ns=stage.start_ns, end_ns=stage.end_ns)

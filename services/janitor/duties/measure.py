@@ -15,6 +15,7 @@ from common import space
 from common.space import Age, Level, Space, Usage
 from common.storage import Object, Storage
 from common.storage_keys import parse_key
+from services.janitor import metrics
 from services.janitor.duty import Counts, Sweep
 from services.janitor.paging import pages
 
@@ -58,6 +59,7 @@ class Measure:
         )
         if measured.level != "ok":
             log.warning("storage is low", level=measured.level, bytes=measured.bytes, capacity=measured.capacity)
+        metrics.measured(measured)
         if not sweep.dry_run:
             usage = [Usage(kind=of[0], age=of[1], objects=count, bytes=sizes[of]) for of, count in objects.items()]
             await space.write(sweep.connection, measured, usage)

@@ -1,5 +1,7 @@
 """What is in the store, as the janitor measures it."""
 
+import httpx
+
 from common import ids, space
 from common.database import Pool
 from common.ids import JobId, LeaseToken
@@ -8,6 +10,7 @@ from common.storage import Storage
 from common.storage_keys import archive_key, source_key, transcript_key
 from services.janitor.duties.measure import Limits, Measure
 from services.janitor.sweeper import Sweeper
+from tests.running import Services, wait_until
 
 
 async def test_everything_is_counted_by_kind(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
@@ -29,3 +32,15 @@ async def test_everything_is_counted_by_kind(pool: Pool, storage: Storage, sweep
         assert (found.objects, found.bytes, found.capacity, found.level) == (4, 20, 25, "warning")
         kinds = ("archives", "audio", "other", "results")
         assert await space.read_usage(connection) == [Usage(kind=kind, age="day", objects=1, bytes=5) for kind in kinds]
+
+
+async def test_metrics(service: Services) -> None:
+    """A janitor tells how much is in the store and what its duties did."""
+    janitor = await service("janitor")
+
+    async def told() -> bool:
+        async with httpx.AsyncClient(base_url=janitor.url) as client:
+            text = (await client.get("/metrics")).text
+        return "verbatim_storage_bytes 0.0" in text and 'verbatim_duty_complete_timestamp_seconds{duty="expire"}' in text
+
+    await wait_until(told, "the numbers of the first round")
