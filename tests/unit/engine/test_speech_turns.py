@@ -9,6 +9,7 @@ import pytest
 from common.errors import PermanentError, TransientError
 from services.transcriber.engine.diarization.sources import BUNDLED, HUB, sources, wants_hub
 from services.transcriber.engine.diarization.speech_turns import ADVICE, Loaded, SpeechTurns
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recording import Recording
@@ -103,6 +104,24 @@ def test_a_load_that_failed_is_not_tried_by_every_request() -> None:
     for _ in range(3):
         speech_turns.tell(request())
     assert len(tried) == 1
+
+
+def test_a_request_that_nobody_wants_does_not_wait_for_the_model() -> None:
+    """Loading can take long; a cancel is heard meanwhile, and the model is loaded all the same."""
+    proceed = threading.Event()
+
+    def load() -> Loaded:
+        proceed.wait(SECONDS)
+        return Loaded(Pipeline(), "bundled")
+
+    asked = iter((False, True))
+    unwanted = request()
+    stages = Stages("job", list[Event]().append, unwanted.options, cancelled=lambda: next(asked))
+    speech_turns = SpeechTurns(load)
+    with pytest.raises(Cancelled):
+        speech_turns.tell(unwanted._replace(stages=stages))
+    proceed.set()
+    assert speech_turns.tell(request()).model == "bundled"
 
 
 def test_what_breaks_on_the_way_costs_the_speakers_only() -> None:

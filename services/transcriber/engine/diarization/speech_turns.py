@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 BUNDLED_NAME = "bundled (pyannote segmentation-3.0, CAM++)"
 RETRY_SECONDS = 300.0
+_LOOK_SECONDS = 0.5
 
 UNAVAILABLE = "diarization_unavailable"
 FAILED = "diarization_failed"
@@ -81,6 +82,8 @@ class SpeechTurns:
     def _tell(self, recording: Recording, progress: Callable[[float], None]) -> Told:
         self.prepare()
         assert self._loading is not None
+        while not wait([self._loading], _LOOK_SECONDS).done:
+            progress(0.0)  # which is where a request that nobody waits for any more ends
         try:
             loaded = self._loading.result()
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
