@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from common.errors import PermanentError, TransientError
 from common.multipart import Multipart
 from common.storage_errors import code, translated
-from common.upload import Upload
+from common.upload import BUFFERS, Upload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -54,6 +54,7 @@ class Storage:
         self._client = client
         self._public = public or client
         self.bucket = bucket
+        self._buffers = asyncio.Semaphore(BUFFERS)
         self.multipart = Multipart(client, self._public, bucket)
 
     async def ensure_bucket(self) -> None:
@@ -177,7 +178,7 @@ class Storage:
     @asynccontextmanager
     async def upload(self, key: str, *, content_type: str) -> AsyncIterator[Upload]:
         """A writer to `key`. The object appears when the block ends well; in any other case nothing remains."""
-        upload = Upload(self._client, self.bucket, key, content_type)
+        upload = Upload(self._client, self.bucket, key, content_type, self._buffers)
         try:
             yield upload
             with translated(key):
@@ -185,6 +186,8 @@ class Storage:
         except BaseException:
             await asyncio.shield(upload.abort())
             raise
+        finally:
+            upload.close()
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """Bytes of unknown number on their way to one object: S3's multipart upload with bounded memory.
 
-At most `_IN_FLIGHT + 1` parts are held, whatever the size. An upload that does not end well is aborted, also when its task is cancelled,
-so that nothing is left behind.
+At most `_IN_FLIGHT + 1` parts are held, whatever the size, and no more than `BUFFERS` by all uploads of a process together: who begins to
+fill another one waits until there is room, and a part that was sent makes room, so uploads take turns by the part and none waits for ever.
+An upload that does not end well is aborted, also when its task is cancelled, so that nothing is left behind.
 """
 
 import asyncio
@@ -19,19 +20,22 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 6 * 2**20  # 10,000 parts, the limit of S3, make 62 GB
+BUFFERS = 16
 _IN_FLIGHT = 2
 
 
 class Upload:
     """Bytes of unknown number on their way to one object; counts and hashes them as they pass."""
 
-    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str, buffers: asyncio.Semaphore) -> None:
         self._client = client
         self._bucket = bucket
         self._key = key
         self._content_type = content_type
         self._begun: asyncio.Task[str] | None = None
         self._completing = False
+        self._buffers = buffers
+        self._filling = False
         self._buffer = io.BytesIO()
         self._tasks: list[asyncio.Task[CompletedPartTypeDef]] = []
         self._room = asyncio.Semaphore(_IN_FLIGHT)
@@ -44,7 +48,10 @@ class Upload:
         return self._hash.hexdigest()
 
     async def write(self, data: bytes | bytearray) -> None:
-        """Take bytes; waits while too many parts are on their way."""
+        """Take bytes; waits while too many parts are on their way, of this upload or of all."""
+        if not self._filling:
+            await self._buffers.acquire()
+            self._filling = True
         self._hash.update(data)
         self.size += len(data)
         self._buffer.write(data)
@@ -77,6 +84,12 @@ class Upload:
             with contextlib.suppress(ClientError, BotoCoreError, OSError):
                 await self._client.delete_object(Bucket=self._bucket, Key=self._key)
 
+    def close(self) -> None:
+        """Give back the room of a buffer that became no part."""
+        if self._filling:
+            self._filling = False
+            self._buffers.release()
+
     async def _send(self) -> None:
         with translated(self._key):
             if self._begun is None:
@@ -87,8 +100,10 @@ class Upload:
             for task in self._tasks:
                 if task.done():
                     task.result()  # a part that failed ends the upload now, not gigabytes later
-        part = self._rewound()
-        self._tasks.append(asyncio.create_task(self._send_part(upload_id, len(self._tasks) + 1, part), name=f"part-{self._key}"))
+        sending = asyncio.create_task(self._send_part(upload_id, len(self._tasks) + 1, self._rewound()), name=f"part-{self._key}")
+        sending.add_done_callback(lambda _: self._buffers.release())  # also when it is cancelled before its first step
+        self._filling = False
+        self._tasks.append(sending)
 
     def _rewound(self) -> io.BytesIO:
         """The buffer, ready to be read; the next write starts a new one. aiohttp sends a file in slices, which lets the loop breathe."""

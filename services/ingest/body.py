@@ -1,5 +1,6 @@
 """A request's body as it comes."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -20,6 +21,19 @@ async def streamed(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, Non
             yield chunk
     except InternalServerException:
         raise Broken(400, "client_disconnected", "The client went away before the end of the body.") from None
+
+
+async def lively(chunks: AsyncGenerator[bytes, None], seconds: float) -> AsyncGenerator[bytes, None]:
+    """`chunks` for as long as they keep coming: a client that has gone without our noticing must hold nothing for long."""
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Broken(408, "upload_stalled", f"No bytes came for {seconds:g} seconds.") from None
+        yield chunk
 
 
 def announced(request: Request[Any, Any, Any]) -> int | None:

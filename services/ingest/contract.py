@@ -32,7 +32,7 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     401: ("unauthorized", "Send a valid API key as 'Authorization: Bearer vb_…'.", {}),
     403: ("forbidden", "This key lacks the scope 'write'.", {"allowed": ["read"]}),
     404: ("job_not_found", f"There is no job {examples.JOB_ID}.", {}),
-    408: ("upload_stalled", "No bytes came for 10 seconds; what came before is kept, go on there.", {}),
+    408: ("upload_stalled", "No bytes came for 10 seconds.", {}),
     409: ("wrong_status", "A job that is completed cannot be cancelled.", {"allowed": ["uploading", "queued", "processing"]}),
     410: ("result_expired", "The result has expired and was deleted.", {}),
     412: ("unsupported_version", "Send 'Tus-Resumable: 1.0.0'.", {"field": "Tus-Resumable"}),

@@ -15,7 +15,7 @@ from common.jobs.document import JobDocument
 from common.jobs.job import Job
 from common.jobs.watch import Watch
 from services.ingest.auth import caller
-from services.ingest.body import announced, streamed
+from services.ingest.body import announced, lively, streamed
 from services.ingest.conditional import Conditional
 from services.ingest.documentation import SubmitOperation
 from services.ingest.existing import find_job
@@ -24,6 +24,8 @@ from services.ingest.places import Places
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
 from services.ingest.waiting import MAX_SECONDS, until_changed
+
+_STALL_SECONDS = 30.0
 
 
 def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
@@ -40,6 +42,7 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         | refusals(
             {
                 400: "The body is not readable",
+                408: "No bytes came for thirty seconds",
                 409: "A request with this Idempotency-Key is still being carried out; the upload is not complete, or a job was made of it",
                 410: "The store has lost the upload",
                 413: "Larger than the limit",
@@ -55,7 +58,7 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         With an `Idempotency-Key` a submission can be sent again without making a second job: for 24 hours each copy gets the first answer.
         """
         accepted = await submissions.accept(
-            streamed(request),
+            lively(streamed(request), _STALL_SECONDS),
             content_type=request.headers.get("content-type", ""),
             content_length=announced(request),
             tenant=caller(request, "write").tenant,

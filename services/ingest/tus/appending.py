@@ -19,7 +19,7 @@ from common.storage import Storage
 from common.storage_keys import tail_key
 from services.ingest import recording
 from services.ingest.arriving import Arrivals, locked
-from services.ingest.body import Broken
+from services.ingest.body import Broken, lively
 from services.ingest.problems import Problem
 from services.ingest.sniffing import HEAD_BYTES
 from services.ingest.tus.headers import Checksum
@@ -119,21 +119,6 @@ class Append:
         if advanced is None:
             raise locked()
         self._upload, self._parts = advanced, []
-
-
-async def lively(chunks: AsyncGenerator[bytes, None], seconds: float) -> AsyncGenerator[bytes, None]:
-    """`chunks` for as long as they keep coming: who has lost its connection without our noticing comes again, and must find it free."""
-    while True:
-        try:
-            async with asyncio.timeout(seconds):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise Broken(
-                408, "upload_stalled", f"No bytes came for {seconds:g} seconds; what came before is kept, go on from there."
-            ) from None
-        yield chunk
 
 
 def beyond(upload: Upload) -> Problem:

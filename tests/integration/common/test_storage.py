@@ -13,7 +13,7 @@ import pytest
 from common import storage as stores
 from common.errors import PermanentError, TransientError
 from common.storage import Storage
-from common.upload import PART_BYTES
+from common.upload import PART_BYTES, Upload
 from deploy.local.stack import Stack
 
 KEY = "audio/01990000-0000-7000-8000-000000000000/source"
@@ -213,3 +213,18 @@ async def test_the_bucket_is_made_when_it_is_missing(stack: Stack) -> None:
         finally:
             await fresh.delete_prefix("")
             await fresh._client.delete_bucket(Bucket=fresh.bucket)
+
+
+async def test_uploads_take_turns_when_there_is_no_room(storage: Storage) -> None:
+    """Who begins to fill a buffer waits until another upload has sent or given up its own."""
+    room = asyncio.Semaphore(1)
+    first, second = (Upload(storage._client, storage.bucket, f"audio/{name}", "audio/wav", room) for name in "ab")
+    await first.write(b"a")
+    waiting = asyncio.create_task(second.write(b"b"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await first.write(bytes(PART_BYTES))  # which sends it
+    await asyncio.wait_for(waiting, 10)
+    second.close()
+    await first.abort()
+    assert not room.locked()
