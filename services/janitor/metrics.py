@@ -10,6 +10,7 @@ _THINGS = Counter(
 )
 _SECONDS = Counter("verbatim_duty_seconds_total", "Seconds spent on a duty", ["duty"])
 _COMPLETE = Gauge("verbatim_duty_complete_timestamp_seconds", "When a duty last got to its end without an error", ["duty"])
+_BACKLOG = Gauge("verbatim_duty_backlog_seconds", "How long the oldest thing that a duty found had been due", ["duty"])
 _BYTES = Gauge("verbatim_storage_bytes", "Bytes in the store")
 _OBJECTS = Gauge("verbatim_storage_objects", "Objects in the store")
 _CAPACITY = Gauge("verbatim_storage_capacity_bytes", "Bytes that the store may hold")
@@ -24,6 +25,11 @@ def swept(report: Report) -> None:
     _SECONDS.labels(report.duty).inc(report.seconds)
     if report.complete and report.error is None:
         _COMPLETE.labels(report.duty).set_to_current_time()
+
+
+def backlog(duty: str, seconds: float) -> None:
+    """How late the duty came to the first thing of this sweep; 0 when there was none."""
+    _BACKLOG.labels(duty).set(seconds)
 
 
 def measured(space: Space) -> None:

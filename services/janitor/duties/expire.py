@@ -11,6 +11,7 @@ from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import job_prefixes
 from common.tolerance import attempt_each
+from services.janitor import metrics
 from services.janitor.duty import Counts, Sweep
 
 _BATCH = 100
@@ -25,7 +26,10 @@ class Expire:
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         last: Job | None = None
+        metrics.backlog(self.name, 0)
         while jobs := await store.due_to_expire(sweep.connection, after=last, limit=_BATCH):
+            if last is None and jobs[0].expires_at is not None:
+                metrics.backlog(self.name, (sweep.now - jobs[0].expires_at).total_seconds())
             last = jobs[-1]
             for job in jobs:
                 sweep.tell(self.name, job_id=str(job.id), status=job.status.value)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from common.cleanup import Report
 from common.database import Pool
@@ -173,3 +174,15 @@ async def test_a_job_that_is_not_over_never_expires(pool: Pool, storage: Storage
             await claimed(connection)
         await connection.execute("update jobs set expires_at = now() - interval '1 hour'")
         assert (await sweep(sweeper, storage)).scanned == 0
+
+
+async def test_how_late_it_is_can_be_told(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """The age of the oldest job that was due; nothing once there is none."""
+    async with pool.acquire() as connection:
+        await finished_with_bytes(connection, storage, retention=PAST)
+        await connection.execute("update jobs set expires_at = now() - interval '1 hour'")
+    for least in (3_600, 0):
+        await sweep(sweeper, storage)
+        told = REGISTRY.get_sample_value("verbatim_duty_backlog_seconds", {"duty": "expire"})
+        assert told is not None
+        assert least <= told < least + 600
