@@ -104,6 +104,11 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
             assert str(message.headers["traceparent"]).split("-")[1] == job["trace_id"] or types[-1] == "job.progress"
         assert [kind for kind in types if kind != "job.progress"] == ["job.created", "job.started", "job.completed"]
 
+        async def archived() -> bool:
+            return (await client.get(f"{JOBS}/{job['id']}/archive")).status_code == 302
+
+        await wait_until(archived, "the archive", limit=60)
+
 
 UNDECODABLE = {
     "empty_audio": wav(b""),
