@@ -20,7 +20,7 @@ from services.transcriber.engine.media import SAMPLE_RATE, Audio
 Decode = Callable[[Path, protocol.Options], Audio]
 
 SHORT_SECONDS = 30.0
-"""What Whisper hears at once."""
+"""What Whisper hears at once: from there on nothing is gained by company."""
 
 MOST_TOGETHER = 16
 _HELD_SECONDS = 300.0
@@ -50,7 +50,7 @@ class Turn(NamedTuple):
     def short(self) -> bool:
         """Known to be short by now, and not to be worked on alone."""
         done = self.decoded.done() and self.decoded.exception() is None
-        return done and not self.request.alone and self.seconds <= SHORT_SECONDS
+        return done and not self.request.alone and self.seconds < SHORT_SECONDS
 
 
 class DecodeAhead:

@@ -10,7 +10,7 @@ import pytest
 from services.transcriber import protocol
 from services.transcriber.protocol import Decoded, Done, Failed, Options, Progress, StageDone, Started, Transcribe
 from tests.integration.engine.child import Child
-from tests.recordings import sample
+from tests.recordings import sample, wav
 
 
 def test_requests_are_answered_in_order_and_a_bad_one_harms_none(engine: Child, conversation: Path, tmp_path: Path) -> None:
@@ -78,3 +78,37 @@ def test_a_wrong_setting_ends_the_child_with_its_reason(tmp_path: Path, name: st
         last = msgspec.json.decode(child.log().splitlines()[-1])
         assert last["level"] == "error"
         assert name in last["event"] or value in last["event"]
+
+
+def test_the_next_recording_is_decoded_while_this_one_is_heard(engine: Child, tmp_path: Path) -> None:
+    """Two that are too long to be heard together: the second is decoded before the engine has done with the first."""
+    path = tmp_path / "minute.wav"
+    path.write_bytes(sample(copies=2))
+    options = Options(beam_size=1, align=False, language="en")
+    first, second = engine.submit(path, options), engine.submit(path, options)
+    stages = {
+        (event.id, event.stage): event
+        for request in (first, second)
+        for event in engine.until_answered(request)
+        if isinstance(event, StageDone)
+    }
+    assert stages[second.id, "decode"].end_ns < stages[first.id, "transcribe"].end_ns
+    assert stages[first.id, "postprocess"].end_ns <= stages[second.id, "vad"].start_ns
+
+
+def test_clips_are_heard_together(engine: Child, tmp_path: Path) -> None:
+    """Several short requests that wait share a hearing: it is one span for those that were decoded by then, and each has its own words."""
+    clips = []
+    for number in range(4):
+        path = tmp_path / f"clip-{number}.wav"
+        path.write_bytes(wav(sample()[44:][2 * 16_000 * 22 : 2 * 16_000 * 27]))
+        clips.append(path)
+    requests = [engine.submit(path, Options(align=False, language="en")) for path in clips]
+    hearings = [
+        (event.start_ns, event.end_ns)
+        for request in requests
+        for event in engine.until_answered(request)
+        if isinstance(event, StageDone) and event.stage == "transcribe"
+    ]
+    assert len(hearings) == 4
+    assert min(end for _, end in hearings[1:]) > max(start for start, _ in hearings[1:])

@@ -91,7 +91,7 @@ def test_short_requests_keep_each_other_company() -> None:
         request(f"f-{SHORT}", alone=True),
         request(f"broken-{SHORT}"),
         request(f"g-{SHORT}", Options(diarize=True, allowed_languages=("en",))),
-        request(f"last-{SHORT}"),
+        request(f"last-{LONG}"),
     )
     assert after_decoding(decoder, turns, 8) == [f"b-{SHORT}", f"g-{SHORT}"]
     assert turns.take().request.id == f"c-{LONG}"
