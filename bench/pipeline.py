@@ -6,21 +6,13 @@ the loop: it receives, stores, announces, times every word and stores the result
 
 import argparse
 import asyncio
-import json
 import statistics
-import sys
 import tempfile
-import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import httpx
-import msgspec
-
+from bench._sides import Bare, bare, work
 from bench._system import System, report, running
-from common.transcript import Transcript
 from tests.recordings import sample
 
 _SECONDS = 30.0
@@ -40,22 +32,14 @@ async def _run(copies: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "sample.wav")
         await asyncio.to_thread(path.write_bytes, sample())
-        async with running("ingest", "transcriber") as system:
-            bare = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bench._bare_whisperx", str(path), stdin=PIPE, stdout=PIPE, env=system.environment
-            )
-            try:
-                settings = await _answer(bare)
-                await _system(system, 2, align=True)
-                await _bare(bare, 2, "pyannote")
-                for _ in range(rounds):
-                    sides["whisperx"].append((await _bare(bare, copies, "pyannote"))["seconds"])
-                    sides["verbatim"].append(await _system(system, copies, align=True))
-                    sides["whisperx with silero"].append((await _bare(bare, copies, "silero"))["seconds"])
-                    sides["verbatim without word times"].append(await _system(system, copies, align=False))
-            finally:
-                bare.terminate()
-                await bare.wait()
+        async with running("ingest", "transcriber") as system, bare(system) as loop:
+            await _system(system, [path] * 2, align=True)
+            await _bare(loop, [path] * 2, "pyannote")
+            for _ in range(rounds):
+                sides["whisperx"].append(await _bare(loop, [path] * copies, "pyannote"))
+                sides["verbatim"].append(await _system(system, [path] * copies, align=True))
+                sides["whisperx with silero"].append(await _bare(loop, [path] * copies, "silero"))
+                sides["verbatim without word times"].append(await _system(system, [path] * copies, align=False))
     speeds = {name: copies * _SECONDS / statistics.median(seconds) for name, seconds in sides.items()}
     ratio = speeds["verbatim"] / speeds["whisperx"]
     strict = speeds["verbatim without word times"] / speeds["whisperx with silero"]
@@ -66,43 +50,20 @@ async def _run(copies: int, rounds: int) -> None:
         ("the same work on both sides: without word times / with silero", f"{strict:.2f}", ""),
     ]
     report(
-        "pipeline", rows, {"settings": settings, "copies": copies, "seconds": sides, "speeds": speeds, "ratio": ratio, "same_work": strict}
+        "pipeline",
+        rows,
+        {"settings": loop.settings, "copies": copies, "seconds": sides, "speeds": speeds, "ratio": ratio, "same_work": strict},
     )
 
 
-async def _system(system: System, copies: int, *, align: bool) -> float:
+async def _system(system: System, paths: list[Path], *, align: bool) -> float:
     """Seconds from the first submission to the last completion; every transcript is read and looked at."""
-    async with httpx.AsyncClient(base_url=system.url("ingest"), timeout=120) as client:
-        began = time.perf_counter()
-        ids = []
-        for _ in range(copies):
-            answer = await client.post("/api/v1/jobs", files={"file": ("a.wav", sample())}, data={"align": str(align).lower()})
-            ids.append(answer.raise_for_status().json()["id"])
-        waiting = set(ids)
-        while waiting:
-            job = (await client.get(f"/api/v1/jobs/{min(waiting)}", params={"wait": 60})).json()
-            assert job["status"] != "failed", job
-            if job["status"] == "completed":
-                waiting.discard(job["id"])
-        seconds = time.perf_counter() - began
-        for job_id in ids:
-            answer = await client.get(f"/api/v1/jobs/{job_id}/transcript")
-            assert "Diane" in msgspec.json.decode(answer.content, type=Transcript).text
-    return seconds
+    done = await work(system, paths, [{"align": str(align).lower()}] * len(paths))
+    assert all("Diane" in transcript.text for transcript in done.transcripts)
+    return done.seconds
 
 
-async def _bare(process: Process, copies: int, vad: str) -> dict[str, Any]:
-    assert process.stdin is not None
-    process.stdin.write(f"{copies} {vad}\n".encode())
-    figures = await _answer(process)
-    assert "Diane" in figures["text"]
-    return figures
-
-
-async def _answer(process: Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    while line := await process.stdout.readline():
-        if line.startswith(b"{"):
-            found: dict[str, Any] = json.loads(line)
-            return found
-    raise RuntimeError("the bare loop has died; its output is above")
+async def _bare(loop: Bare, paths: list[Path], vad: str) -> float:
+    done = await loop.work(paths, vad=vad)
+    assert all("Diane" in file["text"] for file in done["files"])
+    return float(done["seconds"])

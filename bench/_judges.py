@@ -1,0 +1,60 @@
+"""How right a transcript is: word error rate by Whisper's normaliser, diarization error rate, how far words are from where they are."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jiwer
+from pyannote.core import Annotation, Segment
+from pyannote.metrics.diarization import DiarizationErrorRate
+from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+from common.transcript import Transcript
+
+Turn = tuple[float, float, str]
+
+_english: Any = EnglishTextNormalizer  # transformers is typed in part
+_others: Any = BasicTextNormalizer
+_ENGLISH, _OTHERS = _english({}), _others()
+
+
+def word_error_rate(truths: Sequence[str], heard: Sequence[str], language: str) -> float:
+    """Per cent of the words of all texts together."""
+    normal = _ENGLISH if language == "en" else _OTHERS
+    return 100 * jiwer.wer([normal(text) for text in truths], [normal(text) or " " for text in heard])
+
+
+def diarization_error_rate(truth: Iterable[Turn], found: Iterable[Turn]) -> float:
+    """Per cent of the speech, overlaps counted, without a collar."""
+    return 100 * float(DiarizationErrorRate()(_annotation(truth), _annotation(found)))
+
+
+def sample_lines() -> list[tuple[float, str]]:
+    """The sample's reference: when each line starts, and what is said."""
+    spec = find_spec("pyannote.audio")
+    assert spec is not None
+    assert spec.origin is not None
+    lines = (Path(spec.origin).parent / "sample" / "sample.stm").read_text().splitlines()
+    fields = [line.split(maxsplit=5) for line in lines]
+    return [(float(each[3]), each[5]) for each in fields]
+
+
+def start_error(transcript: Transcript) -> float:
+    """Median milliseconds between a line's true start and the start of its first word, the nearest of those that sound the same."""
+    words = [(word.start, _ENGLISH(word.word)) for segment in transcript.segments for word in segment.words]
+    errors = []
+    for start, text in sample_lines():
+        first = _ENGLISH(text).split()[0]
+        same = [abs(at - start) for at, word in words if word == first and abs(at - start) < 1]
+        if same:
+            errors.append(min(same))
+    return 1000 * statistics.median(errors)
+
+
+def _annotation(turns: Iterable[Turn]) -> Annotation:
+    annotation = Annotation()
+    for number, (start, end, speaker) in enumerate(turns):
+        annotation[Segment(start, end), number] = speaker
+    return annotation

@@ -1,0 +1,236 @@
+"""`./run bench engine`: the transcriber against bare WhisperX, with the same model, batch, threads and weights, in one run.
+
+Speed (long recordings, the same with word times and speakers, many short clips), what it costs in accuracy, how soon the engine is there
+and how soon it lets go, and its memory over a long recording. Parts can be left out by naming others: `--only long,clips`.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from bench import _judges as judges
+from bench._own_turns import own_turns
+from bench._prompts import LANGUAGES, Clip, clips
+from bench._sides import Bare, Work, bare, work
+from bench._system import System, report, running
+from services.transcriber import protocol
+from services.transcriber.child import Engine
+from services.transcriber.limits import Limits
+from tests.recordings import sample, turns, wav
+
+_PARTS = ("long", "full", "clips", "child", "memory")
+_MINUTES = 5
+_MIB = 2**20
+
+Row = tuple[str, str, str]
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="./run bench engine")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(_PARTS), help=f"some of {','.join(_PARTS)}")
+    parser.add_argument("--files", type=int, default=10, help="recordings of 5 min, transcription only (default 10)")
+    parser.add_argument("--full-files", type=int, default=2, help="recordings of 5 min with words aligned and speakers told apart")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=3, help="the long recording of the memory part")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_run(options, Path(folder)))
+
+
+async def _run(options: argparse.Namespace, folder: Path) -> None:
+    rows: list[Row] = [(f"base, {os.cpu_count()} cores", "measured", "wanted")]
+    figures: dict[str, Any] = {}
+    async with running("ingest", "transcriber") as system:
+        if {"long", "full", "clips"} & set(options.only):
+            async with bare(system) as loop:
+                figures["settings"] = loop.settings
+                if "long" in options.only:
+                    rows += await _long(system, loop, folder, options.files, options.rounds, figures)
+                if "full" in options.only:
+                    rows += await _full(system, loop, folder, options.full_files, options.rounds, figures)
+                if "clips" in options.only:
+                    rows += await _clips(system, loop, folder, options.rounds, figures)
+        if "memory" in options.only:
+            rows += await _memory(system, folder, options.hours, figures)
+        environment = system.environment
+    if "child" in options.only:
+        rows += await _child(folder, environment, figures)
+    report("engine", rows, figures)
+
+
+async def _long(system: System, loop: Bare, folder: Path, files: int, rounds: int, figures: dict[str, Any]) -> list[Row]:
+    """Transcription only."""
+    paths = [_conversation(folder, _MINUTES * 2)] * files
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append((await loop.work(paths))["seconds"])
+        ours.append((await work(system, paths, [{"align": "false"}] * files)).seconds)
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    figures["long"] = {"files": files, "seconds": ours, "bare_seconds": theirs, "ratio": ratio}
+    return [(f"{files} x {_MINUTES} min, transcription only: speed / bare", f"{ratio:.2f}", ">= 1.05")]
+
+
+async def _full(system: System, loop: Bare, folder: Path, files: int, rounds: int, figures: dict[str, Any]) -> list[Row]:
+    """Words aligned, speakers told apart; the sample itself first, which also loads what both sides load late."""
+    one = _conversation(folder, 1)
+    wanted = {"diarize": "true"}
+    bare_sample = (await loop.work([one], full=True))["files"][0]
+    [own_sample] = (await work(system, [one], [wanted])).transcripts
+    paths = [_conversation(folder, _MINUTES * 2)] * files
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append((await loop.work(paths, full=True))["seconds"])
+        ours.append((await work(system, paths, [wanted] * files)).seconds)
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    truth = [" ".join(text for _, text in judges.sample_lines())]
+    errors = {
+        "wer": judges.word_error_rate(truth, [own_sample.text], "en"),
+        "bare_wer": judges.word_error_rate(truth, [bare_sample["text"]], "en"),
+        "der": judges.diarization_error_rate(turns(), await own_turns(one, system.environment)),
+        "bare_der": judges.diarization_error_rate(
+            turns(), [(start, end, speaker) for start, end, speaker in bare_sample["turns"]]
+        ),
+        "start_ms": judges.start_error(own_sample),
+    }
+    figures["full"] = {"files": files, "seconds": ours, "bare_seconds": theirs, "ratio": ratio, **errors}
+    return [
+        (f"{files} x {_MINUTES} min with word times and speakers: speed / bare", f"{ratio:.2f}", ">= 1.5"),
+        ("sample, word error rate, per cent: ours - bare", _difference(errors["wer"], errors["bare_wer"]), "<= 0.1"),
+        ("sample, diarization error rate, per cent: ours - bare", _difference(errors["der"], errors["bare_der"]), "<= 0.1"),
+        ("sample, first words of lines, median start error, ms", f"{errors['start_ms']:.0f}", "<= 80"),
+    ]
+
+
+async def _clips(system: System, loop: Bare, folder: Path, rounds: int, figures: dict[str, Any]) -> list[Row]:
+    """Many short recordings at once, each of its own language, against one by one."""
+    chosen = await asyncio.to_thread(clips, 64, folder)
+    if not chosen:
+        return [("64 clips of 5 s", "not measured: no apt-get to fetch them with", ">= 3")]
+    paths, languages = [clip.path for clip in chosen], [clip.language for clip in chosen]
+    asked = [{"language": language} for language in languages]
+    await work(system, paths[:2], asked[:2])
+    ours: list[Work] = []
+    theirs: list[dict[str, Any]] = []
+    for _ in range(rounds):
+        theirs.append(await loop.work(paths, languages=languages))
+        ours.append(await work(system, paths, asked))
+    ratio = statistics.median(each["seconds"] for each in theirs) / statistics.median(each.seconds for each in ours)
+    own = _by_language(chosen, [transcript.text for transcript in ours[0].transcripts])
+    bare_ones = _by_language(chosen, [file["text"] for file in theirs[0]["files"]])
+    figures["clips"] = {"clips": len(chosen), "ratio": ratio, "wer": own, "bare_wer": bare_ones}
+    return [
+        (f"{len(chosen)} clips of 5 s: speed / bare one by one", f"{ratio:.2f}", ">= 3"),
+        *((f"the clips in {each}, word error rate: ours - bare", _difference(own[each], bare_ones[each]), "<= 0.3") for each in LANGUAGES),
+    ]
+
+
+async def _memory(system: System, folder: Path, hours: float, figures: dict[str, Any]) -> list[Row]:
+    """Half a minute of conversation every three minutes; then the sample twenty times."""
+    parent = system.process("transcriber")
+    path = folder / "long.wav"
+    await asyncio.to_thread(_write_long, path, hours)
+    async with _Family(parent) as long:
+        took = (await work(system, [path], [{"diarize": "true"}])).seconds
+    one = _conversation(folder, 1)
+    after: list[float] = []
+    for _ in range(20):
+        await work(system, [one], [{"diarize": "true"}])
+        after.append(_resident(parent) / _MIB)
+    growth = statistics.median(after[-5:]) - statistics.median(after[:5])
+    figures["memory"] = {"hours": hours, "seconds": took, "peak_mib": long.peak / _MIB, "after_each_mib": after}
+    return [
+        (f"{hours:g} h recording, parent + child, peak RSS, MiB", f"{long.peak / _MIB:.0f}", "<= 3815 (4 GB)"),
+        ("growth over the 20 jobs that follow, MiB", f"{growth:.0f}", "0"),
+    ]
+
+
+async def _child(folder: Path, environment: dict[str, str], figures: dict[str, Any]) -> list[Row]:
+    """A child of our own: from its start to ready, and from a request cancelled in the middle to its being off the child."""
+    starts, cancels = [], []
+    path = _conversation(folder, _MINUTES * 2)
+    for number in range(3):
+        engine = Engine(limits=Limits(job=timedelta(hours=1)), environ=environment)
+        began = time.perf_counter()
+        running_engine = asyncio.create_task(engine.run())
+        await engine.ready.wait()
+        starts.append(time.perf_counter() - began)
+        heard = asyncio.Event()
+        request = protocol.Transcribe(f"bench-{number}", str(path), str(folder / "out.json"), protocol.Options())
+
+        def on_progress(progress: protocol.Progress, heard: asyncio.Event = heard) -> None:
+            if progress.stage == "transcribe":
+                heard.set()
+
+        job = asyncio.create_task(engine.transcribe(request, on_progress))
+        await heard.wait()
+        began = time.perf_counter()
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+        while engine._works:  # noqa: ASYNC110, SLF001 - nobody else wants to know when the child has let go of a request, or is gone
+            await asyncio.sleep(0.01)
+        cancels.append(time.perf_counter() - began)
+        running_engine.cancel()
+        await asyncio.gather(running_engine, return_exceptions=True)
+    figures["child"] = {"start_seconds": starts, "cancel_seconds": cancels}
+    return [
+        ("child, from start to ready, s", f"{statistics.median(starts):.1f}", "<= 8"),
+        ("cancelled while transcribing: until the child is free, s", f"{max(cancels):.2f}", "<= 2"),
+    ]
+
+
+class _Family:
+    """The largest sum of resident sets of a process and its children, while the block runs; shared pages count twice."""
+
+    def __init__(self, parent: psutil.Process) -> None:
+        self._parent, self.peak = parent, 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _sample(self) -> None:
+        while True:
+            self.peak = max(self.peak, _resident(self._parent))
+            await asyncio.sleep(0.1)
+
+
+def _resident(parent: psutil.Process) -> int:
+    return sum(process.memory_info().rss for process in (parent, *parent.children(recursive=True)))
+
+
+def _conversation(folder: Path, copies: int) -> Path:
+    path = folder / f"sample-{copies}.wav"
+    if not path.exists():
+        path.write_bytes(sample(copies))
+    return path
+
+
+def _write_long(path: Path, hours: float) -> None:
+    frames = sample()[44:]
+    silence = bytes(150 * 32_000)
+    path.write_bytes(wav((frames + silence) * round(hours * 20)))
+
+
+def _by_language(chosen: Sequence[Clip], heard: Sequence[str]) -> dict[str, float]:
+    found = {}
+    for language in LANGUAGES:
+        pairs = [(clip.text, text) for clip, text in zip(chosen, heard, strict=True) if clip.language == language]
+        found[language] = judges.word_error_rate([truth for truth, _ in pairs], [text for _, text in pairs], language)
+    return found
+
+
+def _difference(ours: float, bare_one: float) -> str:
+    return f"{ours - bare_one:+.1f} ({ours:.1f} - {bare_one:.1f})"
