@@ -1,8 +1,9 @@
 """WhisperX by itself, as its README shows it: load once, then transcribe file after file.
 
 Model, compute type, threads and batch size are those that Verbatim's engine chooses on this machine. Each line on stdin is a `Request`; the
-answer is a line with the seconds that all of its files took and, for each file, the text and who said which word when. With `full` words are aligned
-and speakers told apart by WhisperX's own `align`, `DiarizationPipeline` and `assign_word_speakers`, on the weights that Verbatim bundles.
+answer is a line with the seconds that all of its files took and, for each file, the text and who speaks when. With `full`, words are
+aligned and speakers told apart by WhisperX's own `align`, `DiarizationPipeline` and `assign_word_speakers`, on the weights that Verbatim
+bundles.
 """
 
 import json

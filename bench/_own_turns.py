@@ -36,7 +36,7 @@ def _main(path: Path) -> None:
 
     audio = decode(path)
     options = protocol.Options(diarize=True, strict=True)
-    stages = Stages("turns", lambda _event: None)
+    stages = Stages("turns", lambda _event: None, options)
     speech = tuple(find_speech(audio.samples, lambda _fraction: None))
     told = SpeechTurns(loader(settings, choose(settings, 0))).tell(Recording(audio, speech, options, stages))
     print(json.dumps([[turn.start, turn.end, turn.speaker] for turn in told.turns]))

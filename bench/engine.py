@@ -96,9 +96,7 @@ async def _full(system: System, loop: Bare, folder: Path, files: int, rounds: in
         "wer": judges.word_error_rate(truth, [own_sample.text], "en"),
         "bare_wer": judges.word_error_rate(truth, [bare_sample["text"]], "en"),
         "der": judges.diarization_error_rate(turns(), await own_turns(one, system.environment)),
-        "bare_der": judges.diarization_error_rate(
-            turns(), [(start, end, speaker) for start, end, speaker in bare_sample["turns"]]
-        ),
+        "bare_der": judges.diarization_error_rate(turns(), [(start, end, speaker) for start, end, speaker in bare_sample["turns"]]),
         "start_ms": judges.start_error(own_sample),
     }
     figures["full"] = {"files": files, "seconds": ours, "bare_seconds": theirs, "ratio": ratio, **errors}
@@ -166,8 +164,8 @@ async def _child(folder: Path, environment: dict[str, str], figures: dict[str, A
         heard = asyncio.Event()
         request = protocol.Transcribe(f"bench-{number}", str(path), str(folder / "out.json"), protocol.Options())
 
-        def on_progress(progress: protocol.Progress, heard: asyncio.Event = heard) -> None:
-            if progress.stage == "transcribe":
+        def on_progress(progress: protocol.Progress | protocol.Decoded, heard: asyncio.Event = heard) -> None:
+            if isinstance(progress, protocol.Progress) and progress.stage == "transcribe":
                 heard.set()
 
         job = asyncio.create_task(engine.transcribe(request, on_progress))
