@@ -28,7 +28,11 @@ def threads(settings: EngineSettings) -> int:
 
 
 def prepare_environment(settings: EngineSettings, environ: MutableMapping[str, str]) -> None:
-    """Set what numeric libraries read once, when they are imported. Telemetry stays off whatever the user's environment says."""
+    """Set what numeric libraries read once, when they are imported. Telemetry stays off whatever the user's environment says.
+
+    Threads that have nothing to do sleep rather than spin, unless the user has it otherwise: the parent and other workers need the cores.
+    """
+    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environ["OMP_NUM_THREADS"] = environ["MKL_NUM_THREADS"] = str(threads(settings))
     environ["PYANNOTE_METRICS_ENABLED"] = "0"
     environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -11,7 +11,7 @@ in a language which the rest of the recording then spoke against (`languages`).
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import exp
 from typing import Any, NamedTuple
@@ -259,11 +259,13 @@ class _Piece:
             self.words = kept
 
 
-def load_recogniser(whisper: Whisper, hardware: Hardware, token: str | None) -> Recogniser:
+def load_recogniser(
+    whisper: Whisper, hardware: Hardware, token: str | None, make: Callable[..., Any] = whisperx.asr.WhisperModel
+) -> Recogniser:
     """Load the model with WhisperX's own defaults. Raises `PermanentError` `model_unusable`, with the library's reason."""
     torch.set_num_threads(hardware.threads)
     try:
-        model = whisperx.asr.WhisperModel(
+        model = make(
             whisper.source,
             device=hardware.device,
             compute_type=hardware.compute_type,

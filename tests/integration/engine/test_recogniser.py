@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from common.errors import PermanentError
-from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.hardware import Hardware, choose
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.engine.models import Whisper
 from services.transcriber.engine.recogniser import SMALLER_BATCH, Recogniser, load_recogniser
 from services.transcriber.engine.recording import Task
+from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.protocol import Options
 from tests.integration.engine.child import MODELS
 
@@ -200,3 +201,23 @@ def test_nothing_is_written_over_silence(recogniser: Recogniser) -> None:
     silence = np.zeros(8 * SAMPLE_RATE, np.int16)
     [heard] = recogniser.hear([Task(silence, [Span(0.0, 8.0)], Options(language="en"), ignore)], 1)
     assert text(heard) == ""
+
+
+def test_what_a_gpu_is_asked_for() -> None:
+    """On CUDA Whisper is loaded onto the first visible device, in half precision, from the hub's name and into our cache."""
+    asked: dict[str, Any] = {}
+
+    def make(source: str, **how: Any) -> Any:
+        asked.update(how, source=source)
+        return SimpleNamespace(model=SimpleNamespace(is_multilingual=True))
+
+    hardware = choose(EngineSettings(whisper_threads=2), 1)
+    load_recogniser(Whisper("large-v3", "large-v3", "/cache/hub", bundled=False), hardware, "token", make)
+    assert asked == {
+        "source": "large-v3",
+        "device": "cuda",
+        "compute_type": "float16",
+        "cpu_threads": 2,
+        "download_root": "/cache/hub",
+        "use_auth_token": "token",
+    }

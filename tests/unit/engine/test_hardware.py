@@ -25,8 +25,9 @@ def test_the_user_overrides_everything() -> None:
 
 
 def test_libraries_are_told_before_they_are_imported() -> None:
-    """Threads follow the setting; telemetry is off whatever was set before."""
+    """Threads follow the setting and do not spin; telemetry is off whatever was set before."""
     environ = {"PYANNOTE_METRICS_ENABLED": "1"}
     prepare_environment(EngineSettings(whisper_threads=2), environ)
     assert environ["OMP_NUM_THREADS"] == "2"
+    assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environ["PYANNOTE_METRICS_ENABLED"] == "0"
