@@ -5,10 +5,9 @@ the clips that are open at the moment; of those, what is longer than some minute
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple
 
 import av
 import numpy as np
@@ -43,21 +42,25 @@ def cut(source: Path, clips: Sequence[Clip], kind: Format) -> Iterator[Made]:
 
     Clips that begin beyond the recording's end are left out. Raises `PermanentError` for what cannot be decoded.
     """
-    with sound(source) as frames, ExitStack() as files:
-        waiting, writing = list(reversed(clips)), list[_Writer]()
-        position, rate = 0, 0
-        apart = any(clip.channel is not None for clip in clips)
-        for rate, pcm in _resampled(frames, apart=apart):
-            end = position + pcm.shape[1]
-            while waiting and waiting[-1].start * rate < end:
-                writing.append(files.enter_context(_Writer(waiting.pop(), kind, rate)))
-            for writer in list(writing):
-                if writer.add(pcm, position):
-                    writing.remove(writer)
-                    yield from writer.finish()
-            position = end
-        for writer in writing:
-            yield from writer.finish()
+    waiting, writing = list(reversed(clips)), list[_Writer]()
+    position = 0
+    apart = any(clip.channel is not None for clip in clips)
+    with sound(source) as frames:
+        try:
+            for rate, pcm in _resampled(frames, apart=apart):
+                end = position + pcm.shape[1]
+                while waiting and waiting[-1].start * rate < end:
+                    writing.append(_Writer(waiting.pop(), kind, rate))
+                for writer in list(writing):
+                    if writer.add(pcm, position):
+                        writing.remove(writer)  # and with it goes its encoder
+                        yield from writer.finish()
+                position = end
+            for writer in writing:
+                yield from writer.finish()
+        finally:
+            for writer in writing:
+                writer.close()
 
 
 class _Writer:
@@ -66,16 +69,10 @@ class _Writer:
     def __init__(self, clip: Clip, kind: Format, rate: int) -> None:
         self._clip, self._kind, self._rate = clip, kind, rate
         self._start, self._end = round(clip.start * rate), round(clip.end * rate)
-        self._file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by `finish` and by leaving the writer
+        self._file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by `finish` and `close`
         self._container: av.container.OutputContainer | None = None
         self._stream: Any = None
         self._written = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
     def add(self, pcm: Pcm, position: int) -> bool:
         """Take what is the clip's of samples that begin at `position`; whether its end has been reached."""
@@ -93,6 +90,9 @@ class _Writer:
             self._container.close()
             self._file.seek(0)
             yield Made(self._clip, self._written / self._rate, self._file)
+        self.close()
+
+    def close(self) -> None:
         self._file.close()
 
     def _write(self, pcm: Pcm) -> None:
