@@ -17,6 +17,11 @@ class Due(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt: int
 
 
-async def announce(connection: Connection, job_id: JobId, due: Due, *, delay: timedelta = timedelta(0)) -> None:
+async def announce(connection: Connection, about: str, due: Due, *, delay: timedelta = timedelta(0)) -> None:
     """Ask for the attempt, within the caller's transaction."""
-    await outbox.add(connection, "delivery.due", subject=str(job_id), data=msgspec.json.encode(due), delay=delay)
+    await outbox.add(connection, "delivery.due", subject=about, data=msgspec.json.encode(due), delay=delay)
+
+
+def about(job_id: JobId | None, endpoint_id: UUID | None) -> str:
+    """The event's subject: the job that the delivery tells of, or, where it tells of none, its endpoint."""
+    return f"endpoint/{endpoint_id}" if job_id is None else str(job_id)

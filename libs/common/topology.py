@@ -41,7 +41,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 TRANSCRIBER_JOBS = Queue("transcriber.jobs", ("job.created", "job.requeued"))
 TRANSCRIBER_ARCHIVES = Queue("transcriber.archives", ("archive.requested",))
-NOTIFIER_EVENTS = Queue("notifier.events", ("job.completed", "job.failed", "job.cancelled"))
+NOTIFIER_EVENTS = Queue("notifier.events", ("job.started", "job.completed", "job.failed", "job.cancelled", "job.expired"))
 NOTIFIER_DELIVERIES = Queue("notifier.deliveries", ("delivery.due",))
 JANITOR_COMMANDS = Queue("janitor.commands", ("cleanup.requested",))
 QUEUES = (TRANSCRIBER_JOBS, TRANSCRIBER_ARCHIVES, NOTIFIER_EVENTS, NOTIFIER_DELIVERIES, JANITOR_COMMANDS)

@@ -43,6 +43,7 @@ from services.ingest.submission import Submissions
 from services.ingest.tus import handlers as tus
 from services.ingest.tus.envelope import envelope
 from services.ingest.tus.files import Files
+from services.ingest.webhooks import router as webhooks
 
 
 class Streams(NamedTuple):
@@ -84,13 +85,14 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     )
     pieces = Router("/api/v1/uploads", route_handlers=uploads.handlers(arrivals, Parted(arrivals, storage)), tags=["uploads"])
     files = Router("/files", route_handlers=tus.handlers(Files(pool, storage, arrivals), arrivals), tags=["uploads"])
-    webhooks = Router("/api/v1/deliveries", route_handlers=deliveries.again(pool), tags=["webhooks"])
+    sent = Router("/api/v1/deliveries", route_handlers=deliveries.single(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
+    hooks = webhooks(pool, settings.webhook_allow_networks)
     administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     documents = (operations.router(health, pool), asyncapi.router(), documentation.ASSETS)
     application = Litestar(
-        route_handlers=[api, pieces, files, words, webhooks, queue, administration, *documents],
+        route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *documents],
         middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
         exception_handlers=problems.HANDLERS,
         openapi_config=documentation.CONFIG,

@@ -5,18 +5,29 @@ body of an event that webhooks send has an example. A handler that says nothing 
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI
 
+from common.webhook import ENDS, VERSION, EventType
 from services.ingest import examples
 from services.ingest.problems import MEDIA_TYPE, title
 
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 _TEXT: dict[str, Any] = {"type": "string"}
-_HOOKS = ("job.completed", "job.failed", "job.cancelled")
+_HOOKS = get_args(EventType)
+_WEBHOOK_BODY: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "timestamp", "version", "data"],
+    "properties": {
+        "type": _TEXT,
+        "timestamp": {"type": "string", "format": "date-time", "description": "When it happened; every attempt says the same."},
+        "version": {"type": "string", "const": VERSION, "description": "Of this payload; members may be added within a version."},
+        "data": {"$ref": "#/components/schemas/JobDocument"},
+    },
+}
 
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}, "example": 5}}
 _ETAG = {"ETag": {"description": "Send it back as If-None-Match: 304 when nothing has changed.", "schema": _TEXT, "example": '"b1946ac9"'}}
@@ -46,6 +57,16 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
 }
 _BAD_LEXICON = ("invalid_lexicon", "corrections[0].to: Expected `str`, got `null`", {"field": "corrections[0].to"})
+_BAD_URL = (
+    "invalid_option",
+    "url: its address is not public, and not in a network that WEBHOOK_ALLOW_NETWORKS opens",
+    {"field": "url"},
+)
+_DISABLED: tuple[str, str, dict[str, Any]] = (
+    "endpoint_disabled",
+    f"The endpoint {examples.ENDPOINT_ID} is disabled, so nothing is sent to it; resume it first.",
+    {},
+)
 _UPLOAD = "/api/v1/uploads/{upload_id}"
 _FILE = "/files/{upload_id}"
 _NO_UPLOAD: tuple[str, str, dict[str, Any]] = (
@@ -106,6 +127,36 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         "A job that is completed cannot be retried; that is for jobs that are failed or cancelled.",
         {"job_status": "completed", "allowed": ["failed", "cancelled"]},
     ),
+    **{
+        (f"/api/v1/webhooks/{{endpoint_id}}{rest}", 404): (
+            "endpoint_not_found",
+            f"There is no webhook endpoint {examples.ENDPOINT_ID}.",
+            {},
+        )
+        for rest in ("", "/deliveries", "/pause", "/replay", "/resume", "/rotate", "/test")
+    },
+    **{(path, 422): _BAD_URL for path in ("/api/v1/webhooks", "/api/v1/webhooks/{endpoint_id}")},
+    **{
+        (f"/api/v1/webhooks/{path}/rotate", 422): ("invalid_option", "overlap: Expected `int` <= 604800", {"field": "overlap"})
+        for path in ("{endpoint_id}", "secret")
+    },
+    ("/api/v1/webhooks/{endpoint_id}/replay", 422): ("invalid_option", "since: it is required", {"field": "since"}),
+    ("/api/v1/webhooks/{endpoint_id}/replay", 409): _DISABLED,
+    ("/api/v1/webhooks", 409): (
+        "too_many_endpoints",
+        "You have 20 webhook endpoints, and no more can be kept; delete one.",
+        {"limit": 20},
+    ),
+    ("/api/v1/webhooks/secret", 404): (
+        "no_secret",
+        "You have no secret of your own for jobs' webhooks; POST /api/v1/webhooks/secret/rotate makes one.",
+        {},
+    ),
+    **{
+        (path, 404): ("delivery_not_found", f"There is no delivery {examples.DELIVERY_ID}.", {})
+        for path in ("/api/v1/deliveries/{delivery_id}", "/api/v1/deliveries/{delivery_id}/redeliver")
+    },
+    ("/api/v1/deliveries/{delivery_id}/redeliver", 409): _DISABLED,
     ("/api/v1/lexicons", 409): ("too_many_lexicons", "You have 100 lexicons, and no more can be kept; delete one.", {"limit": 100}),
     ("/api/v1/lexicons", 422): _BAD_LEXICON,
     ("/api/v1/lexicons/{lexicon_id}", 404): ("lexicon_not_found", f"There is no lexicon {examples.LEXICON_ID}.", {}),
@@ -123,8 +174,18 @@ _STRUCTS: dict[str, Any] = {
     "KeyDocument": examples.KEY,
     "NewKey": examples.KEY | {"key": "vb_3pX0Zk1sQm8wTnB5yH2cLr7vAe9dJf4gUi6oKx0Mzq1"},
     "KeyList": {"keys": [examples.KEY]},
+    "WebhookDocument": examples.WEBHOOK,
+    "NewWebhook": examples.NEW_WEBHOOK,
+    "WebhookList": {"webhooks": [examples.WEBHOOK]},
+    "SecretDocument": examples.ROTATED,
+    "SecretStatus": {name: examples.ROTATED[name] for name in ("created_at", "previous_until")},
+    "DeliveryDocument": examples.DELIVERY,
+    "Deliveries": {"deliveries": [examples.DELIVERY]},
+    "DeliveryPage": {"deliveries": [examples.DELIVERY], "next_cursor": None},
+    "Replayed": {"replayed": 12, "next_since": None},
     "JobPage": {"jobs": [examples.COMPLETED], "next_cursor": None},
 }
+_MADE = {"lexicons": examples.LEXICON_ID, "webhooks": examples.ENDPOINT_ID}
 _BY_FORMAT = {
     "date-time": "2026-03-02T09:30:00.120394Z",
     "uuid": examples.JOB_ID,
@@ -185,7 +246,7 @@ def _describe(path: str, status: int, response: dict[str, Any], schemas: dict[st
 
 def _location(path: str) -> dict[str, Any]:
     """Where what was made is to be found."""
-    made = examples.LEXICON_ID if path.endswith("lexicons") else examples.JOB_ID
+    made = _MADE.get(path.rpartition("/")[2], examples.JOB_ID)
     return {"Location": {"description": "What was made.", "schema": _TEXT, "example": f"{path}/{made}"}}
 
 
@@ -229,9 +290,10 @@ def _webhook(kind: str) -> dict[str, Any]:
     return {
         "operationId": kind,
         "tags": ["webhooks"],
-        "summary": f"{kind}, sent to the job's webhook_url",
+        "summary": f"{kind}, sent to endpoints that want it" + (" and to the job's webhook_url" if kind in ENDS else ""),
         "description": "Standard Webhooks 1.0. Verify the signature over `{webhook-id}.{webhook-timestamp}.{body}` (HMAC-SHA256, base64)"
-        " and refuse old timestamps. The same event keeps its `webhook-id` over all attempts.",
+        " and refuse old timestamps. The same event keeps its `webhook-id` over all attempts. Order is not promised:"
+        " of two events of a job the one with the higher `data.revision` tells the later state.",
         "security": [{}],
         "parameters": [
             _header("webhook-id", "The event's id: deduplicate by it."),
@@ -241,13 +303,17 @@ def _webhook(kind: str) -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobDocument"}, "example": examples.EVENTS[kind]}},
+            "content": {"application/json": {"schema": _WEBHOOK_BODY, "example": _webhook_body(kind)}},
         },
         "responses": {
             "2XX": {"description": "Received. Anything else, redirects included, is tried again later, for about three days."},
-            "410": {"description": "Gone: no further attempt is made."},
+            "410": {"description": "Gone: no further attempt is made, and an endpoint is disabled."},
         },
     }
+
+
+def _webhook_body(kind: str) -> dict[str, Any]:
+    return {"type": kind, "timestamp": examples.HAPPENED_AT, "version": VERSION, "data": examples.EVENTS[kind]}
 
 
 def _header(name: str, description: str, *, required: bool = True) -> dict[str, Any]:

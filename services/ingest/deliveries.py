@@ -1,4 +1,4 @@
-"""Webhook deliveries as their job's owner sees them: each with all its attempts; and once more, if asked for.
+"""Webhook deliveries as the owner of their job or endpoint sees them: each with all its attempts; and once more, if asked for.
 
 Redelivering opens the delivery again and announces its next attempt, in one transaction; the body and its event id stay the same, so a
 receiver that deduplicates is safe. While an attempt is pending, asking again changes nothing.
@@ -7,7 +7,6 @@ receiver that deduplicates is safe. While an attempt is pending, asking again ch
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -16,14 +15,19 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from common.database import Connection, Pool, Queries
-from common.due import Due, announce
+from common.due import Due, about, announce
 from common.ids import JobId
+from common.webhook import shown
 from services.ingest.auth import caller
 from services.ingest.existing import find_job
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 
 SQL = Queries(Path(__file__).with_name("deliveries.sql"))
+
+_NO_DELIVERY = refusals({404: "There is no such delivery"})
+
+State = Literal["pending", "delivered", "failed"]
 
 
 class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,14 +42,18 @@ class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`endpoint` is shown without its query, which may be a secret; `next_attempt_at` is null once the delivery is over."""
+    """`endpoint` is shown without its query, which may be a secret; `next_attempt_at` is null once the delivery is over.
+
+    `endpoint_id` is null for a job's own `webhook_url`, `job_id` for what tells of no job: a test.
+    """
 
     id: str
-    job_id: str
+    job_id: str | None
+    endpoint_id: str | None
     event_id: str
     event_type: str
     endpoint: str
-    state: Literal["pending", "delivered", "failed"]
+    state: State
     next_attempt_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
@@ -67,57 +75,76 @@ def of_job(pool: Pool) -> list[HTTPRouteHandler]:
         """Every webhook of the job, with every attempt that was made at it."""
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         async with pool.acquire() as connection:
-            return Deliveries(await _read(connection, job.id))
+            return Deliveries([document(row) for row in await connection.fetch(SQL["job_deliveries"], job.id)])
 
     return [list_deliveries]
 
 
-def again(pool: Pool) -> list[HTTPRouteHandler]:
-    """`/api/v1/deliveries/{id}/redeliver`."""
+def single(pool: Pool) -> list[HTTPRouteHandler]:
+    """`/api/v1/deliveries/{id}`."""
+
+    @get("/{delivery_id:uuid}", summary="Read a webhook delivery", responses=REFUSALS | _NO_DELIVERY)
+    async def read(request: Request[Any, Any, Any], delivery_id: UUID) -> DeliveryDocument:
+        """The delivery with every attempt that was made at it."""
+        tenant = caller(request, "read").tenant
+        async with pool.acquire() as connection:
+            return await find(connection, delivery_id, tenant)
 
     @post(
         "/{delivery_id:uuid}/redeliver",
         status_code=202,
         summary="Deliver a webhook again",
-        responses=REFUSALS | refusals({404: "There is no such delivery"}),
+        responses=REFUSALS | _NO_DELIVERY | refusals({409: "Its endpoint is disabled"}),
     )
     async def redeliver(request: Request[Any, Any, Any], delivery_id: UUID) -> DeliveryDocument:
         """Send the same webhook once more, whether it was delivered or had failed; one that is still being tried is left alone."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():
-            job_id = await connection.fetchval(SQL["find_delivery"], delivery_id, tenant)
-            if job_id is None:
-                raise Problem(404, "delivery_not_found", f"There is no delivery {delivery_id}.")
+            found = await find(connection, delivery_id, tenant)
+            job_id, endpoint_id = (None if text is None else UUID(text) for text in (found.job_id, found.endpoint_id))
+            if endpoint_id is not None:
+                await refuse_disabled(connection, endpoint_id)
             made = await connection.fetchval(SQL["redeliver"], delivery_id)
             if made is not None:
-                await announce(connection, JobId(job_id), Due(delivery_id, made + 1))
-            found = await _read(connection, JobId(job_id))
-        return next(document for document in found if document.id == str(delivery_id))
+                await announce(connection, about(None if job_id is None else JobId(job_id), endpoint_id), Due(delivery_id, made + 1))
+            return await find(connection, delivery_id, tenant)
 
-    return [redeliver]
-
-
-async def _read(connection: Connection, job_id: JobId) -> list[DeliveryDocument]:
-    return [_document(row) for row in await connection.fetch(SQL["job_deliveries"], job_id)]
+    return [read, redeliver]
 
 
-def _document(row: asyncpg.Record) -> DeliveryDocument:
+async def find(connection: Connection, delivery_id: UUID, tenant: str) -> DeliveryDocument:
+    """A tenant's delivery. Raises `Problem` 404."""
+    row = await connection.fetchrow(SQL["get_delivery"], delivery_id, tenant)
+    if row is None:
+        raise Problem(404, "delivery_not_found", f"There is no delivery {delivery_id}.")
+    return document(row)
+
+
+async def refuse_disabled(connection: Connection, endpoint_id: UUID) -> None:
+    """Until the transaction's end the endpoint is not disabled. Raises `Problem` 409 if it is."""
+    if await connection.fetchval(SQL["endpoint_status"], endpoint_id) == "disabled":
+        raise Problem(409, "endpoint_disabled", f"The endpoint {endpoint_id} is disabled, so nothing is sent to it; resume it first.")
+
+
+def document(row: asyncpg.Record) -> DeliveryDocument:
+    """A row with its `attempts`."""
+    own = f"/api/v1/deliveries/{row['id']}"
+    links = {"self": own, "redeliver": f"{own}/redeliver"}
+    if row["job_id"] is not None:
+        links["job"] = f"/api/v1/jobs/{row['job_id']}"
+    if row["endpoint_id"] is not None:
+        links["webhook"] = f"/api/v1/webhooks/{row['endpoint_id']}"
     return DeliveryDocument(
         id=str(row["id"]),
-        job_id=str(row["job_id"]),
+        job_id=None if row["job_id"] is None else str(row["job_id"]),
+        endpoint_id=None if row["endpoint_id"] is None else str(row["endpoint_id"]),
         event_id=str(row["event_id"]),
         event_type=row["event_type"],
-        endpoint=_shown(row["endpoint"]),
+        endpoint=shown(row["endpoint"]),
         state=row["state"],
         next_attempt_at=row["due_at"] if row["state"] == "pending" else None,
         created_at=row["created_at"],
         finished_at=row["finished_at"],
         attempts=msgspec.convert(row["attempts"], list[AttemptDocument]),
-        links={"job": f"/api/v1/jobs/{row['job_id']}", "redeliver": f"/api/v1/deliveries/{row['id']}/redeliver"},
+        links=links,
     )
-
-
-def _shown(endpoint: str) -> str:
-    """Without user, password, query and fragment."""
-    parts = urlsplit(endpoint)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -7,11 +7,13 @@ _LEASE = "019aa3f2-7a90-7c11-8f20-5b1d9e4460aa"
 _OWN = f"/api/v1/jobs/{JOB_ID}"
 _TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 _AT = "2026-03-02T09:30:{}Z"
+HAPPENED_AT = _AT.format("09.731266")
 
 FAILURE: dict[str, Any] = {"code": "no_audio_stream", "message": "The file holds no sound.", "retryable": False}
 
 _QUEUED: dict[str, Any] = {
     "id": JOB_ID,
+    "revision": 0,
     "status": "queued",
     "stage": None,
     "progress": 0.0,
@@ -39,7 +41,7 @@ _QUEUED: dict[str, Any] = {
     "finished_at": None,
     "links": {"self": _OWN, "transcript": f"{_OWN}/transcript"},
 }
-_PROCESSING = _QUEUED | {"status": "processing", "stage": "fetch", "attempt": 1, "started_at": _AT.format("00.204811")}
+_PROCESSING = _QUEUED | {"revision": 1, "status": "processing", "stage": "fetch", "attempt": 1, "started_at": _AT.format("00.204811")}
 _RESULT = {
     "available": True,
     "expires_at": "2026-03-09T09:30:09.731266Z",
@@ -49,7 +51,7 @@ _RESULT = {
     "duration": 92.64,
     "speakers": 2,
 }
-_ENDED = {"stage": None, "finished_at": _AT.format("09.731266")}
+_ENDED = {"revision": 8, "stage": None, "finished_at": _AT.format("09.731266")}
 
 COMPLETED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "completed", "progress": 100.0, "result": _RESULT}
 CANCELLED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "cancelled"}
@@ -57,13 +59,13 @@ CANCELLED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "cancelled"}
 EVENTS: dict[str, dict[str, Any]] = {
     "job.created": _QUEUED,
     "job.requeued": _QUEUED
-    | {"attempt": 1, "error": {"code": "worker_lost", "message": "The worker stopped responding.", "retryable": True}},
+    | {"revision": 5, "attempt": 1, "error": {"code": "worker_lost", "message": "The worker stopped responding.", "retryable": True}},
     "job.started": _PROCESSING,
-    "job.progress": _PROCESSING | {"stage": "transcribe", "progress": 41.3},
+    "job.progress": _PROCESSING | {"revision": 4, "stage": "transcribe", "progress": 41.3},
     "job.completed": COMPLETED,
     "job.failed": _PROCESSING | _ENDED | {"status": "failed", "error": FAILURE},
     "job.cancelled": CANCELLED,
-    "job.expired": COMPLETED | {"status": "expired", "result": None},
+    "job.expired": COMPLETED | {"revision": 9, "status": "expired", "result": None},
     "job.deleted": CANCELLED,
 }
 """What each event's body shows."""
@@ -104,6 +106,46 @@ KEY: dict[str, Any] = {
     "created_at": _AT.format("00.000000"),
     "expires_at": None,
     "revoked_at": None,
+}
+
+ENDPOINT_ID = "019aa3f1-5e20-7a9b-b6c4-0d72e81f3a66"
+_SIGNED_WITH = "whsec_bm90IGEgc2VjcmV0IGJ1dCBsb25nIGVub3VnaCBmb3I="
+WEBHOOK_REQUEST: dict[str, Any] = {
+    "url": "https://example.com/hooks/verbatim",
+    "events": ["job.completed", "job.failed"],
+    "description": "Archive",
+}
+WEBHOOK: dict[str, Any] = (
+    {"id": ENDPOINT_ID}
+    | WEBHOOK_REQUEST
+    | {"status": "enabled", "failing_since": None, "disabled_at": None, "disabled_reason": None}
+    | _LEXICON_TIMES
+    | {"links": {"self": f"/api/v1/webhooks/{ENDPOINT_ID}", "deliveries": f"/api/v1/webhooks/{ENDPOINT_ID}/deliveries"}}
+)
+NEW_WEBHOOK: dict[str, Any] = WEBHOOK | {"secret": _SIGNED_WITH}
+ROTATED: dict[str, Any] = {"secret": _SIGNED_WITH, "created_at": _AT.format("00.120394"), "previous_until": "2026-03-03T09:30:00.120394Z"}
+REPLAY_REQUEST: dict[str, Any] = {"since": "2026-03-02T00:00:00Z", "state": "failed"}
+DELIVERY_ID = "019aa3f2-9202-7d11-a3c5-6f40b8e27d19"
+DELIVERY: dict[str, Any] = {
+    "id": DELIVERY_ID,
+    "job_id": JOB_ID,
+    "endpoint_id": ENDPOINT_ID,
+    "event_id": "019aa3f2-91d7-7b3c-a6a0-0c2f5d7e8b14",
+    "event_type": "job.completed",
+    "endpoint": "https://example.com/hooks/verbatim",
+    "state": "delivered",
+    "next_attempt_at": None,
+    "created_at": _AT.format("09.748120"),
+    "finished_at": _AT.format("09.801377"),
+    "attempts": [
+        {"attempt": 1, "started_at": _AT.format("09.760012"), "milliseconds": 41, "status": 204, "answer": "", "error": None},
+    ],
+    "links": {
+        "self": f"/api/v1/deliveries/{DELIVERY_ID}",
+        "redeliver": f"/api/v1/deliveries/{DELIVERY_ID}/redeliver",
+        "job": _OWN,
+        "webhook": f"/api/v1/webhooks/{ENDPOINT_ID}",
+    },
 }
 
 CLEANUP: dict[str, Any] = {

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from common.jobs.options import storable
 from services.ingest import query
 from services.ingest.problems import Problem, too_large
 
@@ -37,7 +38,9 @@ def parse(values: Mapping[str, Any], kind: type[T]) -> T:
     converted: dict[str, Any] = {}
     for name, value in values.items():
         if name not in fields:
-            raise query.invalid(name, f"there is no such member; known are {', '.join(fields)}")
+            raise query.invalid(name.replace("\0", ""), f"there is no such member; known are {', '.join(fields)}")
+        if not storable(value):
+            raise query.invalid(name, "it has a NUL character in it; leave it out")
         try:
             converted[name] = msgspec.convert(value, fields[name].type)
         except msgspec.ValidationError as error:

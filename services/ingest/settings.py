@@ -15,6 +15,7 @@ class Settings(Common, frozen=True, kw_only=True):
     A recording named by URL is fetched from public addresses and from `url_allow_networks`, within `url_timeout_seconds`.
     A job may name one of `whisper_models`, which the transcribers read from the same variable.
     An upload of which no job was made is removed `upload_retention_hours` after its last sign of life.
+    Webhook endpoints may be at public addresses and in `webhook_allow_networks`.
     `rate_limit_per_minute` is for each API key; with `auth` off, for everybody together.
     """
 
@@ -28,6 +29,7 @@ class Settings(Common, frozen=True, kw_only=True):
     url_allow_networks: tuple[Network, ...] = ()
     url_timeout_seconds: float = 900
     whisper_models: tuple[str, ...] = ()
+    webhook_allow_networks: tuple[Network, ...] = ()
     max_queued_jobs: int | None = 10_000
     max_queued_jobs_per_tenant: int | None = None
     rate_limit_per_minute: int | None = None

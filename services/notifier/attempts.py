@@ -20,6 +20,7 @@ from common.database import Connection, Pool
 from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
+from common.webhook import TEST
 from services.notifier import deliveries
 from services.notifier.answer import Again, Answer, Answered, Delivered, Failed, Unanswered, judge
 from services.notifier.deliveries import Attempt
@@ -37,10 +38,14 @@ _MARGIN = timedelta(seconds=10)
 """How much longer an attempt is claimed than its request may take: what claiming and recording take at the worst."""
 
 _RELEASE_SECONDS = 5.0
+_ONCE = Schedule(())
 
 
 class Attempts:
-    """Handles `notifier.deliveries`, any number at a time. `timeout` is that of one request."""
+    """Handles `notifier.deliveries`, any number at a time. `timeout` is that of one request.
+
+    `signer` is for deliveries to which neither an endpoint nor a tenant has a secret of its own.
+    """
 
     def __init__(self, *, pool: Pool, post: Post, signer: Signer, schedule: Schedule, timeout: timedelta) -> None:
         self._pool = pool
@@ -80,7 +85,8 @@ class Attempts:
                     "verbatim.delivery_id": str(attempt.id),
                 }
             )
-            headers = self._signer.headers(str(attempt.event_id), int(attempt.claimed_at.timestamp()), attempt.body)
+            signer = Signer(attempt.secrets) if attempt.secrets else self._signer
+            headers = signer.headers(str(attempt.event_id), int(attempt.claimed_at.timestamp()), attempt.body)
             traceparent = tracing.current_traceparent()
             if traceparent is not None:
                 headers["traceparent"] = traceparent
@@ -101,9 +107,11 @@ class Attempts:
     async def _record(self, attempt: Attempt, answer: Answer, elapsed: timedelta) -> None:
         """Bring the delivery to what follows from the answer. Only the write is repeated while Postgres is away, never the request."""
         chance = random.random()  # noqa: S311 - spreads retries, guards nothing
-        verdict = judge(answer, attempt.attempt, self._schedule, now=attempt.claimed_at, chance=chance)
+        schedule = _ONCE if attempt.event_type == TEST else self._schedule
+        verdict = judge(answer, attempt.attempt, schedule, now=attempt.claimed_at, chance=chance)
         told = log.bind(
             delivery_id=str(attempt.id),
+            endpoint_id=None if attempt.endpoint_id is None else str(attempt.endpoint_id),
             attempt=attempt.attempt,
             milliseconds=round(elapsed / timedelta(milliseconds=1)),
             status=answer.status if isinstance(answer, Answered) else None,

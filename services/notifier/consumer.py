@@ -35,7 +35,7 @@ async def _take(message: AbstractIncomingMessage, queue: Queue, handle: Handler)
         await settle(message, poison=True)
         return
     with (
-        structlog.contextvars.bound_contextvars(job_id=event.subject),
+        structlog.contextvars.bound_contextvars(**_names(event)),
         tracing.span(f"consume {queue.name}", kind="consumer", parent=event.trace) as span,
     ):
         tracing.describe_message(span, event)
@@ -52,3 +52,9 @@ async def _take(message: AbstractIncomingMessage, queue: Queue, handle: Handler)
             await settle(message, poison=True)
         else:
             await settle(message)
+
+
+def _names(event: Event) -> dict[str, str]:
+    """What its log lines name: a job, or, for a subject such as `endpoint/…`, something else."""
+    kind, _, identity = event.subject.rpartition("/")
+    return {f"{kind or 'job'}_id": identity}

@@ -3,29 +3,42 @@
 `attempt` counts the attempts made, and the event `delivery.due` names the one to make: a duplicate finds it made and changes nothing.
 While one is being made its claim keeps others from making it too. The claim is the time in `due_at`, and it outlasts the request's own
 timeout; so a second copy is sent only when a notifier died after sending and before recording, which no one can tell from before sending.
+
+What an attempt says of its endpoint is written in the same transaction, and the endpoint's row is locked first, so that two never wait for
+each other.
 """
 
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
+from uuid import UUID
 
 import msgspec
+import structlog
 
 from common import ids
 from common.database import Connection, Queries
-from common.due import Due, announce
+from common.due import Due, about, announce
 from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
+from common.webhook import ENDS
 from services.notifier.answer import Answer, Answered, Unanswered
+from services.notifier.health import reason_to_disable
+
+log = structlog.get_logger(__name__)
 
 SQL = Queries(Path(__file__).with_name("deliveries.sql"))
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed attempt: what to send, where, and until when it is ours. `claimed_at` is the database's clock."""
+    """A claimed attempt: what to send, where, and until when it is ours. `claimed_at` is the database's clock.
+
+    Without an `endpoint_id` it goes to the job's own URL. No `secrets`: those of the service sign it.
+    """
 
     id: DeliveryId
-    job_id: JobId
+    job_id: JobId | None
+    endpoint_id: UUID | None
     event_id: EventId
     event_type: str
     endpoint: str
@@ -33,21 +46,34 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     claim: datetime
     claimed_at: datetime
+    secrets: tuple[str, ...]
+
+    @property
+    def about(self) -> str:
+        """The subject of its events."""
+        return about(self.job_id, self.endpoint_id)
 
 
-async def create(connection: Connection, job_id: JobId, event: Event, body: bytes) -> DeliveryId | None:
-    """(new) -> pending, the first attempt due now; None when the job wants none or has it already."""
+async def create(connection: Connection, job_id: JobId, event: Event, body: bytes) -> list[DeliveryId]:
+    """(new) -> pending, the first attempt due now: one for each of the tenant's endpoints that want the event, and the job's own.
+
+    Without those that are there already. For an endpoint that is disabled (new) -> failed, which is not announced.
+    """
+    made: list[DeliveryId] = []
     async with connection.transaction():
-        found = await connection.fetchval(SQL["create_delivery"], ids.new(), job_id, event.id, event.type, body)
-        if found is None:
-            return None
-        delivery_id = DeliveryId(found)
-        await announce(connection, job_id, Due(delivery_id, 1))
-    return delivery_id
+        for found in await connection.fetch(SQL["endpoints_of_event"], job_id, event.type):
+            row = await connection.fetchrow(SQL["create_endpoint_delivery"], ids.new(), job_id, event.id, event.type, found["id"], body)
+            made += [] if row is None or row["state"] == "failed" else [DeliveryId(row["id"])]
+        if event.type in ENDS:
+            row = await connection.fetchrow(SQL["create_delivery"], ids.new(), job_id, event.id, event.type, body)
+            made += [] if row is None else [DeliveryId(row["id"])]
+        for delivery_id in made:
+            await announce(connection, str(job_id), Due(delivery_id, 1))
+    return made
 
 
 async def claim(connection: Connection, due: Due, *, lease: timedelta) -> Attempt | None:
-    """The attempt, ours for `lease`; None when it has been made or is being made."""
+    """The attempt, ours for `lease`; None when it has been made, is being made, or its endpoint is paused."""
     row = await connection.fetchrow(SQL["claim_attempt"], due.delivery_id, due.attempt, lease)
     return None if row is None else msgspec.convert(dict(row), Attempt)
 
@@ -55,41 +81,69 @@ async def claim(connection: Connection, due: Due, *, lease: timedelta) -> Attemp
 async def look_again(connection: Connection, due: Due) -> timedelta | None:
     """For an attempt that could not be claimed: announce it again for when its claim runs out.
 
-    Whoever holds it may have died, and the message at hand may be the only one left. None when the attempt has been made.
+    Whoever holds it may have died, and the message at hand may be the only one left. None when the attempt has been made, or is not to be
+    made for now.
     """
     async with connection.transaction():
         row = await connection.fetchrow(SQL["claimed_for"], due.delivery_id, due.attempt)
         if row is None:
             return None
         wait: timedelta = max(row["wait"], timedelta(0))
-        await announce(connection, JobId(row["job_id"]), due, delay=wait)
+        await announce(connection, about(row["job_id"], row["endpoint_id"]), due, delay=wait)
     return wait
 
 
 async def deliver(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta) -> bool:
     """pending -> delivered; False when the attempt is no longer ours."""
     async with connection.transaction():
+        if attempt.endpoint_id is not None:
+            await connection.execute(SQL["recover"], attempt.endpoint_id)
         return await _record(connection, "deliver", attempt, answer, elapsed)
 
 
 async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, delay: timedelta) -> bool:
     """pending -> pending, the next attempt due after `delay`; False when the attempt is no longer ours."""
     async with connection.transaction():
+        reason = await _held_against(connection, attempt, answer)
         ours = await _record(connection, "retry", attempt, answer, elapsed, delay)
-        if ours:
-            await announce(connection, attempt.job_id, Due(attempt.id, attempt.attempt + 1), delay=delay)
+        if ours and reason is not None:
+            await _disable(connection, attempt, reason)
+        elif ours:
+            await announce(connection, attempt.about, Due(attempt.id, attempt.attempt + 1), delay=delay)
     return ours
 
 
 async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta) -> bool:
     """pending -> failed; False when the attempt is no longer ours."""
     async with connection.transaction():
-        return await _record(connection, "fail", attempt, answer, elapsed)
+        reason = await _held_against(connection, attempt, answer)
+        ours = await _record(connection, "fail", attempt, answer, elapsed)
+        if ours and reason is not None:
+            await _disable(connection, attempt, reason)
+    return ours
 
 
 async def release(connection: Connection, attempt: Attempt) -> bool:
     """Give a claimed attempt back without spending it; its message, still unacked, brings it to another notifier."""
     return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim) is not None
+
+
+async def _held_against(connection: Connection, attempt: Attempt, answer: Answer) -> str | None:
+    """Lock the endpoint of a failed attempt and note since when it fails; why it is to be disabled, if it is."""
+    if attempt.endpoint_id is None:
+        return None
+    row = await connection.fetchrow(SQL["lock_endpoint"], attempt.endpoint_id)
+    if row is None or row["status"] == "disabled":
+        return None
+    await connection.execute(SQL["begin_failing"], attempt.endpoint_id)
+    return reason_to_disable(answer, failing_since=row["failing_since"], now=row["now"])
+
+
+async def _disable(connection: Connection, attempt: Attempt, reason: str) -> None:
+    """enabled | paused -> disabled, and what waits for it fails."""
+    await connection.execute(SQL["disable"], attempt.endpoint_id, reason)
+    await connection.execute(SQL["fail_pending"], attempt.endpoint_id)
+    log.warning("endpoint disabled", endpoint_id=str(attempt.endpoint_id), reason=reason)
 
 
 async def _record(

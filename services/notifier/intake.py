@@ -1,15 +1,14 @@
-"""From a job's event to a delivery: who wants to hear of it, and the exact bytes that will be sent.
+"""From a job's event to its deliveries: who wants to hear of it, and the exact bytes that will be sent.
 
 The body is made once, so that every attempt and every replay sends the same. Its `data` is the event's own, byte for byte: webhook and
-broker tell the same. The address is read from the job's row, since events do not carry it.
+broker tell the same. Addresses are read from the rows of the job and of its tenant's endpoints, since events do not carry them.
 """
 
-from datetime import datetime
 from uuid import UUID
 
-import msgspec
 import structlog
 
+from common import webhook
 from common.database import Pool
 from common.envelope import Event
 from common.errors import PermanentError
@@ -20,14 +19,6 @@ from services.notifier.persistence import persist
 log = structlog.get_logger(__name__)
 
 
-class Payload(msgspec.Struct, frozen=True):
-    """A webhook's body; `timestamp` is when it happened, which a late attempt does not change."""
-
-    type: str
-    timestamp: datetime
-    data: msgspec.Raw
-
-
 class Intake:
     """Handles `notifier.events`."""
 
@@ -35,12 +26,12 @@ class Intake:
         self._pool = pool
 
     async def handle(self, event: Event) -> None:
-        """Open a delivery, if one is wanted and there is none yet. Raises `PermanentError` for what is no event of a job."""
+        """Open the deliveries that are wanted and are not there yet. Raises `PermanentError` for what is no event of a job."""
         job_id = _job_id(event)
-        body = msgspec.json.encode(Payload(event.type, event.time, msgspec.Raw(event.data)))
+        body = webhook.body(event.type, event.time, event.data)
         created = await persist(self._pool, lambda connection: deliveries.create(connection, job_id, event, body))
-        if created is not None:
-            log.info("webhook due", delivery_id=str(created), event_type=event.type)
+        for delivery_id in created:
+            log.info("webhook due", delivery_id=str(delivery_id), event_type=event.type)
 
 
 def _job_id(event: Event) -> JobId:

@@ -39,11 +39,15 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it; `progress` in percent, times in RFC 3339 UTC.
 
+    `revision` grows with each change of status, stage, progress, attempt or error: events come in no promised order, and of two the
+    one with the higher revision tells the later state.
+
     `cache` says whether an earlier job's result was taken (`hit`), where that was asked for.
     `position` (1 is next) and `eta` (of its completion) are the API's to tell, of queued jobs: both are null in events.
     """
 
     id: str
+    revision: int
     status: Status
     stage: str | None
     progress: float
@@ -69,6 +73,7 @@ def public(job: Job, *, position: int | None = None, eta: datetime | None = None
     own = f"/api/v1/jobs/{job.id}"
     return JobDocument(
         id=str(job.id),
+        revision=job.revision,
         status=job.status,
         stage=job.stage,
         progress=round(job.progress, 1),

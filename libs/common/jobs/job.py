@@ -72,10 +72,14 @@ Cache = Literal["hit", "miss"]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `jobs`; `band` and `turn` are its place in the queue, `duration` is in seconds, `eta` the first that anybody was told."""
+    """One row of `jobs`; `band` and `turn` are its place in the queue, `duration` is in seconds, `eta` the first that anybody was told.
+
+    `revision` grows with each change that watchers can see.
+    """
 
     id: JobId
     tenant: str
+    revision: int
     status: Status
     priority: int
     band: int

@@ -113,15 +113,15 @@ def without_null(kind: Any) -> Any:
     return Union[*choices] if NoneType in get_args(kind) else kind
 
 
-def _storable(value: Any) -> bool:
+def storable(value: Any) -> bool:
     """Postgres keeps every text but one with a NUL in it."""
     match value:
         case str():
             return "\0" not in value
         case dict():
-            return all(_storable(each) for each in (*value, *value.values()))
+            return all(storable(each) for each in (*value, *value.values()))
         case list():
-            return all(_storable(each) for each in value)
+            return all(storable(each) for each in value)
         case _:
             return True
 
@@ -133,7 +133,7 @@ def _parse_field(name: str, value: Any) -> Any:
             value = msgspec.json.decode(value, type=dict[str, str])
         if name in _LISTS and isinstance(value, str):
             value = [each.strip() for each in value.split(",") if each.strip()]
-        if not _storable(value):
+        if not storable(value):
             raise OptionError(name, "it has a NUL character in it; leave it out")
         return msgspec.convert(value, kind, strict=False)
     except msgspec.DecodeError as error:

@@ -15,11 +15,11 @@ from common.cleanup import Cleanup, DutyName, Report, Round
 from common.database import Pool
 from common.jobs.watch import Watch
 from services.ingest import json_body
-from services.ingest.admin.taking import taking
 from services.ingest.auth import caller
 from services.ingest.body import streamed
 from services.ingest.problems import Problem
 from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import taking
 from services.ingest.waiting import MAX_SECONDS, until
 
 _PATH = "/api/v1/admin/cleanup"

@@ -12,11 +12,11 @@ from litestar.params import Parameter
 
 from common.database import Pool, Queries
 from services.ingest import json_body
-from services.ingest.admin.taking import taking
 from services.ingest.auth import DEFAULT_TENANT, caller, create_key, digest
 from services.ingest.body import streamed
 from services.ingest.problems import Problem
 from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import taking
 
 SQL = Queries(Path(__file__).with_name("keys.sql"))
 _PATH = "/api/v1/admin/keys"

@@ -9,11 +9,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from common.database import Connection, Pool, Queries
 from services.ingest import json_body
-from services.ingest.admin.taking import taking
 from services.ingest.admission import Limits
 from services.ingest.auth import caller
 from services.ingest.body import streamed
 from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import taking
 
 SQL = Queries(Path(__file__).with_name("tenants.sql"))
 _HOUR = 3_600

@@ -59,13 +59,14 @@ async def test_refusals_are_documented_as_they_are_sent(client: httpx.AsyncClien
 async def test_webhooks_are_documented(client: httpx.AsyncClient) -> None:
     """Each event that a webhook is sent shows its body and the headers that a receiver verifies."""
     document = await openapi(client)
-    assert document["webhooks"].keys() == {"job.completed", "job.failed", "job.cancelled"}
+    assert document["webhooks"].keys() == {"job.started", "job.completed", "job.failed", "job.cancelled", "job.expired"}
     for kind, item in document["webhooks"].items():
         names = {parameter["name"] for parameter in item["post"]["parameters"]}
         assert names >= {"webhook-id", "webhook-timestamp", "webhook-signature"}
         body = item["post"]["requestBody"]["content"]["application/json"]
         _valid(document, body["schema"], body["example"])
-        assert body["example"]["status"] == kind.removeprefix("job.")
+        assert body["example"]["type"] == kind
+        assert body["example"]["data"]["status"] == ("processing" if kind == "job.started" else kind.removeprefix("job."))
 
 
 async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,48 @@
+"""What a webhook is, for those who ask for one and those who send it."""
+
+import base64
+import secrets
+from datetime import datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+EventType = Literal["job.started", "job.completed", "job.failed", "job.cancelled", "job.expired"]
+"""What an endpoint may be told of."""
+
+ENDS: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
+"""What a job's own `webhook_url` is told of, and an endpoint that does not say."""
+
+TEST = "webhook.test"
+"""The type of an event that nothing has happened for. It is sent once, whether or not its endpoint is enabled."""
+
+VERSION = "1"
+"""Of the payload: another one when a member goes or changes its meaning, not when one is added."""
+
+_SECRET_BYTES = 32
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook's body; `timestamp` is when it happened, which a late attempt does not change."""
+
+    type: str
+    timestamp: datetime
+    version: str = VERSION
+    data: msgspec.Raw
+
+
+def body(event_type: str, happened_at: datetime, data: bytes) -> bytes:
+    """The bytes that are signed and sent; `data` is JSON, and stays byte for byte what it is."""
+    return msgspec.json.encode(Payload(type=event_type, timestamp=happened_at, data=msgspec.Raw(data)))
+
+
+def new_secret() -> str:
+    """A signing secret as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def shown(url: str) -> str:
+    """A URL without what may be a secret in it: user, password, query and fragment."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -1,0 +1,182 @@
+"""What is sent to an endpoint: a test, its log, the same once more; and whether anything is.
+
+What a paused endpoint is to be told waits, and is sent when it is resumed. What a disabled one was to be told is in its log as failed:
+resuming sends none of it, replaying does.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
+
+from common import ids, webhook
+from common.database import Connection, Pool
+from common.due import Due, about, announce
+from common.jobs.listing import Place
+from services.ingest import deliveries, examples, json_body, query
+from services.ingest.auth import caller
+from services.ingest.body import streamed
+from services.ingest.deliveries import DeliveryDocument, State
+from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import taking
+from services.ingest.webhooks import store
+from services.ingest.webhooks.documents import WebhookDocument, document, there
+from services.ingest.webhooks.endpoints import NO_ENDPOINT, WRONG
+from services.ingest.webhooks.store import Endpoint
+
+_REPLAYED_AT_ONCE = 1_000
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of an endpoint's deliveries."""
+
+    state: State | None = None
+    created_after: query.Moment | None = None
+    created_before: query.Moment | None = None
+    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Deliveries in a page")] = 50
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    """Newest first; `next_cursor` is null on the last page."""
+
+    deliveries: list[DeliveryDocument]
+    next_cursor: str | None
+
+
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Those that came about from `since` on, and before `until`: the failed ones, or, with `all`, also what was delivered."""
+
+    since: _Moment
+    until: _Moment | None = None
+    state: Literal["failed", "all"] = "failed"
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """How many are sent once more. Where there are more, ask again with `next_since` as `since`."""
+
+    replayed: int
+    next_since: datetime | None
+
+
+@dataclass
+class LogOperation(Operation):
+    """The handler reads the query itself, so that what is wrong in it is named; this says what may be there."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [*(self.parameters or []), *query.parameters(LogQuery)]
+
+
+def handlers(pool: Pool) -> list[HTTPRouteHandler]:
+    """Testing, the log, replaying, pausing and resuming."""
+
+    @post("/{endpoint_id:uuid}/test", status_code=202, summary="Test a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
+    async def test(request: Request[Any, Any, Any], endpoint_id: UUID) -> DeliveryDocument:
+        """Send a `webhook.test` event, signed like any other, once, whatever the endpoint's status; the delivery shows what came of it."""
+        tenant = caller(request, "write").tenant
+        async with pool.acquire() as connection, connection.transaction():
+            endpoint = await _there(connection, endpoint_id, tenant)
+            return await deliveries.find(connection, await _test(connection, endpoint), tenant)
+
+    @get(
+        "/{endpoint_id:uuid}/deliveries",
+        summary="List an endpoint's deliveries",
+        operation_class=LogOperation,
+        responses=REFUSALS | NO_ENDPOINT | refusals({422: "A parameter is invalid"}),
+    )
+    async def list_log(request: Request[Any, Any, Any], endpoint_id: UUID) -> DeliveryPage:
+        """What was sent and is to be sent, newest first, each with every attempt that was made at it."""
+        tenant = caller(request, "read").tenant
+        asked = query.parse(query.values(request), LogQuery)
+        place = _place(asked.cursor)
+        async with pool.acquire() as connection:
+            await _there(connection, endpoint_id, tenant)
+            rows = await connection.fetch(
+                deliveries.SQL["endpoint_deliveries"],
+                endpoint_id,
+                asked.state,
+                asked.created_after,
+                asked.created_before,
+                None if place is None else place.created_at,
+                None if place is None else place.id,
+                asked.limit + 1,
+            )
+        page = rows[: asked.limit]
+        more = Place(page[-1]["created_at"], page[-1]["id"]).encode() if len(rows) > asked.limit else None
+        return DeliveryPage([deliveries.document(row) for row in page], more)
+
+    @post(
+        "/{endpoint_id:uuid}/replay",
+        status_code=202,
+        summary="Deliver a range of webhooks again",
+        operation_class=taking(ReplayRequest, examples.REPLAY_REQUEST),
+        responses=REFUSALS | NO_ENDPOINT | WRONG | refusals({409: "The endpoint is disabled"}),
+    )
+    async def replay(request: Request[Any, Any, Any], endpoint_id: UUID) -> Replayed:
+        """Send once more what failed since a time, or all of it, oldest first and under the same ids; what is being tried is left alone."""
+        tenant = caller(request, "write").tenant
+        asked = json_body.parse(await json_body.read(streamed(request)), ReplayRequest)
+        async with pool.acquire() as connection, connection.transaction():
+            await _there(connection, endpoint_id, tenant)
+            await deliveries.refuse_disabled(connection, endpoint_id)
+            return await _replay(connection, endpoint_id, asked)
+
+    @post("/{endpoint_id:uuid}/pause", status_code=200, summary="Pause a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
+    async def pause(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
+        """What it is to be told waits until it is resumed. A disabled one stays disabled."""
+        tenant = caller(request, "write").tenant
+        async with pool.acquire() as connection, connection.transaction():
+            await _there(connection, endpoint_id, tenant)
+            await connection.execute(store.SQL["pause"], endpoint_id)
+            return document(await _there(connection, endpoint_id, tenant))
+
+    @post("/{endpoint_id:uuid}/resume", status_code=200, summary="Resume a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
+    async def resume(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
+        """Send what waited, and what happens from now on. What failed while it was disabled is sent by replaying it."""
+        tenant = caller(request, "write").tenant
+        async with pool.acquire() as connection, connection.transaction():
+            await _there(connection, endpoint_id, tenant)
+            if await connection.fetchrow(store.SQL["resume"], endpoint_id) is not None:
+                for row in await connection.fetch(store.SQL["waiting_deliveries"], endpoint_id):
+                    await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))
+            return document(await _there(connection, endpoint_id, tenant))
+
+    return [test, list_log, replay, pause, resume]
+
+
+async def _there(connection: Connection, endpoint_id: UUID, tenant: str) -> Endpoint:
+    return there(endpoint_id, await store.get(connection, endpoint_id, tenant))
+
+
+async def _test(connection: Connection, endpoint: Endpoint) -> UUID:
+    """(new) -> pending."""
+    await connection.execute(store.SQL["forget_tests"], endpoint.id)
+    delivery_id, event_id = ids.new(), ids.new()
+    data = msgspec.json.encode({"webhook": f"/api/v1/webhooks/{endpoint.id}", "message": "This is a test; nothing has happened."})
+    body = webhook.body(webhook.TEST, await connection.fetchval(store.SQL["now"]), data)
+    await connection.execute(store.SQL["create_test"], delivery_id, event_id, webhook.TEST, endpoint.id, body)
+    await announce(connection, about(None, endpoint.id), Due(delivery_id, 1))
+    return delivery_id
+
+
+async def _replay(connection: Connection, endpoint_id: UUID, asked: ReplayRequest) -> Replayed:
+    states = ["failed"] if asked.state == "failed" else ["failed", "delivered"]
+    rows = await connection.fetch(store.SQL["replay"], endpoint_id, asked.since, asked.until, states, _REPLAYED_AT_ONCE)
+    for row in sorted(rows, key=lambda row: (row["created_at"], row["id"])):
+        await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))
+    more = len(rows) == _REPLAYED_AT_ONCE
+    return Replayed(len(rows), max(row["created_at"] for row in rows) if more else None)
+
+
+def _place(cursor: str | None) -> Place | None:
+    try:
+        return None if cursor is None else Place.decode(cursor)
+    except ValueError as error:
+        raise query.invalid("cursor", str(error)) from None
