@@ -36,7 +36,7 @@ async def test_delivered_and_verified(
     event = Webhook(environment["WEBHOOK_SECRETS"]).verify(received.body, dict(received.headers))
     assert event["type"] == "job.completed"
     assert event["data"] == msgspec.json.decode(msgspec.json.encode(public(job)))
-    assert list(event) == ["type", "timestamp", "data"]
+    assert list(event) == ["type", "timestamp", "version", "data"]
     assert "webhook_url" not in received.body.decode()
     assert received.headers["content-type"] == "application/json"
     assert received.headers["user-agent"].startswith("Verbatim/")
@@ -221,8 +221,7 @@ async def test_the_trace_goes_on(service: Services, complete: Complete, receiver
 
     parent = _bytes(context.span_id, 8)
     for name in CHAIN:
-        [span] = [span for span in spans if span.name == name]
-        assert span.parent_span_id == parent, name
+        [span] = [span for span in spans if span.name == name and span.parent_span_id == parent]
         parent = span.span_id
     assert received.headers["traceparent"] == f"00-{context.trace_id:032x}-{parent.hex()}-01"
 
