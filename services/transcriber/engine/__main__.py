@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from common.errors import VerbatimError
 from common.settings import SettingsError, load
 from services.transcriber import protocol
@@ -19,7 +21,14 @@ from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
 from services.transcriber.engine.checkpoints import Checkpoints, fingerprint
 from services.transcriber.engine.diarization.sources import wants_hub
-from services.transcriber.engine.hardware import choose, memory_used, prepare_environment
+from services.transcriber.engine.hardware import (
+    Hardware,
+    choose,
+    lower,
+    memory_used,
+    prepare_environment,
+    release_memory,
+)
 from services.transcriber.engine.models import Whisper, default, locate
 from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.engine.stages import Stages
@@ -81,20 +90,28 @@ def _whisperx(settings: EngineSettings) -> "Engine":
     from services.transcriber.engine.alignment.choice import choose_aligners  # noqa: PLC0415
     from services.transcriber.engine.diarization.speech_turns import SpeechTurns, loader  # noqa: PLC0415
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
-    from services.transcriber.engine.loaded import Loaded, LoadedModels  # noqa: PLC0415
-    from services.transcriber.engine.recogniser import load_recogniser  # noqa: PLC0415
+    from services.transcriber.engine.loaded import Loaded, LoadedModels, Rung  # noqa: PLC0415
+    from services.transcriber.engine.recogniser import ON_CPU, SMALLER_COMPUTE_TYPE, load_recogniser  # noqa: PLC0415
 
-    def label(whisper: Whisper) -> str:
+    def label(whisper: Whisper, hardware: Hardware = hardware) -> str:
         return f"whisper {whisper.name} ({hardware.compute_type})"
 
-    def load_model(name: str) -> Loaded:
+    def load_model(name: str, hardware: Hardware = hardware) -> Loaded:
         whisper = locate(settings, name)
-        return Loaded(label(whisper), load_recogniser(whisper, hardware, settings.hf_token))
+        return Loaded(label(whisper, hardware), load_recogniser(whisper, hardware, settings.hf_token))
+
+    def rung(step: Hardware) -> Rung:
+        def load_less(name: str) -> Loaded:
+            release_memory(hardware.device)
+            return load_model(name, step)
+
+        return Rung(SMALLER_COMPUTE_TYPE if step.device == hardware.device else ON_CPU, load_less)
 
     recogniser = LoadedModels(
         load_model,
         default=name,
         offered=settings.whisper_models,
+        ladder=[rung(step) for step in lower(hardware)],
         budget=None if settings.models_memory_mb is None else settings.models_memory_mb * 2**20,
         used=lambda: memory_used(hardware.device),
     )
@@ -102,7 +119,8 @@ def _whisperx(settings: EngineSettings) -> "Engine":
         recogniser.unload_when_idle(settings.model_idle_seconds)
     models = {"asr": label(whisper), "vad": VAD_MODEL}
     aligners = choose_aligners(settings, hardware, hub=not whisper.bundled)
-    return Engine(recogniser, aligners, SpeechTurns(loader(settings, hardware)), hardware, models)
+    on_cpu = None if hardware.device == "cpu" else loader(settings, msgspec.structs.replace(hardware, device="cpu"))
+    return Engine(recogniser, aligners, SpeechTurns(loader(settings, hardware), on_cpu), hardware, models)
 
 
 def _openai(settings: EngineSettings) -> "Engine":

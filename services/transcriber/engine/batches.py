@@ -41,6 +41,11 @@ class Batches:
                 waiting[:0] = [[one] for one in part]
         return lost
 
+    def work_all(self, batch: Sequence[T], hear: Callable[[Sequence[T]], None]) -> None:
+        """The same where nothing may be left out: raises why the first could not be done."""
+        for _, error in self.work(batch, hear):
+            raise error
+
 
 def _attempt(part: Sequence[T], hear: Callable[[Sequence[T]], None]) -> Exception | None:
     try:

@@ -12,6 +12,17 @@ EXIT_DEVICE = 70
 
 _DEVICE_WORDS = ("cuda", "cudnn", "cublas")
 
+_MEMORY_WORDS = (
+    "out of memory",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "alloc_failed",
+)
+"""In this order: CUDA's, the system's, torch's on a CPU, ONNX Runtime's, C++'s twice, cuBLAS's and cuDNN's."""
+
 
 class Cancelled(PermanentError):
     """Nobody waits for the request any more."""
@@ -37,7 +48,7 @@ def describe(request_id: str, error: Exception) -> protocol.Failed:
 def out_of_memory(error: Exception) -> bool:
     """The machine's memory or the accelerator's."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "cannot allocate memory" in text
+    return isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS)
 
 
 def poisons_device(error: Exception) -> bool:

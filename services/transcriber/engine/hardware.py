@@ -4,6 +4,7 @@ Every choice can be overridden by its `WHISPER_*` variable. The CPU defaults are
 faster than float32 and hears the same words, and a wider batch gains little on a few cores while it makes progress coarser.
 """
 
+import gc
 import os
 from collections.abc import MutableMapping
 
@@ -50,6 +51,27 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
         batch_size=settings.whisper_batch_size or (16 if device == "cuda" else 4),
         threads=threads(settings),
     )
+
+
+def lower(hardware: Hardware) -> tuple[Hardware, ...]:
+    """What takes less memory, the best first: smaller numbers where they are, then the CPU's memory instead of the GPU's."""
+    steps: list[Hardware] = []
+    if not hardware.compute_type.startswith("int8"):
+        halves = hardware.compute_type in {"float16", "bfloat16"}
+        smaller = f"int8_{hardware.compute_type}" if halves else "int8"
+        steps.append(msgspec.structs.replace(hardware, compute_type=smaller))
+    if hardware.device != "cpu":
+        steps.append(msgspec.structs.replace(hardware, device="cpu", compute_type="int8"))
+    return tuple(steps)
+
+
+def release_memory(device: str) -> None:
+    """Give back what nothing refers to any more, before something else is to have it."""
+    gc.collect()
+    if device == "cuda":
+        import torch  # noqa: PLC0415 - where there is no GPU nothing here needs it
+
+        torch.cuda.empty_cache()
 
 
 def memory_used(device: str) -> int:

@@ -2,6 +2,9 @@
 
 Where memory is bounded the least recently used goes, and none is kept that has idled for longer than asked. Whatever is gone, the default
 model included, is loaded again when it is next wanted.
+
+When not even one chunk fits into what memory is left, all models go, and the same model is loaded in a form that takes less, for this
+hearing alone: the next one finds nothing in memory and begins with the full form again.
 """
 
 import logging
@@ -14,6 +17,8 @@ from typing import NamedTuple
 import msgspec
 
 from common.errors import PermanentError
+from common.transcript import Note
+from services.transcriber.engine import failures
 from services.transcriber.engine.engine import Recogniser
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.recording import Task
@@ -29,6 +34,13 @@ class Loaded(NamedTuple):
     size: int = 0
 
 
+class Rung(NamedTuple):
+    """A way to load a model that takes less memory than the one before; `note` tells the job's owner of it."""
+
+    note: Note
+    load: Callable[[str], Loaded]
+
+
 class LoadedModels:
     """A recogniser that has the model which the job names. `budget` in bytes; `used` measures what loading changes."""
 
@@ -38,12 +50,13 @@ class LoadedModels:
         *,
         default: str,
         offered: Collection[str] = (),
+        ladder: Sequence[Rung] = (),
         budget: int | None = None,
         used: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load, self._default, self._offered = load, default, {default, *offered}
-        self._budget, self._used, self._clock = budget, used, clock
+        self._ladder, self._budget, self._used, self._clock = ladder, budget, used, clock
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Loaded] = OrderedDict()
         self._used_at: dict[str, float] = {}
@@ -57,12 +70,16 @@ class LoadedModels:
             message = f"This worker does not offer the model {name!r}; it offers {', '.join(sorted(self._offered))}."
             raise PermanentError("model_not_offered", message)
         with self._lock:
-            model = self._take(name)
             try:
-                found = model.recogniser.hear(tasks, batch_size)
-            finally:
-                self._used_at[name] = self._clock()
-        return found if name == self._default else [msgspec.structs.replace(heard, model=model.label) for heard in found]
+                return self._hear(name, tasks, batch_size)
+            except Exception as error:
+                if not self._ladder or not failures.out_of_memory(error):
+                    raise
+                log.warning("memory does not do for %s: %s", name, error)
+            # The failed attempt's tensors are free from here on, as its frames are gone; with the models, all that can be had is.
+            for held in self.names:
+                self._drop(held, "memory")
+            return self._hear_with_less(name, tasks, batch_size)
 
     @property
     def names(self) -> list[str]:
@@ -84,6 +101,28 @@ class LoadedModels:
                 self.unload_idle(seconds)
 
         threading.Thread(target=watch, name="idle-models", daemon=True).start()
+
+    def _hear(self, name: str, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
+        model = self._take(name)
+        try:
+            found = model.recogniser.hear(tasks, batch_size)
+        finally:
+            self._used_at[name] = self._clock()
+        return found if name == self._default else [msgspec.structs.replace(heard, model=model.label) for heard in found]
+
+    def _hear_with_less(self, name: str, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
+        """Rung by rung; raises what the last one does."""
+        notes: tuple[Note, ...] = ()
+        for rung in self._ladder[:-1]:
+            notes = (*notes, rung.note)
+            try:
+                return _noted(rung.load(name), tasks, batch_size, notes)
+            except Exception as error:
+                if not failures.out_of_memory(error):
+                    raise
+                log.warning("memory does not do for %s either (%s): %s", name, rung.note.code, error)
+        last = self._ladder[-1]
+        return _noted(last.load(name), tasks, batch_size, (*notes, last.note))
 
     def _take(self, name: str) -> Loaded:
         if name not in self._held:
@@ -107,3 +146,8 @@ class LoadedModels:
     def _drop(self, name: str, reason: str) -> None:
         log.info("unloading %s (%s)", name, reason)
         del self._held[name], self._used_at[name]
+
+
+def _noted(model: Loaded, tasks: Sequence[Task], batch_size: int, notes: tuple[Note, ...]) -> list[Heard]:
+    found = model.recogniser.hear(tasks, batch_size)
+    return [msgspec.structs.replace(heard, model=model.label, notes=(*notes, *heard.notes)) for heard in found]

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import PermanentError
+from common.errors import PermanentError, TransientError
 from common.transcript import Note
 from services.transcriber import protocol
-from services.transcriber.engine import guards, languages, windows
+from services.transcriber.engine import failures, guards, languages, windows
 from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
@@ -52,6 +52,8 @@ _FEWEST_FRAMES = 2
 
 _CERTAIN = 1.0
 
+ON_CPU = Note("on_cpu", "The GPU's memory was short, so the recording was transcribed on the CPU, which took longer.")
+SMALLER_COMPUTE_TYPE = Note("smaller_compute_type", "Memory was short, so the model was used with coarser numbers; a word may differ.")
 SMALLER_BATCH = Note("smaller_batch", "Memory was short, so less was transcribed at once. The text is the same, it took longer.")
 
 log = logging.getLogger(__name__)
@@ -262,7 +264,10 @@ class _Piece:
 def load_recogniser(
     whisper: Whisper, hardware: Hardware, token: str | None, make: Callable[..., Any] = whisperx.asr.WhisperModel
 ) -> Recogniser:
-    """Load the model with WhisperX's own defaults. Raises `PermanentError` `model_unusable`, with the library's reason."""
+    """Load the model with WhisperX's own defaults.
+
+    Raises `PermanentError` `model_unusable`, with the library's reason; `TransientError` `out_of_memory`.
+    """
     torch.set_num_threads(hardware.threads)
     try:
         model = make(
@@ -273,7 +278,10 @@ def load_recogniser(
             download_root=whisper.cache,
             use_auth_token=token,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (MemoryError, OSError, RuntimeError, ValueError) as error:
+        if failures.out_of_memory(error):
+            message = f"The machine ran out of memory while loading Whisper {whisper.name} on {hardware.device}; a smaller model may fit."
+            raise TransientError("out_of_memory", message) from error
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
     return Recogniser(model, plain.options)

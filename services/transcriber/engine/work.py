@@ -56,6 +56,8 @@ def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Repor
             request.attempt(request.begin)
         for request in group:
             request.attempt(request.find_speech)
+        for request in group:
+            request.attempt(request.stay)
         _hear(engine, [request for request in group if request.open])
         for request in group:
             request.attempt(request.finish)
@@ -106,9 +108,13 @@ class _Request:
             if failures.poisons_device(error):
                 raise SystemExit(failures.EXIT_DEVICE) from error
 
-    def begin(self) -> None:
+    def stay(self) -> None:
+        """One that was cancelled goes here: were it heard with others, its end would end their hearing too."""
         if self._stages.cancelled():
             raise failures.Cancelled
+
+    def begin(self) -> None:
+        self.stay()
         self._send(protocol.Started(self._id))
 
     def find_speech(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from common import transcript
 from common.transcript import Transcript
+from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.channels import load as load_recording
 from services.transcriber.engine.diarization.speech_turns import BUNDLED_NAME, loader
 from services.transcriber.engine.diarization.windows import Windows
@@ -51,7 +52,7 @@ def ask(conversation: Path) -> Callable[..., Recording]:
 
 @pytest.fixture(scope="session")
 def told(pipeline: Any, ask: Callable[..., Recording]) -> list[Turn]:
-    turns: list[Turn] = pipeline.turns(ask(), lambda _fraction: None)
+    turns: list[Turn] = pipeline.turns(ask(), Batches(), lambda _fraction: None)
     return turns
 
 
@@ -90,13 +91,13 @@ def test_both_are_told_apart(told: list[Turn]) -> None:
 @pytest.mark.parametrize(("bounds", "count"), [({"max_speakers": 1}, 1), ({"min_speakers": 3}, 3)])
 def test_bounds_are_kept(pipeline: Any, ask: Callable[..., Recording], bounds: dict[str, int], count: int) -> None:
     """As many speakers as the request says there are, whatever the model would have found."""
-    assert len({turn.speaker for turn in pipeline.turns(ask(**bounds), lambda _fraction: None)}) == count
+    assert len({turn.speaker for turn in pipeline.turns(ask(**bounds), Batches(), lambda _fraction: None)}) == count
 
 
 def test_progress_reaches_its_end(pipeline: Any, ask: Callable[..., Recording]) -> None:
     """Fractions that never fall, in many steps."""
     fractions: list[float] = []
-    pipeline.turns(ask(max_speakers=2), fractions.append)
+    pipeline.turns(ask(max_speakers=2), Batches(), fractions.append)
     assert fractions == sorted(fractions)
     assert len(fractions) >= 6
     assert 0.9 < fractions[-1] <= 1.0
@@ -104,10 +105,10 @@ def test_progress_reaches_its_end(pipeline: Any, ask: Callable[..., Recording]) 
 
 def test_where_nobody_speaks_nobody_is_told(pipeline: Any, ask: Callable[..., Recording]) -> None:
     """A recording of which the detector found one moment, in silence, has no speakers."""
-    assert pipeline.turns(ask()._replace(speech=(Span(1.0, 1.1),)), lambda _fraction: None) is not None
+    assert pipeline.turns(ask()._replace(speech=(Span(1.0, 1.1),)), Batches(), lambda _fraction: None) is not None
     quiet = ask().audio
     silent = ask()._replace(audio=type(quiet)(np.zeros(SAMPLE_RATE, np.int16), damaged=False), speech=(Span(0.0, 1.0),))
-    assert pipeline.turns(silent, lambda _fraction: None) == []
+    assert pipeline.turns(silent, Batches(), lambda _fraction: None) == []
 
 
 def test_shared_embeddings_are_those_that_each_window_would_have(pipeline: Any, ask: Callable[..., Recording]) -> None:
@@ -115,11 +116,14 @@ def test_shared_embeddings_are_those_that_each_window_would_have(pipeline: Any, 
     from services.transcriber.engine.diarization.embedding import embed, plan  # noqa: PLC0415 - imports pyannote
 
     windows = Windows(ask().audio.samples[8 * SAMPLE_RATE : 19 * SAMPLE_RATE], 10 * SAMPLE_RATE, SAMPLE_RATE)
-    [(_, batch)] = windows.batches(range(len(windows)), 8)
+    batch = windows.stack(range(len(windows)))
     spoken = pipeline._segment(batch) > 0
     assert len(plan(windows, spoken)[0]) < spoken.any(axis=1).sum()
-    shared = embed(windows, spoken, pipeline.networks.embedding, lambda _done, _total: None)
-    apart = pipeline._embed(windows, spoken, lambda _done, _total: None)
+    shared = embed(windows, spoken, pipeline.networks.embedding, Batches(), lambda _done, _total: None)
+    narrow = Batches()
+    narrow.most = 3
+    np.testing.assert_allclose(embed(windows, spoken, pipeline.networks.embedding, narrow, lambda _done, _total: None), shared, atol=1e-4)
+    apart = pipeline._embed(windows, spoken, Batches(), lambda _done, _total: None)
     both = ~np.isnan(shared).any(axis=2) & ~np.isnan(apart).any(axis=2)
     cosine = (shared * apart).sum(axis=2) / np.linalg.norm(shared, axis=2) / np.linalg.norm(apart, axis=2)
     assert np.median(cosine[both]) > 0.9

@@ -52,6 +52,13 @@ def test_one_that_fails_is_left_out_and_the_others_are_not() -> None:
     assert batches.most is None
 
 
+def test_where_nothing_may_be_left_out_the_reason_is_raised() -> None:
+    """Memory apart, which is made do with as ever."""
+    Batches().work_all("abcd", Backend(room=1).hear)
+    with pytest.raises(ValueError, match="bad sound"):
+        Batches().work_all("abcd", Backend(bad="c").hear)
+
+
 @pytest.mark.parametrize(
     "error",
     [PermanentError("cancelled", "Nobody waits."), RuntimeError("CUDA error: unspecified launch failure")],

@@ -20,8 +20,8 @@ def test_windows_cover_all_of_it(seconds: float, count: int) -> None:
 
 def test_silence_follows_the_end() -> None:
     """The last window is as long as any other."""
-    [(numbers, batch)] = windows(10.5).batches([1], 8)
-    assert (list(numbers), batch.shape) == ([1], (1, 1, 10 * SAMPLE_RATE))
+    batch = windows(10.5).stack([1])
+    assert batch.shape == (1, 1, 10 * SAMPLE_RATE)
     assert batch[0, 0, -SAMPLE_RATE // 2 :].max() == 0.0
     assert batch[0, 0, 1] == pytest.approx((SAMPLE_RATE + 1) / 32768)
 
@@ -32,8 +32,3 @@ def test_only_windows_with_speech_are_heard() -> None:
     expected = [number for number in range(31) if any(span.start < number + 10 and number < span.end for span in spans)]
     assert windows(40.0).with_speech(spans) == expected
     assert windows(40.0).with_speech([]) == []
-
-
-def test_batches_hold_what_was_chosen() -> None:
-    """In order, none left out, none larger than asked for."""
-    assert [list(numbers) for numbers, _ in windows(20.0).batches([0, 2, 3, 7, 9], 2)] == [[0, 2], [3, 7], [9]]

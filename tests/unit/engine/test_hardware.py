@@ -1,6 +1,8 @@
 """What is chosen when nothing is set, and what the user's word outweighs."""
 
-from services.transcriber.engine.hardware import choose, prepare_environment, threads
+import pytest
+
+from services.transcriber.engine.hardware import Hardware, choose, lower, prepare_environment, threads
 from services.transcriber.engine.settings import EngineSettings
 
 
@@ -31,3 +33,20 @@ def test_libraries_are_told_before_they_are_imported() -> None:
     assert environ["OMP_NUM_THREADS"] == "2"
     assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environ["PYANNOTE_METRICS_ENABLED"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("device", "compute_type", "expected"),
+    [
+        ("cuda", "float16", [("cuda", "int8_float16"), ("cpu", "int8")]),
+        ("cuda", "bfloat16", [("cuda", "int8_bfloat16"), ("cpu", "int8")]),
+        ("cuda", "float32", [("cuda", "int8"), ("cpu", "int8")]),
+        ("cuda", "int8_float16", [("cpu", "int8")]),
+        ("cpu", "float32", [("cpu", "int8")]),
+        ("cpu", "int8", []),
+    ],
+)
+def test_what_takes_less_memory(device: str, compute_type: str, expected: list[tuple[str, str]]) -> None:
+    """Smaller numbers first, where they are not the smallest already; then the CPU, where it is not the CPU already."""
+    steps = lower(Hardware(device, compute_type, batch_size=8, threads=2))
+    assert [(step.device, step.compute_type) for step in steps] == expected

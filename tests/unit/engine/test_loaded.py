@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from common.errors import PermanentError
+from common.transcript import Note
 from services.transcriber.engine.heard import Heard
-from services.transcriber.engine.loaded import Loaded, LoadedModels
+from services.transcriber.engine.loaded import Loaded, LoadedModels, Rung
 from services.transcriber.engine.recording import Task
 from services.transcriber.protocol import Options
 
@@ -86,3 +87,69 @@ def test_idle_models_are_unloaded() -> None:
     shelf.models.unload_idle(50.0)
     assert shelf.models.names == []
     assert shelf.hear(None).language == "base"
+
+
+SMALLER, ON_CPU = Note("smaller_compute_type", "Coarser."), Note("on_cpu", "Slower.")
+FULL = RuntimeError("CUDA failed with error out of memory")
+
+
+class Form(Named):
+    """A model in one of its forms, which takes `size`, and hears only while there is as much room."""
+
+    def __init__(self, machine: "Machine", name: str, size: int) -> None:
+        super().__init__(name)
+        self.machine, self.size = machine, size
+
+    def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
+        self.machine.heard_by.append(self.name)
+        if self.size > self.machine.room:
+            raise self.machine.error
+        return super().hear(tasks, batch_size)
+
+
+class Machine:
+    """Has room for forms of a model up to some size; the full one takes 3, the coarse one 2, the one on the CPU 1."""
+
+    def __init__(self, room: int, error: Exception = FULL) -> None:
+        self.room, self.error = room, error
+        self.heard_by: list[str] = []
+        coarse, on_cpu = Rung(SMALLER, lambda _name: self.form("coarse", 2)), Rung(ON_CPU, lambda _name: self.form("cpu", 1))
+        self.models = LoadedModels(lambda name: self.form(name, 3), default="full", ladder=(coarse, on_cpu))
+
+    def form(self, name: str, size: int) -> Loaded:
+        return Loaded(f"whisper {name}", Form(self, name, size))
+
+    def hear(self) -> Heard:
+        [heard] = self.models.hear([Task(np.zeros(1, np.int16), (), Options(), lambda _fraction: None)], 4)
+        return heard
+
+
+@pytest.mark.parametrize(
+    ("room", "by", "notes"), [(3, None, ()), (2, "whisper coarse", (SMALLER,)), (1, "whisper cpu", (SMALLER, ON_CPU))], ids=str
+)
+def test_where_memory_does_not_do_a_smaller_form_hears(room: int, by: str | None, notes: tuple[Note, ...]) -> None:
+    """Step by step, and each step is said."""
+    heard = Machine(room).hear()
+    assert (heard.model, heard.notes) == (by, notes)
+
+
+def test_the_next_hearing_begins_with_the_full_form() -> None:
+    """What took the memory is most often gone by then. Meanwhile nothing is kept: the smaller form had all there was."""
+    machine = Machine(room=2)
+    machine.hear()
+    assert machine.models.names == []
+    machine.room = 3
+    assert (machine.hear().model, machine.heard_by) == (None, ["full", "coarse", "full"])
+
+
+@pytest.mark.parametrize(
+    ("error", "tried"),
+    [(FULL, ["full", "coarse", "cpu"]), (PermanentError("cancelled", "Nobody waits."), ["full"]), (RuntimeError("CUDA error"), ["full"])],
+    ids=["memory", "cancelled", "device"],
+)
+def test_what_a_smaller_form_cannot_help_is_raised(error: Exception, tried: list[str]) -> None:
+    """And memory too, when the last rung does not do."""
+    machine = Machine(0, error)
+    with pytest.raises(type(error)):
+        machine.hear()
+    assert machine.heard_by == tried

@@ -1,12 +1,13 @@
 """What becomes of a request whose speakers are to be told apart, with and without a model."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from common.errors import PermanentError, TransientError
+from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.diarization.sources import BUNDLED, HUB, sources, wants_hub
 from services.transcriber.engine.diarization.speech_turns import ADVICE, Loaded, SpeechTurns
 from services.transcriber.engine.failures import Cancelled
@@ -28,7 +29,7 @@ class Pipeline:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
-    def turns(self, recording: Recording, on_progress: Callable[[float], None]) -> list[Turn]:
+    def turns(self, recording: Recording, batches: Batches, on_progress: Callable[[float], None]) -> list[Turn]:  # noqa: ARG002
         on_progress(recording.audio.seconds)
         if self.error is not None:
             raise self.error
@@ -139,6 +140,36 @@ def test_memory_and_devices_are_no_matter_of_speakers(error: Exception) -> None:
     """They are raised, so that whoever knows what to do about them hears of it."""
     with pytest.raises(type(error)):
         SpeechTurns(lambda: Loaded(Pipeline(error), "bundled")).tell(request())
+
+
+class Narrow:
+    """Listens to at most `room` windows at once."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def turns(self, recording: Recording, batches: Batches, on_progress: Callable[[float], None]) -> list[Turn]:
+        def listen(windows: Sequence[str]) -> None:
+            if len(windows) > self.room:
+                raise RuntimeError("CUDA out of memory")
+
+        on_progress(recording.audio.seconds)
+        batches.work_all("abcd", listen)
+        return TURNS
+
+
+@pytest.mark.parametrize(("room", "codes"), [(4, []), (2, ["smaller_batch"]), (0, ["on_cpu"])])
+def test_memory_that_is_short_costs_time_and_no_speakers(room: int, codes: list[str]) -> None:
+    """Smaller batches first; then the CPU, for this recording alone. Each step is said."""
+    speech_turns = SpeechTurns(lambda: Loaded(Narrow(room), "bundled"), lambda: Loaded(Narrow(4), "bundled"))
+    told = speech_turns.tell(request())
+    assert (told.turns, told.model, [note.code for note in told.degradations]) == (tuple(TURNS), "bundled", codes)
+
+
+def test_memory_that_the_cpu_has_not_either_is_raised() -> None:
+    """The job is tried again later."""
+    with pytest.raises(RuntimeError, match="out of memory"):
+        SpeechTurns(lambda: Loaded(Narrow(0), "bundled"), lambda: Loaded(Narrow(0), "bundled")).tell(request())
 
 
 @pytest.mark.parametrize(

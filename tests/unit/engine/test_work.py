@@ -220,3 +220,23 @@ def test_one_of_several_is_cancelled(tmp_path: Path) -> None:
     assert choir.together == [2]
     assert languages(events) == {"a": "en", "c": "it"}
     assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]
+
+
+def test_one_that_is_cancelled_while_speech_is_found_is_not_heard(tmp_path: Path) -> None:
+    """It goes before the hearing that it would have shared, which is the others' alone, and happens once."""
+    events: list[Event] = []
+    cancelled: set[str] = set()
+    choir = Choir()
+
+    def report(request: Transcribe) -> Stages:
+        return Stages(request.id, send, request.options, cancelled=lambda: request.id in cancelled)
+
+    def send(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Decoded) and event.id == "c":
+            cancelled.add("b")
+
+    work_once(three_short(tmp_path), choir, send, report)
+    assert choir.together == [2]
+    assert languages(events) == {"a": "en", "c": "it"}
+    assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]

@@ -5,12 +5,13 @@ that it was made of, and whoever speaks in nearly all of these frames according 
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.diarization.campplus import (
     DIMENSION,
     FEWEST_FRAMES,
@@ -36,24 +37,30 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Features (batch, frames, mels) to embeddings (batch, dimension)."""
 
 
-def embed(windows: Windows, spoken: NDArray[np.bool_], network: Network, on_progress: Callable[[int, int], None]) -> NDArray[np.float32]:
+def embed(
+    windows: Windows, spoken: NDArray[np.bool_], network: Network, batches: Batches, on_progress: Callable[[int, int], None]
+) -> NDArray[np.float32]:
     """Embeddings (windows, speakers, dimension), NaN where nobody speaks long enough; `spoken` is (windows, frames, speakers)."""
     wanted, owners = plan(windows, spoken)
     made = np.full((len(wanted) + 1, DIMENSION), np.nan, np.float32)
     features = _Features(windows)
+
+    def run(batch: Sequence[tuple[int, NDArray[np.float32]]]) -> None:
+        made[[each for each, _ in batch]] = network(np.stack([feature for _, feature in batch]))
+
     waiting: dict[int, list[tuple[int, NDArray[np.float32]]]] = defaultdict(list)
     done = 0
     for number, chosen in enumerate(wanted):
         same = waiting[len(chosen)]
         same.append((number, features.take(chosen)))
         if len(same) == _BATCH:
-            made[[each for each, _ in same]] = network(np.stack([feature for _, feature in same]))
+            batches.work_all(same, run)
             done += len(same)
             same.clear()
             on_progress(done, len(wanted))
     for same in waiting.values():
         if same:
-            made[[each for each, _ in same]] = network(np.stack([feature for _, feature in same]))
+            batches.work_all(same, run)
             done += len(same)
             on_progress(done, len(wanted))
     return made[owners]

@@ -7,7 +7,7 @@ there is a network for it. Everything else, counting speakers, clustering, putti
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -19,6 +19,7 @@ from pyannote.audio import Pipeline
 from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.core import SlidingWindow, SlidingWindowFeature
 
+from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.diarization.bundle import EMBEDDING, NETWORK, SEGMENTATION
 from services.transcriber.engine.diarization.campplus import SHORTEST_SAMPLES, CampPlus
 from services.transcriber.engine.diarization.clustering import bound
@@ -30,6 +31,9 @@ from services.transcriber.engine.speakers import Turn
 
 SPEECH = "speech"
 """The key of a file under which the spans are that hold speech."""
+
+BATCHES = "batches"
+"""The key under which the `Batches` are that make do with the memory there is."""
 
 _CPU_BATCH, _CUDA_BATCH = 8, 32
 
@@ -66,9 +70,10 @@ class Diarizer(SpeakerDiarization):  # type: ignore[misc]  # pyannote is untyped
         adopted.networks = networks
         return adopted
 
-    def turns(self, recording: Recording, on_progress: Callable[[float], None]) -> list[Turn]:
+    def turns(self, recording: Recording, batches: Batches, on_progress: Callable[[float], None]) -> list[Turn]:
         """Who speaks when, as many speakers as the options allow; two may speak at once."""
-        file = {"waveform": torch.from_numpy(recording.audio.samples[None]), "sample_rate": SAMPLE_RATE, SPEECH: recording.speech}
+        sound = {"waveform": torch.from_numpy(recording.audio.samples[None]), "sample_rate": SAMPLE_RATE}
+        file = {**sound, SPEECH: recording.speech, BATCHES: batches}
         bounds = {"min_speakers": recording.options.min_speakers, "max_speakers": recording.options.max_speakers}
         with warnings.catch_warnings():
             # Of bounds that a short recording cannot fill, and of means of nothing where nobody speaks long enough.
@@ -86,8 +91,13 @@ class Diarizer(SpeakerDiarization):  # type: ignore[misc]  # pyannote is untyped
         frames, speakers = inference.model.num_frames(windows.size), len(specifications.classes)
         found = np.zeros((len(windows), frames, speakers), np.float32)
         done = 0
-        for numbers, batch in windows.batches(chosen, self.segmentation_batch_size):
-            found[list(numbers)] = self._segment(batch)
+
+        def run(numbers: Sequence[int]) -> None:
+            found[list(numbers)] = self._segment(windows.stack(numbers))
+
+        for first in range(0, len(chosen), self.segmentation_batch_size):
+            numbers = chosen[first : first + self.segmentation_batch_size]
+            file[BATCHES].work_all(numbers, run)
             done += len(numbers)
             if hook is not None:
                 hook("segmentation", None, total=len(chosen), completed=done)
@@ -110,20 +120,26 @@ class Diarizer(SpeakerDiarization):  # type: ignore[misc]  # pyannote is untyped
                 hook("embeddings", None, total=total, completed=completed)
 
         if self.networks.embedding is not None:
-            return embed(windows, used, self.networks.embedding, on_progress)
-        return self._embed(windows, used, on_progress)
+            return embed(windows, used, self.networks.embedding, file[BATCHES], on_progress)
+        return self._embed(windows, used, file[BATCHES], on_progress)
 
-    def _embed(self, windows: Windows, spoken: NDArray[np.bool_], on_progress: Callable[[int, int], None]) -> NDArray[np.float32]:
+    def _embed(
+        self, windows: Windows, spoken: NDArray[np.bool_], batches: Batches, on_progress: Callable[[int, int], None]
+    ) -> NDArray[np.float32]:
         """With a model that is only known by its interface: only for who speaks, all speakers of a window beside each other."""
         made = np.full((len(spoken), spoken.shape[2], self._embedding.dimension), np.nan, np.float32)
         pairs = [(int(window), int(speaker)) for window, speaker in np.argwhere(spoken.any(axis=1))]
-        for first in range(0, len(pairs), self.embedding_batch_size):
-            batch = pairs[first : first + self.embedding_batch_size]
-            sound = np.stack([windows.cut(window * windows.step, windows.size) for window, _ in batch])[:, None]
+
+        def run(batch: Sequence[tuple[int, int]]) -> None:
+            sound = windows.stack([window for window, _ in batch])
             masks = np.stack([spoken[window, :, speaker] for window, speaker in batch]).astype(np.float32)
             embeddings = self._embedding(torch.from_numpy(sound), masks=torch.from_numpy(masks))
             for (window, speaker), embedding in zip(batch, embeddings, strict=True):
                 made[window, speaker] = embedding
+
+        for first in range(0, len(pairs), self.embedding_batch_size):
+            batch = pairs[first : first + self.embedding_batch_size]
+            batches.work_all(batch, run)
             on_progress(first + len(batch), len(pairs))
         return made
 

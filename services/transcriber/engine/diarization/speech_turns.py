@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from common.errors import PermanentError
 from common.transcript import Note
 from services.transcriber.engine import failures
+from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.diarization.sources import BUNDLED, sources
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.recording import Recording
@@ -28,6 +29,10 @@ BUNDLED_NAME = "bundled (pyannote segmentation-3.0, CAM++)"
 RETRY_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
 
+SMALLER_BATCH = Note(
+    "smaller_batch", "Memory was short, so speakers were told apart in smaller batches. They are the same, it took longer."
+)
+ON_CPU = Note("on_cpu", "The GPU's memory was short, so speakers were told apart on the CPU, which took longer.")
 UNAVAILABLE = "diarization_unavailable"
 FAILED = "diarization_failed"
 ADVICE = "Let the transcriber reach the package index once, or set HF_TOKEN or DIARIZATION_MODEL to a pipeline that it can load."
@@ -36,7 +41,7 @@ ADVICE = "Let the transcriber reach the package index once, or set HF_TOKEN or D
 class Pipeline(Protocol):
     """What tells speakers apart (`pipeline.Diarizer`)."""
 
-    def turns(self, recording: Recording, on_progress: Callable[[float], None]) -> list[Turn]: ...
+    def turns(self, recording: Recording, batches: Batches, on_progress: Callable[[float], None]) -> list[Turn]: ...
 
 
 class Loaded(NamedTuple):
@@ -56,10 +61,10 @@ class Told(NamedTuple):
 
 
 class SpeechTurns:
-    """`load` brings a pipeline; raises whatever keeps it from that."""
+    """`load` brings a pipeline, `load_on_cpu` one for a recording that the GPU has no memory for; both raise what keeps them from that."""
 
-    def __init__(self, load: Callable[[], Loaded]) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[], Loaded], load_on_cpu: Callable[[], Loaded] | None = None) -> None:
+        self._load, self._load_on_cpu = load, load_on_cpu
         self._loading: Future[Loaded] | None = None
         self._failed_at: float | None = None
 
@@ -89,7 +94,7 @@ class SpeechTurns:
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
             return self._without(recording, UNAVAILABLE, "No model could be loaded that tells speakers apart", error)
         try:
-            turns = loaded.pipeline.turns(recording, progress)
+            turns, notes = self._listen(loaded.pipeline, recording, progress)
         except failures.Cancelled:
             raise
         except Exception as error:
@@ -97,7 +102,19 @@ class SpeechTurns:
                 raise
             log.exception("diarization failed")
             return self._without(recording, FAILED, "Telling the speakers apart failed", error)
-        return Told(tuple(turns), loaded.name, tuple(_passed_over(name, loaded.name) for name in loaded.passed_over))
+        return Told(tuple(turns), loaded.name, (*(_passed_over(name, loaded.name) for name in loaded.passed_over), *notes))
+
+    def _listen(self, pipeline: Pipeline, recording: Recording, progress: Callable[[float], None]) -> tuple[list[Turn], tuple[Note, ...]]:
+        """In smaller batches where memory is short, and on the CPU where a GPU's does not do for one."""
+        try:
+            return _listen(pipeline, recording, progress)
+        except Exception as error:
+            if self._load_on_cpu is None or not failures.out_of_memory(error):
+                raise
+            log.warning("the GPU's memory does not do for telling speakers apart: %s", error)
+        # Not above: the failed attempt's tensors are free from here on, as its frames are gone.
+        turns, notes = _listen(self._load_on_cpu().pipeline, recording, progress)
+        return turns, (ON_CPU, *notes)
 
     def _without(self, recording: Recording, code: str, what: str, error: Exception) -> Told:
         message = f"{what} ({error})." if isinstance(error, PermanentError) else f"{what} ({type(error).__name__})."
@@ -117,6 +134,12 @@ class SpeechTurns:
         else:
             log.info("diarization model loaded: %s", loaded.name)
             loading.set_result(loaded)
+
+
+def _listen(pipeline: Pipeline, recording: Recording, progress: Callable[[float], None]) -> tuple[list[Turn], tuple[Note, ...]]:
+    batches = Batches()
+    turns = pipeline.turns(recording, batches, progress)
+    return turns, () if batches.most is None else (SMALLER_BATCH,)
 
 
 def loader(settings: EngineSettings, hardware: Hardware) -> Callable[[], Loaded]:

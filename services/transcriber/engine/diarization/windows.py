@@ -1,6 +1,6 @@
 """A recording as the segmentation model hears it: windows of equal length, each a step after the one before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -26,11 +26,9 @@ class Windows(msgspec.Struct, frozen=True):
         stretch = waveform(self.samples[start : start + count])
         return np.pad(stretch, (0, count - len(stretch)))
 
-    def batches(self, chosen: Sequence[int], size: int) -> Iterator[tuple[Sequence[int], NDArray[np.float32]]]:
-        """The chosen windows, `size` at a time: their numbers, and their sound as (batch, 1, samples)."""
-        for first in range(0, len(chosen), size):
-            numbers = chosen[first : first + size]
-            yield numbers, np.stack([self.cut(number * self.step, self.size) for number in numbers])[:, None]
+    def stack(self, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """The sound of these windows: (batch, 1, samples)."""
+        return np.stack([self.cut(number * self.step, self.size) for number in numbers])[:, None]
 
     def with_speech(self, speech: Sequence[Span]) -> list[int]:
         """The numbers of the windows in which somebody speaks."""
