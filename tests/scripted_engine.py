@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from common.jobs.partials import PartialSegment
 from services.transcriber import protocol
 from services.transcriber.protocol import (
     Cancel,
@@ -17,6 +18,7 @@ from services.transcriber.protocol import (
     Decoded,
     Done,
     Failed,
+    Partial,
     Progress,
     Ready,
     Stage,
@@ -24,6 +26,8 @@ from services.transcriber.protocol import (
     Started,
     Transcribe,
 )
+
+HEARD = PartialSegment(start=6.7, end=11.7, text="Hello, this is Diane.")
 
 
 def main() -> None:
@@ -46,6 +50,7 @@ def succeed(request: Transcribe) -> None:
     now = time.time_ns()
     say(Decoded(request.id, 30.0))
     say(Progress(request.id, "transcribe", 50.0))
+    say(Partial(request.id, HEARD))
     say(StageDone(request.id, "transcribe", now - 1_000_000, now))
     if request.checkpoints is not None:
         Path(request.checkpoints, "transcribe.json").write_text("{}")
@@ -68,7 +73,8 @@ def hang_at(stage: Stage) -> Callable[[Transcribe], None]:
 
 
 def let_go(request: Transcribe) -> None:
-    """Work until told that nobody waits."""
+    """Hear something, whatever was asked for, and work until told that nobody waits."""
+    say(Partial(request.id, HEARD))
     say(Progress(request.id, "transcribe", 50.0))
     while protocol.decode_request(sys.stdin.buffer.readline()) != Cancel(request.id):
         pass

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from common import cleanup, entry
+from common.jobs import partials
 from common.jobs.watch import CHANNEL, PROGRESS_CHANNEL, Watch
 from common.lifecycle import Lifecycle
 from common.service import resources
@@ -42,7 +43,13 @@ async def serve(settings: Settings) -> None:
         resources(
             "ingest",
             settings,
-            notified={CHANNEL: changed, PROGRESS_CHANNEL: feeds.notify, cleanup.CHANNEL: watch.notify, SESSIONS: sessions.notify},
+            notified={
+                CHANNEL: changed,
+                PROGRESS_CHANNEL: feeds.notify,
+                partials.CHANNEL: feeds.hear,
+                cleanup.CHANNEL: watch.notify,
+                SESSIONS: sessions.notify,
+            },
         ) as shared,
         remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
     ):

@@ -14,8 +14,9 @@ from litestar import Router, get
 
 from common.envelope import CONTENT_TYPE
 from common.jobs.document import JobDocument
+from common.jobs.partials import PartialSegment
 from common.topology import EXCHANGE, QUEUES, ROUTED
-from services.ingest.examples import CHANGE, EVENTS, JOB_ID, WEBHOOK_HEADERS
+from services.ingest.examples import CHANGE, EVENTS, JOB_ID, PARTIAL, WEBHOOK_HEADERS
 from services.ingest.feeds import Change
 from services.ingest.sockets import SUBPROTOCOL
 
@@ -53,7 +54,7 @@ _HEADERS: dict[str, Any] = {
 @cache
 def document() -> dict[str, Any]:
     """The whole document, as JSON has it."""
-    _, described = msgspec.json.schema_components([JobDocument, Change], ref_template="#/components/schemas/{name}")
+    _, described = msgspec.json.schema_components([JobDocument, Change, PartialSegment], ref_template="#/components/schemas/{name}")
     schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))  # a default may be a tuple, which JSON does not have
     return {
         "asyncapi": "3.0.0",
@@ -71,10 +72,12 @@ def document() -> dict[str, Any]:
             "api": {"host": "localhost:8080", "protocol": "ws", "security": [{"$ref": "#/components/securitySchemes/key"}]},
         },
         "channels": {_name(kind): _channel(kind) for kind in EVENTS} | {"watch": _WATCH},
-        "operations": {f"send-{_name(kind)}": _operation(kind) for kind in EVENTS} | {"send-change": _SEND_CHANGE},
+        "operations": {f"send-{_name(kind)}": _operation(kind) for kind in EVENTS}
+        | {"send-change": _SEND_CHANGE, "send-segment": _SEND_SEGMENT},
         "components": {
-            "messages": {_name(kind): _message(kind) for kind in EVENTS} | {"change": _CHANGE},
-            "schemas": msgspec.json.decode(msgspec.json.encode(schemas)) | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE},
+            "messages": {_name(kind): _message(kind) for kind in EVENTS} | {"change": _CHANGE, "segment": _SEGMENT},
+            "schemas": msgspec.json.decode(msgspec.json.encode(schemas))
+            | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE, "SegmentMessage": _SEGMENT_MESSAGE},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -150,7 +153,7 @@ _WATCH: dict[str, Any] = {
     f" `?last_event_id=` resumes. A client that cannot send headers offers the subprotocols `{SUBPROTOCOL}` and `bearer.<key>`.",
     "servers": [{"$ref": "#/servers/api"}],
     "parameters": {"job_id": {"description": "The job's id."}},
-    "messages": {"change": {"$ref": "#/components/messages/change"}},
+    "messages": {"change": {"$ref": "#/components/messages/change"}, "segment": {"$ref": "#/components/messages/segment"}},
     "bindings": {
         "ws": {
             "method": "GET",
@@ -158,6 +161,12 @@ _WATCH: dict[str, Any] = {
             "bindingVersion": "0.1.0",
         }
     },
+}
+_SEND_SEGMENT: dict[str, Any] = {
+    "action": "send",
+    "summary": "Show a watcher text as it is heard.",
+    "channel": {"$ref": "#/channels/watch"},
+    "messages": [{"$ref": "#/channels/watch/messages/segment"}],
 }
 _SEND_CHANGE: dict[str, Any] = {
     "action": "send",
@@ -172,6 +181,13 @@ _CHANGE: dict[str, Any] = {
     "payload": {"$ref": "#/components/schemas/WatchMessage"},
     "examples": [{"name": "progress", "payload": {"id": 7, "type": "progress", "data": CHANGE}}],
 }
+_SEGMENT: dict[str, Any] = {
+    "name": "segment",
+    "summary": "Text as it is heard: provisional, in no certain order, shown once and kept nowhere. Jobs that redact or mask have none.",
+    "contentType": "application/json",
+    "payload": {"$ref": "#/components/schemas/SegmentMessage"},
+    "examples": [{"name": "segment", "payload": {"type": "segment", "data": PARTIAL}}],
+}
 _WATCH_MESSAGE: dict[str, Any] = {
     "type": "object",
     "required": ["id", "type", "data"],
@@ -179,6 +195,16 @@ _WATCH_MESSAGE: dict[str, Any] = {
         "id": {"type": "integer", "description": "Grows with each change of this job; send the last one back to resume."},
         "type": {"type": "string", "enum": ["status", "progress", "deleted"]},
         "data": {"$ref": "#/components/schemas/Change"},
+    },
+}
+
+
+_SEGMENT_MESSAGE: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "data"],
+    "properties": {
+        "type": {"type": "string", "const": "segment"},
+        "data": {"$ref": "#/components/schemas/PartialSegment"},
     },
 }
 

@@ -191,7 +191,10 @@ _BY_FORMAT = {
     "uuid": examples.JOB_ID,
     "uri": "https://example.com/hooks/verbatim",
 }
-_EVENT_STREAM = f"retry: 2000\n\nid: 7\nevent: progress\ndata: {msgspec.json.encode(examples.CHANGE).decode()}\n\n"
+_EVENT_STREAM = (
+    f"retry: 2000\n\nid: 7\nevent: progress\ndata: {msgspec.json.encode(examples.CHANGE).decode()}\n\n"
+    f"event: segment\ndata: {msgspec.json.encode(examples.PARTIAL).decode()}\n\n"
+)
 
 
 class Contract(OpenAPIConfig):

@@ -81,6 +81,9 @@ CHANGE: dict[str, Any] = {
 }
 """What a watcher is told."""
 
+PARTIAL: dict[str, Any] = {"start": 31.42, "end": 58.9, "text": "And when did you send it? Last Tuesday, I think."}
+"""What a watcher is shown while it is heard."""
+
 LEXICON_DRAFT: dict[str, Any] = {
     "name": "Support desk",
     "corrections": [

@@ -3,11 +3,15 @@
 One reader serves the process: a notification marks a job as stale, and the reader fetches all that are stale in one query. A feed keeps
 only the latest state, and each watcher fetches it from there at its own pace: a slow one skips states and holds up nobody, and memory is
 one state per watched job. Postgres is the truth: every few seconds all watched jobs are read anyway, so a lost notification costs time.
+
+What is heard of a job passes through its feed beside the states. The last few segments are kept for watchers that are busy; who is slower
+than that misses some, and who comes later sees what comes later.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -19,6 +23,8 @@ from common.database import AWAY, Pool
 from common.ids import JobId
 from common.jobs import state
 from common.jobs.job import Failure, Status
+from common.jobs.partials import PartialSegment
+from common.jobs.partials import decode as decode_partials
 from common.jobs.state import JobState
 
 log = structlog.get_logger(__name__)
@@ -28,6 +34,7 @@ MOST_WATCHERS = 5_000
 _POLL_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _BATCH = 500
+_MOST_PARTIALS = 32
 
 _WATCHERS = Gauge("verbatim_watchers", "Streams of events that are open")
 
@@ -53,12 +60,22 @@ class News(msgspec.Struct, frozen=True):
     deleted: bool = False
 
 
+class Partial(msgspec.Struct, frozen=True):
+    """A segment that was just heard, encoded once; `number` counts those of its feed and is nothing that a watcher could resume from."""
+
+    number: int
+    data: bytes
+
+
 class Feed:
     """One job's latest news."""
 
     def __init__(self) -> None:
         self.latest: News | None = None
         self.watchers = 0
+        self.heard = 0
+        """How many segments have passed."""
+        self._partials: deque[Partial] = deque(maxlen=_MOST_PARTIALS)
         self._changed = asyncio.Event()
 
     def offer(self, found: JobState) -> None:
@@ -71,6 +88,17 @@ class Feed:
         if self.latest is not None and not self.latest.deleted:
             change = msgspec.structs.replace(self.latest.change, final=True)
             self._show(News(self.latest.id + 1, change, msgspec.json.encode(change), deleted=True))
+
+    def show(self, segments: Iterable[PartialSegment]) -> None:
+        """Show what was heard to those who are watching now."""
+        for segment in segments:
+            self.heard += 1
+            self._partials.append(Partial(self.heard, msgspec.json.encode(segment)))
+        self.wake()
+
+    def after(self, number: int) -> Partial | None:
+        """The earliest segment later than that one which is still there."""
+        return next((partial for partial in self._partials if partial.number > number), None)
 
     def wake(self) -> None:
         self._changed.set()
@@ -86,7 +114,7 @@ class Feed:
 
 
 class Feeds:
-    """`notify` is called by the listener for both of the job's channels; `run` is the reader."""
+    """`notify` is called by the listener for both channels of the job's state, `hear` for that of what is heard; `run` is the reader."""
 
     def __init__(self, most: int = MOST_WATCHERS) -> None:
         self._most = most
@@ -101,6 +129,14 @@ class Feeds:
         self._stale |= {JobId(UUID(job_id))} & self._feeds.keys() if job_id else self._feeds.keys()
         if self._stale:
             self._wake.set()
+
+    def hear(self, payload: str) -> None:
+        """Segments of a job have been heard; nothing can be made up for that was notified while nobody listened."""
+        if payload:
+            told = decode_partials(payload)
+            feed = self._feeds.get(JobId(UUID(told.job_id)))
+            if feed is not None:
+                feed.show(told.segments)
 
     @property
     def full(self) -> bool:
@@ -131,13 +167,20 @@ class Feeds:
         for feed in self._feeds.values():
             feed.wake()
 
-    async def follow(self, feed: Feed, seen: int | None, over: asyncio.Event) -> AsyncGenerator[News | None, None]:
-        """The feed's news later than `seen` until the final one, until it is `over` or the service stops; None is a heartbeat."""
+    async def follow(self, feed: Feed, seen: int | None, over: asyncio.Event) -> AsyncGenerator[News | Partial | None, None]:
+        """The feed's news later than `seen` until the final one, until it is `over` or the service stops; None is a heartbeat.
+
+        States go before segments, so that one who is always busy with segments still sees them; but nothing comes after the final one.
+        """
+        heard = feed.heard
         while not self._stopping and not over.is_set():
-            latest = feed.latest
-            if latest is not None and latest.id != seen:
+            latest, partial = feed.latest, feed.after(heard)
+            if latest is not None and latest.id != seen and not (partial and latest.change.final):
                 seen = latest.id
                 yield latest
+            elif partial is not None:
+                heard = partial.number
+                yield partial
             elif latest is not None and latest.change.final:
                 return
             else:

@@ -18,7 +18,7 @@ from litestar.types import Receive, Send, WebSocketScope
 from common.database import AWAY, Pool
 from common.jobs.state import JobState
 from services.ingest.auth import caller_in
-from services.ingest.feeds import Feeds
+from services.ingest.feeds import Feeds, News
 from services.ingest.problems import Problem, deny, unavailable
 from services.ingest.refusals import MISSING, refusals
 from services.ingest.sessions import Sessions
@@ -31,10 +31,10 @@ _UPGRADE = refusals({401: "No valid key", 426: "The request is no WebSocket hand
 _NORMAL, _NOT_ALLOWED, _RESTART = 1000, 1008, 1012
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server-sent event has in its fields; `data` is a `Change`."""
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a server-sent event has in its fields; `data` is a `Change`, or without an `id` a `PartialSegment`."""
 
-    id: int
+    id: int | None = None
     type: str
     data: msgspec.Raw
 
@@ -60,7 +60,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[BaseRouteHand
 
     @get("/{job_id:uuid}/ws", summary="Watch a job by WebSocket", status_code=426, responses=_UPGRADE)
     async def not_a_socket(job_id: UUID) -> Response[None]:  # noqa: ARG001 - the path has it
-        """The events of `/events` as WebSocket messages: `{"id", "type", "data"}`; `?last_event_id=` resumes.
+        """The events of `/events` as WebSocket messages: `{"id", "type", "data"}`, without `id` for a `segment`; `?last_event_id=` resumes.
 
         A client that cannot send an Authorization header offers the subprotocols `verbatim.v1` and `bearer.<key>`.
         """
@@ -94,8 +94,10 @@ async def _tell(feeds: Feeds, known: JobState, seen: int | None, over: asyncio.E
     async with aclosing(unseen(feeds, known, seen, over)) as following:
         async for kind, news in following:
             if news is not None:  # the server's pings are the heartbeat
-                ended = news.change.final
-                message = Message(id=news.id, type=kind, data=msgspec.Raw(news.data))
+                message = Message(type=kind, data=msgspec.Raw(news.data))
+                if isinstance(news, News):
+                    ended = news.change.final
+                    message = msgspec.structs.replace(message, id=news.id)
                 await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode(), "bytes": None})
     if ended:
         return _NORMAL

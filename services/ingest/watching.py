@@ -1,8 +1,8 @@
 """Watching a job by server-sent events.
 
 A watcher gets the job's state at once, then every change of status (`status`) and of stage or percent (`progress`), and the stream ends
-after the final one. Each event's id is the job's revision, so a watcher that comes back with the last id it saw misses nothing and gets
-nothing twice, whichever process it reaches.
+after the final one. Each such event's id is the job's revision, so a watcher that comes back with the last id it saw misses nothing and
+gets nothing twice, whichever process it reaches. Text that is heard meanwhile (`segment`) has no id: it is shown once, as it comes.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from common.ids import JobId
 from common.jobs import state
 from common.jobs.state import JobState
 from services.ingest.auth import caller
-from services.ingest.feeds import Feeds, News
+from services.ingest.feeds import Feeds, News, Partial
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.sessions import Sessions
@@ -48,7 +48,12 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHand
         seen: Annotated[str | None, Parameter(header="Last-Event-ID", description="The last id seen, as EventSource sends it")] = None,
         last_event_id: Annotated[str | None, Parameter(description="The same, for clients that cannot send headers")] = None,
     ) -> Response[Any]:
-        """Server-sent events: the job's state at once, then each change, until it is final. Comments keep the connection alive."""
+        """Server-sent events: the job's state at once, then each change, until it is final. Comments keep the connection alive.
+
+        `segment` events show text as it is heard: `start` and `end` in seconds, `text`, and `channel` where channels are apart. They are
+        provisional (one that begins at the same second replaces an earlier one), come in no certain order, have no id and are not repeated.
+        Jobs with `redact` or `mask_profanity` have none.
+        """
         who = caller(request, "read")
         known = await watched(pool, feeds, job_id, who.tenant)
         last = revision(seen or last_event_id or "")
@@ -70,7 +75,9 @@ async def watched(pool: Pool, feeds: Feeds, job_id: UUID, tenant: str) -> JobSta
     return found
 
 
-async def unseen(feeds: Feeds, known: JobState, seen: int | None, over: asyncio.Event) -> AsyncGenerator[tuple[str, News | None], None]:
+async def unseen(
+    feeds: Feeds, known: JobState, seen: int | None, over: asyncio.Event
+) -> AsyncGenerator[tuple[str, News | Partial | None], None]:
     """What a watcher that has seen the revision `seen` has not, each with its kind; None is a heartbeat.
 
     The kind compares with what this watcher was told last, since a slow one skips states.
@@ -79,12 +86,15 @@ async def unseen(feeds: Feeds, known: JobState, seen: int | None, over: asyncio.
     with feeds.watching(known) as feed:
         async with aclosing(feeds.follow(feed, seen, over)) as following:
             async for news in following:
-                if news is None:
-                    yield "", None
-                    continue
-                kind = "deleted" if news.deleted else "progress" if news.change.status is status else "status"
-                status = news.change.status
-                yield kind, news
+                match news:
+                    case None:
+                        yield "", None
+                    case Partial():
+                        yield "segment", news
+                    case News():
+                        kind = "deleted" if news.deleted else "progress" if news.change.status is status else "status"
+                        status = news.change.status
+                        yield kind, news
 
 
 def revision(text: str) -> int | None:
@@ -97,4 +107,8 @@ async def _events(feeds: Feeds, sessions: Sessions, key_id: UUID, known: JobStat
     with sessions.opened(key_id) as over:
         async with aclosing(unseen(feeds, known, seen, over)) as following:
             async for kind, news in following:
-                yield _HEARTBEAT if news is None else ServerSentEventMessage(data=news.data, event=kind, id=news.id).encode()
+                if news is None:
+                    yield _HEARTBEAT
+                else:
+                    revision_of = news.id if isinstance(news, News) else None
+                    yield ServerSentEventMessage(data=news.data, event=kind, id=revision_of).encode()

@@ -37,6 +37,7 @@ from services.transcriber.child import Engine
 from services.transcriber.produced import Produced, forget_source
 from services.transcriber.protocol import Decoded, Done, Progress, Stage, StageDone
 from services.transcriber.settings import Settings
+from services.transcriber.telling import telling
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +119,8 @@ class Attempts:
             # What is to be redacted is written nowhere else before it is.
             checkpoints=None if redacted else str(kept.folder),
         )
-        done, stages = await self._engine.transcribe(request, progress.update, kept.store)
+        async with telling(self._pool, job) as tell:
+            done, stages = await self._engine.transcribe(request, progress.update, kept.store, tell)
         _record(stages)
         return done
 

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from common.errors import PermanentError, TransientError, VerbatimError
+from common.jobs.partials import PartialSegment
 from services.transcriber import memory, protocol
 from services.transcriber.limits import Limits, memory_overrun
 from services.transcriber.pending import Pending
@@ -24,6 +25,7 @@ from services.transcriber.protocol import (
     Done,
     Event,
     Failed,
+    Partial,
     Progress,
     Ready,
     Request,
@@ -69,9 +71,17 @@ class Engine:
         request: Transcribe,
         on_progress: Callable[[Progress | Decoded], None],
         on_checkpoint: Callable[[Stage], None] = lambda _stage: None,
+        on_partial: Callable[[PartialSegment], None] = lambda _segment: None,
     ) -> tuple[Done, list[StageDone]]:
         """Wait for this request's turn and its end. Cancelling the wait takes the request off the engine, by force if need be."""
-        work = Pending(request, self._limits, on_progress=on_progress, on_checkpoint=on_checkpoint, overrun=self._stop)
+        work = Pending(
+            request,
+            self._limits,
+            on_progress=on_progress,
+            on_checkpoint=on_checkpoint,
+            on_partial=on_partial,
+            overrun=self._stop,
+        )
         self._works[request.id] = work
         try:
             await self._send(request)
@@ -147,7 +157,7 @@ class Engine:
                 self._note_company(work)
                 if work.abandoned:
                     self._let_go(work)
-            case Decoded() | Progress() | StageDone() | Checkpointed():
+            case Decoded() | Progress() | Partial() | StageDone() | Checkpointed():
                 work.hear(event)
             case Done():
                 self._settle(work, lambda: work.answer.set_result(event))

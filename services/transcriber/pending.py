@@ -6,8 +6,9 @@ from collections.abc import Callable
 import msgspec
 
 from common.errors import VerbatimError
+from common.jobs.partials import PartialSegment
 from services.transcriber.limits import Limits, job_overrun, stage_overrun
-from services.transcriber.protocol import Checkpointed, Decoded, Done, Progress, Stage, StageDone, Transcribe
+from services.transcriber.protocol import Checkpointed, Decoded, Done, Partial, Progress, Stage, StageDone, Transcribe
 
 Overrun = Callable[["Pending", VerbatimError], None]
 
@@ -22,10 +23,11 @@ class Pending:
         *,
         on_progress: Callable[[Progress | Decoded], None],
         on_checkpoint: Callable[[Stage], None],
+        on_partial: Callable[[PartialSegment], None],
         overrun: Overrun,
     ) -> None:
         self.request = request
-        self._on_progress, self._on_checkpoint = on_progress, on_checkpoint
+        self._on_progress, self._on_checkpoint, self._on_partial = on_progress, on_checkpoint, on_partial
         self.stages: list[StageDone] = []
         self.answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self.started = False
@@ -45,7 +47,7 @@ class Pending:
         self._job_timer = self._after(self._limits.job.total_seconds(), job_overrun(self._limits))
         self._enter("decode")
 
-    def hear(self, event: Decoded | Progress | StageDone | Checkpointed) -> None:
+    def hear(self, event: Decoded | Progress | Partial | StageDone | Checkpointed) -> None:
         """The engine tells how far it is."""
         match event:
             case Decoded():
@@ -54,6 +56,8 @@ class Pending:
             case Progress():
                 self._enter(event.stage)
                 self._on_progress(event)
+            case Partial():
+                self._on_partial(event.segment)
             case StageDone():
                 self.stages.append(event)
             case Checkpointed():

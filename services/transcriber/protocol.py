@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from common.jobs.options import Sensitive
+from common.jobs.partials import PartialSegment
 from common.lexicons.entries import Correction
 
 Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "redact", "store"]
@@ -92,6 +93,16 @@ class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
     percent: float
 
 
+class Partial(msgspec.Struct, frozen=True, tag="partial", tag_field="type"):
+    """What has been heard of one stretch, before the transcript is complete; never of a request with anything to redact or mask.
+
+    In no order that can be relied on, and not at all for what an earlier attempt has heard.
+    """
+
+    id: str
+    segment: PartialSegment
+
+
 class StageDone(msgspec.Struct, frozen=True, tag="stage", tag_field="type"):
     """One stage's wall-clock span, in Unix nanoseconds (becomes a span of the job's trace)."""
 
@@ -127,7 +138,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", tag_field="type"):
 
 
 Request = Transcribe | Cancel
-Event = Ready | Started | Decoded | Progress | StageDone | Checkpointed | Done | Failed
+Event = Ready | Started | Decoded | Progress | Partial | StageDone | Checkpointed | Done | Failed
 
 encode = msgspec.json.Encoder().encode
 decode_request = msgspec.json.Decoder(Request).decode

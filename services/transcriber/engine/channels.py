@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import PermanentError
+from common.jobs.partials import PartialSegment
 from common.transcript import Note, Segment
+from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import MOST_APART, SAMPLE_RATE, Audio, Samples, Tape, read
 from services.transcriber.engine.speakers import OVERLAP_SHARE, Turn, spoken_over
 from services.transcriber.engine.speech import CHUNK_SECONDS
@@ -129,6 +131,15 @@ def unroll(segments: Iterable[Segment], tape: Tape) -> tuple[Segment, ...]:
     return tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(_marked(ordered)))
 
 
+def partial(span: Span, text: str, tape: Tape | None) -> PartialSegment:
+    """What was heard at a place in the samples, with the recording's times."""
+    if tape is None:
+        return PartialSegment(start=span.start, end=span.end, text=text)
+    channel, offset = _place(span.start, tape)
+    start, end = (round(min(time - offset, tape.seconds), 3) for time in (span.start, span.end))
+    return PartialSegment(start=start, end=end, text=text, channel=channel)
+
+
 def turns(segments: Iterable[Segment]) -> list[Turn]:
     """When each channel speaks."""
     return [Turn(segment.start, segment.end, segment.speaker) for segment in segments if segment.speaker is not None]
@@ -175,16 +186,22 @@ def likeness(one: Samples, other: Samples, start: int) -> float:
 
 
 def _moved(segment: Segment, tape: Tape) -> Segment:
-    place = min(int(segment.start // tape.stride), len(tape.channels) - 1)
-    offset, speaker = place * tape.stride, f"CHANNEL_{tape.channels[place]}"
+    channel, offset = _place(segment.start, tape)
+    speaker = f"CHANNEL_{channel}"
 
     def clock(time: float) -> float:
         return round(min(time - offset, tape.seconds), 3)
 
     words = tuple(msgspec.structs.replace(each, start=clock(each.start), end=clock(each.end), speaker=speaker) for each in segment.words)
     return msgspec.structs.replace(
-        segment, start=clock(segment.start), end=clock(segment.end), words=words, channel=tape.channels[place], speaker=speaker
+        segment, start=clock(segment.start), end=clock(segment.end), words=words, channel=channel, speaker=speaker
     )
+
+
+def _place(time: float, tape: Tape) -> tuple[int, float]:
+    """Which channel is there, and where on the tape it begins."""
+    place = min(int(time // tape.stride), len(tape.channels) - 1)
+    return tape.channels[place], place * tape.stride
 
 
 def _marked(segments: Sequence[Segment]) -> Iterator[Segment]:

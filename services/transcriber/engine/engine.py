@@ -23,7 +23,7 @@ from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.engine.quality import assess
-from services.transcriber.engine.recording import Recording, Task
+from services.transcriber.engine.recording import Recording, Task, unshown
 from services.transcriber.engine.speech import find_speech, whole
 from services.transcriber.engine.stages import Stages
 
@@ -113,7 +113,7 @@ class Engine:
         with ExitStack() as stack:
             listening = [stack.enter_context(each.stages.stage("transcribe")) for each in recordings]
             tasks = [
-                Task(each.audio.samples, each.speech, each.options, _while_wanted(recordings, progress))
+                Task(each.audio.samples, each.speech, each.options, _while_wanted(recordings, progress), _shown(each))
                 for each, progress in zip(recordings, listening, strict=True)
             ]
             found = self._recogniser.hear(tasks, self.hardware.batch_size)
@@ -149,6 +149,16 @@ def _while_wanted(recordings: Sequence[Recording], progress: Callable[[float], N
                 raise
 
     return report
+
+
+def _shown(recording: Recording) -> Callable[[Span, str], None]:
+    """Tells what is heard while the rest still is, unless some of it is to be redacted or masked, which is done last."""
+
+    def show(span: Span, text: str) -> None:
+        if text:
+            recording.stages.heard(channels.partial(span, text, recording.audio.tape))
+
+    return unshown if recording.options.redact or recording.options.mask_profanity else show
 
 
 def _nothing(options: protocol.Options) -> Heard:

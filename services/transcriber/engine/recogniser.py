@@ -114,6 +114,8 @@ class Recogniser:
                 piece.narrowed |= batches.most is not None
             for listener in {id(piece.listener): piece.listener for piece in batch}.values():
                 listener.report()
+            for piece in batch:
+                piece.show()
 
     def _features(self, piece: "_Piece") -> Any:
         samples = waveform(piece.samples)
@@ -249,6 +251,13 @@ class _Piece:
         self.tokens: list[int] = []
         self.words: list[HeardWord] = []
         self.looping = self.looped = self.invented = self.lost = self.narrowed = False
+
+    def show(self) -> None:
+        """What it sounds like so far: nothing where nobody seems to speak, or where it goes round in circles and is heard again."""
+        again = self.looping and self.window < windows.LONGEST
+        if not (self.invented or again):
+            words = guards.collapsed(self.words) if self.looping else self.words
+            self.listener.task.on_heard(self.span, "".join(word.text for word in words).strip())
 
     def guard(self) -> None:
         """Take out what nobody said; what is not there was not invented."""

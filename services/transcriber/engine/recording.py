@@ -18,10 +18,18 @@ class Recording(NamedTuple):
     stages: Stages
 
 
+def unshown(_span: Span, _text: str) -> None:
+    """Nobody looks on while this is heard."""
+
+
 class Task(NamedTuple):
-    """Speech (in order, not empty) in one recording's samples; `on_progress` gets fractions of 1."""
+    """Speech (in order, not empty) in one recording's samples.
+
+    `on_progress` gets fractions of 1, `on_heard` what a stretch sounds like, which may change.
+    """
 
     samples: Samples
     speech: Sequence[Span]
     options: protocol.Options
     on_progress: Callable[[float], None]
+    on_heard: Callable[[Span, str], None] = unshown

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from typing import TypeVar
 
+from common.jobs.partials import PartialSegment
 from services.transcriber import protocol
 from services.transcriber.engine.checkpoints import NONE, Checkpoints
 from services.transcriber.engine.failures import Cancelled
@@ -82,6 +83,10 @@ class Stages:
         self.timings[name] = round((end_ns - start_ns) / 1e9, 4)
         self._send(protocol.StageDone(self._id, name, start_ns, end_ns))
         self._reach(name, 1.0)
+
+    def heard(self, segment: PartialSegment) -> None:
+        """Show what has been heard before the rest has been."""
+        self._send(protocol.Partial(self._id, segment))
 
     def _let_go(self) -> None:
         if self.cancelled():

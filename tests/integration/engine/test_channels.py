@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from common.errors import PermanentError
+from common.jobs.partials import PartialSegment
 from common.transcript import Segment, Word
-from services.transcriber.engine.channels import converse, distinct, levels, load, record, settle, silence_leaks, unroll
+from services.transcriber.engine.channels import converse, distinct, levels, load, partial, record, settle, silence_leaks, unroll
+from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, Tape, decode, read
 from services.transcriber.protocol import Options
 from tests.integration.engine.child import Child
@@ -113,6 +115,13 @@ def test_two_voices_at_once_are_both_kept(voices: tuple[Sound, Sound]) -> None:
     kept = other.copy()
     silence_leaks([one, other])
     assert (other == kept)[np.roll(voices[1], 2 * SAMPLE_RATE) != 0].mean() > 0.9
+
+
+def test_what_is_heard_is_shown_at_its_channels_times() -> None:
+    """On a tape, the place says which channel it is; else times are the recording's already."""
+    tape = Tape((0, 3), seconds=40.0, stride=90.0)
+    assert partial(Span(95.0, 131.0), "no", tape) == PartialSegment(start=5.0, end=40.0, text="no", channel=3)
+    assert partial(Span(95.0, 131.0), "no", None) == PartialSegment(start=95.0, end=131.0, text="no")
 
 
 def test_segments_return_to_their_channels() -> None:

@@ -9,7 +9,7 @@ import pytest
 from common import transcript
 from common.lexicons.entries import Correction
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
-from services.transcriber.protocol import Done, Options, StageDone
+from services.transcriber.protocol import Done, Options, Partial, StageDone
 from tests.integration.engine.child import Child
 from tests.integration.engine.recorded import encode
 from tests.integration.engine.test_transcripts import plain
@@ -27,6 +27,7 @@ def test_a_name_is_neither_read_nor_heard(engine: Child, conversation: Path) -> 
     """The text has a label; the copy a tone there, and no change elsewhere; the engine, given the copy, does not hear the name."""
     request = engine.submit(conversation, OPTIONS)
     *events, answer = engine.until_answered(request)
+    assert not [event for event in events if isinstance(event, Partial)]
     assert isinstance(answer, Done), answer
     assert [event.stage for event in events if isinstance(event, StageDone)][-2:] == ["postprocess", "redact"]
     document = Path(request.output).read_bytes()

@@ -26,9 +26,9 @@ JOBS = "/api/v1/jobs"
 class Seen(msgspec.Struct, frozen=True):
     """An event as a client gets it."""
 
-    id: int
     type: str
     data: dict[str, Any]
+    id: int = 0
 
     @property
     def told(self) -> tuple[Any, ...]:
@@ -45,7 +45,7 @@ async def events(answer: httpx.Response) -> AsyncIterator[Seen]:
             fields[name] = value.removeprefix(" ")
         else:
             if "data" in fields:
-                yield Seen(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+                yield Seen(fields["event"], json.loads(fields["data"]), int(fields.get("id", 0)))
             fields = {}
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from common.errors import PermanentError, TransientError
+from common.jobs.partials import PartialSegment
 from deploy.local.service import REPOSITORY
 from services.transcriber.child import COMMAND, Engine, EngineUnusable
 from services.transcriber.limits import Limits
@@ -57,8 +58,9 @@ def ignore(_told: Progress | Decoded) -> None:
 async def test_contract(command: tuple[str, ...], tmp_path: Path) -> None:
     """Scripted or real: requests are answered, a bad one fails with its code, and the next one is answered again."""
     told: list[Progress | Decoded] = []
+    heard = list[PartialSegment]()
     async with running(command) as engine:
-        first = asyncio.create_task(engine.transcribe(request(tmp_path, "a", content=sample()), told.append))
+        first = asyncio.create_task(engine.transcribe(request(tmp_path, "a", content=sample()), told.append, on_partial=heard.append))
         bad = asyncio.create_task(engine.transcribe(request(tmp_path, "b", content=b""), ignore))
         last = asyncio.create_task(engine.transcribe(request(tmp_path, "c", content=sample()), ignore))
         done, stages = await first
@@ -74,6 +76,8 @@ async def test_contract(command: tuple[str, ...], tmp_path: Path) -> None:
     assert percents == sorted(percents)
     assert percents
     assert [one.id for one in told if isinstance(one, Decoded)] == ["a"]
+    assert heard
+    assert all(0 <= segment.start < segment.end <= 30 and segment.text for segment in heard)
     assert (tmp_path / "a.json").stat().st_size
 
 

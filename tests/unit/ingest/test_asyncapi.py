@@ -10,9 +10,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from common.jobs.document import JobDocument
+from common.jobs.partials import PartialSegment
 from common.topology import EXCHANGE, QUEUES, ROUTED
 from services.ingest.asyncapi import as_yaml, document
-from services.ingest.examples import CHANGE, EVENTS
+from services.ingest.examples import CHANGE, EVENTS, PARTIAL
 from services.ingest.feeds import Change
 
 REPOSITORY = Path(__file__).parents[3]
@@ -53,6 +54,11 @@ def test_examples_are_what_it_says() -> None:
         assert msgspec.to_builtins(told) == example, kind
     _valid("Change", CHANGE)
     assert msgspec.to_builtins(msgspec.convert(CHANGE, Change)) == CHANGE
+    _valid("PartialSegment", PARTIAL)
+    assert msgspec.to_builtins(msgspec.convert(PARTIAL, PartialSegment)) == PARTIAL
+    for name in ("change", "segment"):
+        message = document()["components"]["messages"][name]
+        _valid(message["payload"]["$ref"].rpartition("/")[2], message["examples"][0]["payload"])
 
 
 def test_it_tells_of_every_event_on_the_exchange() -> None:

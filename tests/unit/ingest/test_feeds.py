@@ -7,8 +7,9 @@ import msgspec
 from common import ids
 from common.ids import JobId
 from common.jobs.job import Status
+from common.jobs.partials import PartialSegment, payloads
 from common.jobs.state import JobState
-from services.ingest.feeds import Feeds, News
+from services.ingest.feeds import Feeds, News, Partial
 
 QUEUED = JobState(id=JobId(ids.new()), revision=3, status=Status.QUEUED, stage=None, progress=0, attempt=0, error=None)
 
@@ -83,3 +84,48 @@ async def test_nothing_is_kept_of_jobs_that_nobody_watches() -> None:
     assert feeds._stale <= {QUEUED.id}
     with feeds.watching(later(2)) as again:
         assert again is not one
+
+
+def heard(feeds: Feeds, *texts: str) -> None:
+    for text in texts:
+        for payload in payloads(QUEUED.id, [PartialSegment(start=1.0, end=2.0, text=text)]):
+            feeds.hear(payload)
+
+
+def text(told: News | Partial | None) -> str:
+    assert isinstance(told, Partial)
+    found: str = msgspec.json.decode(told.data)["text"]
+    return found
+
+
+async def test_what_is_heard_passes_by() -> None:
+    """States go before it, nothing comes after the final one, and one who comes later sees none of it."""
+    feeds = Feeds()
+    with feeds.watching(QUEUED) as feed:
+        following = feeds.follow(feed, None, asyncio.Event())
+        assert isinstance(await anext(following), News)
+        heard(feeds, "a", "b")
+        feed.offer(later(1))
+        assert isinstance(await anext(following), News)
+        assert text(await anext(following)) == "a"
+        feed.offer(later(2, Status.COMPLETED))
+        assert text(await anext(following)) == "b"
+        assert isinstance(last := await anext(following), News)
+        assert last.change.final
+        assert await anext(following, None) is None
+        assert [type(told) async for told in feeds.follow(feed, None, asyncio.Event())] == [News]
+
+
+async def test_a_slow_watcher_misses_what_was_heard_before() -> None:
+    """However much is heard while it is busy, little is kept; it goes on with the oldest of that. Unwatched jobs keep nothing."""
+    feeds = Feeds()
+    heard(feeds, "nobody")
+    feeds.hear("")
+    assert not feeds._feeds
+    with feeds.watching(QUEUED) as feed:
+        following = feeds.follow(feed, None, asyncio.Event())
+        await anext(following)
+        heard(feeds, *(str(number) for number in range(1_000)))
+        seen = [text(await anext(following)) for _ in range(len(feed._partials))]
+        assert seen == [str(number) for number in range(1_000 - len(seen), 1_000)]
+        assert len(seen) < 100

@@ -6,13 +6,13 @@ as words can then only be shared out over an upload's speech.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 from common.errors import PermanentError
 from common.transcript import Note
-from services.transcriber.engine.heard import Chunk, Heard, Span
+from services.transcriber.engine.heard import Chunk, Heard
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.remote import refusals, upload
@@ -49,9 +49,10 @@ class RemoteRecogniser:
 
     def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:  # noqa: ARG002 - the server has its own batches
         """Transcribe one recording after the other. Raises what `Server.ask` raises."""
-        return [self._hear(*task) for task in tasks]
+        return [self._hear(task) for task in tasks]
 
-    def _hear(self, samples: Samples, speech: Sequence[Span], options: Options, on_progress: Callable[[float], None]) -> Heard:
+    def _hear(self, task: Task) -> Heard:
+        samples, speech, options, on_progress, on_heard = task
         kind = (options.model or self._model, options.task == "translate")
         total = sum(span.end - span.start for span in speech)
         pool = ThreadPoolExecutor(self._parallel)
@@ -62,7 +63,8 @@ class RemoteRecogniser:
             waiting = {pool.submit(self._ask, part, samples, options): part for part in asked}
             while waiting:
                 for future in wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED).done:
-                    found.add(waiting.pop(future), future)
+                    for chunk in found.add(waiting.pop(future), future):
+                        on_heard(chunk.span, "".join(word.text for word in chunk.words).strip())
                 on_progress(found.seconds / total)
 
         try:
@@ -115,14 +117,17 @@ class _Found(NamedTuple):
     def seconds(self) -> float:
         return sum(_speech(part) for part, _ in (*self.answers, *self.refused))
 
-    def add(self, part: Part, future: "Future[Answer]") -> None:
-        """Raises what makes the whole recording fail; a refusal may concern this part alone."""
+    def add(self, part: Part, future: "Future[Answer]") -> list[Chunk]:
+        """What is new. Raises what makes the whole recording fail; a refusal may concern this part alone."""
         try:
-            self.answers.append((part, future.result()))
+            answer = future.result()
         except PermanentError as error:
             if error.code != refusals.REFUSED:
                 raise
             self.refused.append((part, error))
+            return []
+        self.answers.append((part, answer))
+        return chunks(answer, part, code(answer.language) or "und")
 
     def together(self, options: Options, model: str) -> Heard:
         """The language is the one that most of the speech is in; servers do not say how sure they are of it."""
