@@ -119,9 +119,12 @@ def test_recordings_are_heard_together(recogniser: Recogniser, model: Watched, s
 def test_a_loop_is_heard_again_in_the_longest_window(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
     """A short window that makes the model repeat itself costs that chunk a second hearing, and no other."""
     model.twice = lambda seconds: seconds < 30
-    [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(align=False))], 4)
+    shown: list[str] = []
+    task = clip(samples, 6.7, 11.7, Options(align=False))
+    [heard] = recogniser.hear([task._replace(on_heard=lambda _span, text: shown.append(text))], 4)
     assert model.shapes == [(1, 12), (1, 30)]
     assert text(heard).lower().count("diane") <= 1
+    assert shown == [text(heard)], "the loop is shown to nobody"
 
 
 def test_each_chunk_is_heard_in_its_own_language(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
