@@ -27,6 +27,14 @@ ROOT = REPOSITORY / ".verbatim" / "test"
 PREFIX = "test_"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what takes long to load run in one process, or each process would load it."""
+    for item in items:
+        if item.path.parent.name in {"engine", "e2e"} or item.path.name == "test_stack.py":
+            shared = "engine" if "engine" in getattr(item, "fixturenames", ()) else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Postgres, RabbitMQ and S3, running."""

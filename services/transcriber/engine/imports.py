@@ -33,10 +33,16 @@ DECORATORS = {"torch._dynamo": ("allow_in_graph",)}
 
 @contextmanager
 def lean() -> Iterator[None]:
-    """Within this block optional libraries are absent and heavy ones stand in; modules that were already imported stay as they are."""
-    placed: dict[str, ModuleType | None] = {name: None for name in OPTIONAL if name not in sys.modules}
-    placed |= {name: _StandIn(name, deferred=names) for name, names in STAND_INS.items() if name not in sys.modules}
-    placed |= {name: _StandIn(name, identity=names) for name, names in DECORATORS.items() if name not in sys.modules}
+    """Within this block optional libraries are absent and heavy ones stand in; modules that were already imported stay as they are.
+
+    So do the libraries that transformers counts on once it has been imported.
+    """
+    placed: dict[str, ModuleType | None] = {
+        name: _StandIn(name, deferred=names) for name, names in STAND_INS.items() if name not in sys.modules
+    }
+    if "transformers" not in sys.modules:
+        placed |= {name: None for name in OPTIONAL if name not in sys.modules}
+        placed |= {name: _StandIn(name, identity=names) for name, names in DECORATORS.items() if name not in sys.modules}
     sys.modules.update(placed)  # type: ignore[arg-type]  # None is importlib's own mark for "cannot be imported"
     try:
         yield

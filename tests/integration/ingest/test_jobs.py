@@ -182,7 +182,7 @@ async def test_transcript_that_is_just_being_deleted(client: httpx.AsyncClient, 
 async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
     """Ready names each dependency; metrics count jobs and requests."""
     ready = await client.get("/health/ready")
-    assert (ready.status_code, ready.json()) == (200, {"database": "ok", "broker": "ok", "storage": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"database": "ok", "broker": "ok", "storage": "ok", "storage_space": "ok"})
     assert (await client.get("/health/live")).status_code == 200
     await client.get(JOBS)
     metrics = (await client.get("/metrics")).text

@@ -66,8 +66,8 @@ async def test_a_copy_of_its_own(client: httpx.AsyncClient, sample: bytes, pool:
 
 @pytest.mark.parametrize(
     "options",
-    [{"language": "de"}, {"model": "tiny"}, {"hotwords": "Diane"}, {"diarize": "true"}],
-    ids=["language", "model", "hotwords", "diarize"],
+    [{"language": "de"}, {"beam_size": "1"}, {"hotwords": "Diane"}, {"diarize": "true"}],
+    ids=["language", "beam", "hotwords", "diarize"],
 )
 async def test_other_options_are_another_result(
     client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, options: dict[str, str]

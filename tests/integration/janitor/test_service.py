@@ -141,7 +141,7 @@ async def test_one_sweep_by_hand(environment: dict[str, str], pool: Pool, storag
         return reports(done.stdout)
 
     told = await asyncio.to_thread(sweep, "--dry-run")
-    assert set(told) == {"expire", "expired_uploads", "uploads", "orphans", "dead_letters", "measure"}
+    assert set(told) == {"audio", "expire", "expired_uploads", "uploads", "orphans", "dead_letters", "measure"}
     assert told["expire"].swept == 1
     assert not await expired(pool, job)
     async with pool.acquire() as connection:
