@@ -5,6 +5,7 @@ import secrets
 from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 
@@ -30,6 +31,16 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime
     version: str = VERSION
     data: msgspec.Raw
+
+
+class Disabled(msgspec.Struct, frozen=True, kw_only=True):
+    """What `webhook.disabled` tells on the broker: an endpoint was given up, and why."""
+
+    id: UUID
+    tenant: str
+    url: str
+    reason: str
+    links: dict[str, str]
 
 
 def body(event_type: str, happened_at: datetime, data: bytes) -> bytes:

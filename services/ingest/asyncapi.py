@@ -16,12 +16,14 @@ from common.envelope import CONTENT_TYPE
 from common.jobs.document import JobDocument
 from common.jobs.partials import PartialSegment
 from common.topology import EXCHANGE, QUEUES, ROUTED
-from services.ingest.examples import CHANGE, EVENTS, JOB_ID, PARTIAL, WEBHOOK_HEADERS
+from common.webhook import Disabled
+from services.ingest.examples import CHANGE, DISABLED, ENDPOINT_ID, EVENTS, JOB_ID, PARTIAL, WEBHOOK_HEADERS
 from services.ingest.feeds import Change
 from services.ingest.sockets import SUBPROTOCOL
 
 PATH = "/asyncapi.json"
 
+_DISABLED = "webhook.disabled"
 _TRANSIENT = {"job.progress"}
 _MEANINGS = {
     "job.created": "A recording was submitted and is stored; the job waits for a worker.",
@@ -33,7 +35,9 @@ _MEANINGS = {
     "job.cancelled": "The job was cancelled.",
     "job.expired": "The recording and the transcript were deleted, as the time they are kept for is up.",
     "job.deleted": "The job was deleted with all that belonged to it.",
+    _DISABLED: "A webhook endpoint was given up; `reason` says why, and nothing is sent to it until it is resumed.",
 }
+_EVENTS = EVENTS | {_DISABLED: DISABLED}
 _TEXT: dict[str, Any] = {"type": "string"}
 _HEADERS: dict[str, Any] = {
     "type": "object",
@@ -44,7 +48,7 @@ _HEADERS: dict[str, Any] = {
         "ce-id": {"type": "string", "format": "uuid", "description": "The event's; a repeated delivery has the same. Also the message_id."},
         "ce-type": {"type": "string", "description": "Also the routing key."},
         "ce-source": _TEXT,
-        "ce-subject": {"type": "string", "format": "uuid", "description": "The job's id."},
+        "ce-subject": {"type": "string", "format": "uuid", "description": "The job's id; an endpoint's for webhook.disabled."},
         "ce-time": {"type": "string", "format": "date-time"},
         "traceparent": {"type": "string", "description": "W3C trace context; the trace is the job's, from its submission on."},
     },
@@ -54,7 +58,9 @@ _HEADERS: dict[str, Any] = {
 @cache
 def document() -> dict[str, Any]:
     """The whole document, as JSON has it."""
-    _, described = msgspec.json.schema_components([JobDocument, Change, PartialSegment], ref_template="#/components/schemas/{name}")
+    _, described = msgspec.json.schema_components(
+        [JobDocument, Disabled, Change, PartialSegment], ref_template="#/components/schemas/{name}"
+    )
     schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))  # a default may be a tuple, which JSON does not have
     return {
         "asyncapi": "3.0.0",
@@ -71,11 +77,11 @@ def document() -> dict[str, Any]:
             "broker": {"host": "localhost:5672", "protocol": "amqp", "protocolVersion": "0-9-1", "description": "RabbitMQ 3.10 to 4.x"},
             "api": {"host": "localhost:8080", "protocol": "ws", "security": [{"$ref": "#/components/securitySchemes/key"}]},
         },
-        "channels": {_name(kind): _channel(kind) for kind in EVENTS} | {"watch": _WATCH},
-        "operations": {f"send-{_name(kind)}": _operation(kind) for kind in EVENTS}
+        "channels": {_name(kind): _channel(kind) for kind in _EVENTS} | {"watch": _WATCH},
+        "operations": {f"send-{_name(kind)}": _operation(kind) for kind in _EVENTS}
         | {"send-change": _SEND_CHANGE, "send-segment": _SEND_SEGMENT},
         "components": {
-            "messages": {_name(kind): _message(kind) for kind in EVENTS} | {"change": _CHANGE, "segment": _SEGMENT},
+            "messages": {_name(kind): _message(kind) for kind in _EVENTS} | {"change": _CHANGE, "segment": _SEGMENT},
             "schemas": msgspec.json.decode(msgspec.json.encode(schemas))
             | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE, "SegmentMessage": _SEGMENT_MESSAGE},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -131,7 +137,7 @@ def _message(kind: str) -> dict[str, Any]:
         "ce-id": WEBHOOK_HEADERS["webhook-id"],
         "ce-type": kind,
         "ce-source": "/verbatim",
-        "ce-subject": JOB_ID,
+        "ce-subject": ENDPOINT_ID if kind == _DISABLED else JOB_ID,
         "ce-time": "2026-03-02T09:30:09.731266+00:00",
         "traceparent": WEBHOOK_HEADERS["traceparent"],
     }
@@ -140,10 +146,10 @@ def _message(kind: str) -> dict[str, Any]:
         "summary": _MEANINGS[kind],
         "contentType": CONTENT_TYPE,
         "headers": {"$ref": "#/components/schemas/EventHeaders"},
-        "payload": {"$ref": "#/components/schemas/JobDocument"},
+        "payload": {"$ref": f"#/components/schemas/{'Disabled' if kind == _DISABLED else 'JobDocument'}"},
         "correlationId": {"location": "$message.header#/ce-subject"},
         "bindings": {"amqp": {"messageType": kind, "bindingVersion": "0.3.0"}},
-        "examples": [{"name": kind, "headers": headers, "payload": EVENTS[kind]}],
+        "examples": [{"name": kind, "headers": headers, "payload": _EVENTS[kind]}],
     }
 
 

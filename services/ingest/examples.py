@@ -127,6 +127,14 @@ WEBHOOK: dict[str, Any] = (
 )
 NEW_WEBHOOK: dict[str, Any] = WEBHOOK | {"secret": _SIGNED_WITH}
 ROTATED: dict[str, Any] = {"secret": _SIGNED_WITH, "created_at": _AT.format("00.120394"), "previous_until": "2026-03-03T09:30:00.120394Z"}
+DISABLED: dict[str, Any] = {
+    "id": ENDPOINT_ID,
+    "tenant": "editors",
+    "url": "https://example.com/hooks/verbatim",
+    "reason": "it answered 410 Gone",
+    "links": {"webhook": f"/api/v1/webhooks/{ENDPOINT_ID}"},
+}
+"""What the body of `webhook.disabled` shows."""
 REPLAY_REQUEST: dict[str, Any] = {"since": "2026-03-02T00:00:00Z", "state": "failed"}
 DELIVERY_ID = "019aa3f2-9202-7d11-a3c5-6f40b8e27d19"
 DELIVERY: dict[str, Any] = {

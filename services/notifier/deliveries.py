@@ -16,12 +16,12 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from common import ids
+from common import ids, outbox
 from common.database import Connection, Queries
 from common.due import Due, about, announce
 from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
-from common.webhook import ENDS
+from common.webhook import ENDS, Disabled, shown
 from services.notifier.answer import Answer, Answered, Unanswered
 from services.notifier.health import reason_to_disable
 
@@ -141,8 +141,13 @@ async def _held_against(connection: Connection, attempt: Attempt, answer: Answer
 
 async def _disable(connection: Connection, attempt: Attempt, reason: str) -> None:
     """enabled | paused -> disabled, and what waits for it fails."""
-    await connection.execute(SQL["disable"], attempt.endpoint_id, reason)
+    row = await connection.fetchrow(SQL["disable"], attempt.endpoint_id, reason)
+    assert row is not None  # locked by `_held_against`, and not disabled
     await connection.execute(SQL["fail_pending"], attempt.endpoint_id)
+    told = Disabled(
+        id=row["id"], tenant=row["tenant"], url=shown(row["url"]), reason=reason, links={"webhook": f"/api/v1/webhooks/{row['id']}"}
+    )
+    await outbox.add(connection, "webhook.disabled", subject=str(row["id"]), data=msgspec.json.encode(told))
     log.warning("endpoint disabled", endpoint_id=str(attempt.endpoint_id), reason=reason)
 
 

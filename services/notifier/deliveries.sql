@@ -98,7 +98,8 @@ update endpoints set failing_since = now() where id = $1 and failing_since is nu
 
 -- name: disable
 -- enabled | paused -> disabled.
-update endpoints set status = 'disabled', disabled_at = now(), disabled_reason = $2, updated_at = now() where id = $1 and status <> 'disabled';
+update endpoints set status = 'disabled', disabled_at = now(), disabled_reason = $2, updated_at = now() where id = $1 and status <> 'disabled'
+returning id, tenant, url;
 
 -- name: fail_pending
 -- pending -> failed: what still waits for an endpoint that was disabled.

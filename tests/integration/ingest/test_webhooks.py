@@ -5,15 +5,18 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from common.broker import Broker
 from common.storage import Storage
 from services.ingest.auth import create_key
 from tests.integration.ingest.test_jobs import finish, submit
 from tests.integration.notifier.receiver import Receiver, answering, receiving
 from tests.running import Services, wait_until
+from tests.tap import tap
 
 WEBHOOKS = "/api/v1/webhooks"
 URL = "https://example.com/hooks?token=hidden"
@@ -242,10 +245,16 @@ async def failing(receiver: Receiver, count: int, status: int = 500) -> None:
 
 
 async def test_paused_disabled_replayed(
-    client: httpx.AsyncClient, service: Services, store: Storage, sample: bytes, database_url: str, database: asyncpg.Connection
+    client: httpx.AsyncClient,
+    service: Services,
+    store: Storage,
+    sample: bytes,
+    database_url: str,
+    database: asyncpg.Connection,
+    broker: Broker,
 ) -> None:
     """What is paused waits and is sent when resumed; 410 and days of failures disable, visibly; what failed is sent by replaying it."""
-    async with receiving() as receiver:
+    async with receiving() as receiver, tap(broker, "webhook.disabled") as heard:
         await service("notifier", WEBHOOK_ALLOW_NETWORKS=LOOPBACK, WEBHOOK_MAX_RETRIES="0")
         endpoint = await make(client, url=receiver.url)
         own = endpoint["links"]["self"]
@@ -275,14 +284,16 @@ async def test_paused_disabled_replayed(
         disabled = (await client.get(own)).json()
         assert (disabled["status"], disabled["disabled_reason"]) == ("disabled", "it answered 410 Gone")
         assert disabled["failing_since"] == failing_since
-        calls = len(receiver.received)
+        told = (await heard.until(1))[0]
+        assert told.headers["ce-subject"] == endpoint["id"]
+        assert msgspec.json.decode(told.body)["reason"] == disabled["disabled_reason"]
         await happen()
         await logged(client, endpoint, "failed", "failed", "failed", "delivered", "delivered")
+        assert len(receiver.received) == 4
         for address, body in (f"{own}/replay", {"since": "2026-01-01T00:00:00Z"}), (log[0]["links"]["redeliver"], None):
             refused = await client.post(address, json=body)
             assert (refused.status_code, refused.json()["code"]) == (409, "endpoint_disabled")
         assert (await client.post(f"{own}/pause")).json()["status"] == "disabled"
-        assert len(receiver.received) == calls
 
         assert (await client.post(f"{own}/resume")).json()["status"] == "enabled"
         replayed = await client.post(f"{own}/replay", json={"since": log[0]["created_at"]})

@@ -1,6 +1,9 @@
 """The queues: safe to declare on every broker version that we support, and every internal event has one."""
 
+from typing import get_args
+
 from common import topology
+from common.webhook import EventType
 
 
 def test_every_queue_keeps_its_messages() -> None:
@@ -19,4 +22,5 @@ def test_every_queue_keeps_its_messages() -> None:
 def test_events_that_one_of_ours_must_get_are_mandatory() -> None:
     """What drives a job, its webhooks and the janitor must be routed; what only tells others may find nobody."""
     assert {"job.created", "job.requeued", "job.completed", "job.failed", "delivery.due", "cleanup.requested"} <= topology.ROUTED
-    assert not {"job.started", "job.progress", "job.expired"} & topology.ROUTED
+    assert set(get_args(EventType)) == set(topology.NOTIFIER_EVENTS.bindings)
+    assert not {"job.progress", "job.deleted", "webhook.disabled"} & topology.ROUTED

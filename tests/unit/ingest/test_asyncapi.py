@@ -12,8 +12,9 @@ from jsonschema import Draft202012Validator
 from common.jobs.document import JobDocument
 from common.jobs.partials import PartialSegment
 from common.topology import EXCHANGE, QUEUES, ROUTED
+from common.webhook import Disabled
 from services.ingest.asyncapi import as_yaml, document
-from services.ingest.examples import CHANGE, EVENTS, PARTIAL
+from services.ingest.examples import CHANGE, DISABLED, EVENTS, PARTIAL
 from services.ingest.feeds import Change
 
 REPOSITORY = Path(__file__).parents[3]
@@ -52,6 +53,8 @@ def test_examples_are_what_it_says() -> None:
         _valid("JobDocument", example)
         told = msgspec.convert(example, JobDocument)
         assert msgspec.to_builtins(told) == example, kind
+    _valid("Disabled", DISABLED)
+    assert msgspec.to_builtins(msgspec.convert(DISABLED, Disabled)) == DISABLED
     _valid("Change", CHANGE)
     assert msgspec.to_builtins(msgspec.convert(CHANGE, Change)) == CHANGE
     _valid("PartialSegment", PARTIAL)
