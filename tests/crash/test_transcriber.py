@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import psutil
 
+from common.storage import Storage
 from tests import bucket
 from tests.recordings import sample
 from tests.running import Services, wait_until
@@ -17,21 +18,24 @@ JOBS = "/api/v1/jobs"
 _LEASE_SECONDS = 15
 _SLACK_SECONDS = 5
 _COPIES = 12
-"""Six minutes of speech: long enough on the engine to be killed in the middle."""
+"""Six minutes of speech: long enough on the engine to be stopped in the middle."""
+
+_FEWER = 4
+"""Two minutes: long enough to be killed between the first checkpoint and the end, and short enough to be heard again."""
 
 
 async def test_another_worker_finishes_the_job(service: Services, environment: dict[str, str], database_url: str) -> None:
-    """Another worker has the job within the lease and five seconds, and it ends with one `job.completed` and one result."""
+    """Another worker has it within the lease and five seconds, and goes on from its checkpoints: one `job.completed`, one result."""
     ingest = await service("ingest")
     await service("janitor")
-    workers = [await service("transcriber"), await service("transcriber")]
+    workers = [await service("transcriber", CHECKPOINT_LEAST_SECONDS="0") for _ in range(2)]
     connection = await asyncpg.connect(database_url)
     broker = await aio_pika.connect(environment["AMQP_URL"])
     async with broker, httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
         channel = await broker.channel()
         completions = await channel.declare_queue(exclusive=True)
         await completions.bind("verbatim.events", "job.completed")
-        job_id = (await client.post(JOBS, files={"file": ("talk.wav", sample(_COPIES))})).json()["id"]
+        job_id = (await client.post(JOBS, files={"file": ("talk.wav", sample(_FEWER))})).json()["id"]
 
         async def row() -> asyncpg.Record:
             found = await connection.fetchrow("select * from jobs where id = $1", job_id)
@@ -42,6 +46,8 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
             return bool((await row())["stage"] == "transcribe")
 
         await wait_until(on_the_engine, "the engine to have the job", 60)
+        async with bucket.opened(environment) as store:
+            await wait_until(lambda: store.exists(f"checkpoints/{job_id}/vad.json"), "the first checkpoint to be stored")
         before = await row()
         victim = next(worker for worker in workers if before["worker"].endswith(f":{worker.pid}"))
         orphans = psutil.Process(victim.pid).children(recursive=True)
@@ -66,9 +72,17 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         message = await completions.get(timeout=10)
         assert message.headers["ce-subject"] == job_id
         assert await asyncio.wait_for(completions.get(fail=False), 5) is None
+        transcript = (await client.get(f"{JOBS}/{job_id}/transcript")).json()
+        assert "transcribe" in transcript["timings"]
+        assert "vad" not in transcript["timings"], "what the first attempt had done was done again"
     async with bucket.opened(environment) as store:
+        await wait_until(lambda: gone(store), "the checkpoints to be deleted")
         assert len([found async for found in store.objects("results/")]) == 1
     await connection.close()
+
+
+async def gone(store: Storage) -> bool:
+    return not [found async for found in store.objects("checkpoints/")]
 
 
 async def test_shutdown_gives_the_job_back(service: Services, environment: dict[str, str], database_url: str) -> None:
