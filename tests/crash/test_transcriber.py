@@ -20,8 +20,8 @@ _SLACK_SECONDS = 5
 _COPIES = 12
 """Six minutes of speech: long enough on the engine to be stopped in the middle."""
 
-_FEWER = 4
-"""Two minutes: long enough to be killed between the first checkpoint and the end, and short enough to be heard again."""
+_FEWER = 2
+"""A minute: long enough to be killed while speakers are told apart."""
 
 
 async def test_another_worker_finishes_the_job(service: Services, environment: dict[str, str], database_url: str) -> None:
@@ -35,7 +35,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         channel = await broker.channel()
         completions = await channel.declare_queue(exclusive=True)
         await completions.bind("verbatim.events", "job.completed")
-        job_id = (await client.post(JOBS, files={"file": ("talk.wav", sample(_FEWER))})).json()["id"]
+        job_id = (await client.post(JOBS, files={"file": ("talk.wav", sample(_FEWER))}, data={"diarize": "true"})).json()["id"]
 
         async def row() -> asyncpg.Record:
             found = await connection.fetchrow("select * from jobs where id = $1", job_id)
@@ -47,7 +47,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
 
         await wait_until(on_the_engine, "the engine to have the job", 60)
         async with bucket.opened(environment) as store:
-            await wait_until(lambda: store.exists(f"checkpoints/{job_id}/vad.json"), "the first checkpoint to be stored")
+            await wait_until(lambda: store.exists(f"checkpoints/{job_id}/transcribe.json"), "what was heard to be stored", 60)
         before = await row()
         victim = next(worker for worker in workers if before["worker"].endswith(f":{worker.pid}"))
         orphans = psutil.Process(victim.pid).children(recursive=True)
@@ -73,8 +73,8 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         assert message.headers["ce-subject"] == job_id
         assert await asyncio.wait_for(completions.get(fail=False), 5) is None
         transcript = (await client.get(f"{JOBS}/{job_id}/transcript")).json()
-        assert "transcribe" in transcript["timings"]
-        assert "vad" not in transcript["timings"], "what the first attempt had done was done again"
+        assert "diarize" in transcript["timings"]
+        assert not {"vad", "transcribe"} & set(transcript["timings"]), "what the first attempt had done was done again"
     async with bucket.opened(environment) as store:
         await wait_until(lambda: gone(store), "the checkpoints to be deleted")
         assert len([found async for found in store.objects("results/")]) == 1
