@@ -56,9 +56,9 @@ def _options(*, form: bool) -> dict[str, Schema]:
 
 
 def _option(of: msgspec.inspect.Field | Any, *, form: bool) -> Schema:
-    schema = query.schema(of.type, default=of.default)
+    schema = query.schema(of.type, default=of.default, null=not form)
     if of.name == "language":
-        schema.enum = _LANGUAGE.enum
+        schema.enum = [*(_LANGUAGE.enum or []), *([] if form else [None])]
     if of.name == "allowed_languages":
         schema.items = _LANGUAGE
     meaning = _MEANINGS[of.name]
@@ -70,9 +70,6 @@ def _option(of: msgspec.inspect.Field | Any, *, form: bool) -> Schema:
             type=OpenAPIType.STRING, description=f"{meaning}; several are separated by commas", examples=[",".join(map(str, choices[:2]))]
         )
     schema.description = meaning
-    if not form and of.default is None and isinstance(schema.type, OpenAPIType):
-        schema.type = [schema.type, OpenAPIType.NULL]
-        schema.enum = None if schema.enum is None else [*schema.enum, None]
     return schema
 
 

@@ -102,12 +102,15 @@ def parameter(name: str, kind: Any, *, default: Any = None) -> Parameter:
     return Parameter(name=name, param_in="query", required=False, description=description, schema=described)
 
 
-def schema(kind: Any, *, default: Any = None) -> Schema:
-    """A field's type as the OpenAPI document has it."""
+def schema(kind: Any, *, default: Any = None, null: bool = False) -> Schema:
+    """A field's type as the OpenAPI document has it; with `null`, that too stands for leaving it out."""
     whole = msgspec.json.schema(kind)
     described = _as_schema(_inlined(whole, whole.get("$defs", {})))
     if default is not None and default is not msgspec.NODEFAULT:
         described.default = msgspec.to_builtins(default)
+    if null and default is None and isinstance(described.type, str):
+        described.type = [OpenAPIType(described.type), OpenAPIType.NULL]
+        described.enum = None if described.enum is None else [*described.enum, None]
     return described
 
 

@@ -15,7 +15,7 @@ def taking(kind: type[msgspec.Struct], example: dict[str, Any], *, required: boo
     fields = msgspec.structs.fields(kind)
     schema = Schema(
         type=OpenAPIType.OBJECT,
-        properties={field.name: query.schema(field.type) for field in fields},
+        properties={field.name: query.schema(field.type, default=field.default, null=True) for field in fields},
         required=[field.name for field in fields if field.required] or None,
         additional_properties=False,
     )

@@ -39,7 +39,13 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         upload = await files.create(request, caller(request, "write").tenant)
         return Response(document(upload, []), status_code=201, headers=_progress(upload) | {"Location": f"/files/{upload.id}"})
 
-    @head("/{upload_id:uuid}", summary="How far a tus upload is", operation_class=Tus, response_headers=[OFFSET, LENGTH, EXPIRES])
+    @head(
+        "/{upload_id:uuid}",
+        summary="How far a tus upload is",
+        operation_class=Tus,
+        response_headers=[OFFSET, LENGTH, EXPIRES],
+        responses=REFUSALS | MISSING,
+    )
     async def read_file(request: Request[Any, Any, Any], upload_id: UUID) -> Response[None]:
         """What has been received is safe, and need not be sent again."""
         headers.check_version(request.headers)

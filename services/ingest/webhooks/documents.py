@@ -16,7 +16,9 @@ PATH = "/api/v1/webhooks"
 class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Where to, and what of; without `events`: how jobs end."""
 
-    url: Annotated[str, msgspec.Meta(min_length=8, max_length=2_000, description="http or https, at a public address")]
+    url: Annotated[
+        str, msgspec.Meta(min_length=8, max_length=2_000, pattern=r"^https?://[^\s/]+", description="http or https, at a public address")
+    ]
     events: Annotated[tuple[EventType, ...], msgspec.Meta(min_length=1, max_length=20)] = ENDS
     description: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
