@@ -29,7 +29,20 @@ async def read(chunks: AsyncIterator[bytes], limit: int = _BODY_BYTES, *, option
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Problem(400, "malformed_json", f"The body is not a JSON object: {reason}.") from None
-    return values
+    return {name: _whole(value) for name, value in values.items()}
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 3.0 is as good an integer as 3."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_whole(each) for each in value]
+        case dict():
+            return {name: _whole(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def parse(values: Mapping[str, Any], kind: type[T]) -> T:
