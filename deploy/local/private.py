@@ -13,6 +13,7 @@ import msgspec
 # Below the ranges from which Linux (32768) and macOS (49152) take ports for outgoing connections, so that a stopped server's
 # port is still free when it starts again.
 PORTS = range(20000, 32768)
+_PART = 256
 
 
 class Private:
@@ -34,14 +35,14 @@ class Private:
         return content.ports.get(name) or self.claim_ports({name: preferred})[name]
 
     def claim_ports(self, preferred: Mapping[str, int | None]) -> dict[str, int]:
-        """Take each preferred port that is free, else the one that was taken before, else a new one.
+        """Take the port that was taken before if it is free, else the preferred one, else a new one.
 
         Call only while the server does not run: its own ports would not look free.
         """
         content = self._read()
         with _claiming:
             for name, first in preferred.items():
-                candidates = (port for port in (first, content.ports.get(name)) if port and is_free(port))
+                candidates = (port for port in (content.ports.get(name), first) if port and is_free(port))
                 port = next(candidates, None) or _free_port()
                 _claimed.add(port)
                 content.ports[name] = port
@@ -90,8 +91,9 @@ _claimed: set[int] = set()
 
 
 def _free_port() -> int:
-    # Random, because another checkout on this machine chooses from the same range.
-    for port in random.sample(PORTS, len(PORTS)):
+    # Random, because others on this machine choose from the same range; first from a part that processes started together do not share.
+    start = os.getpid() % (len(PORTS) // _PART) * _PART
+    for port in (*random.sample(PORTS[start : start + _PART], _PART), *random.sample(PORTS, len(PORTS))):
         if port not in _claimed and is_free(port):
             return port
     raise OSError("no free port on 127.0.0.1 between 20000 and 32767")

@@ -43,15 +43,14 @@ class Queries:
 async def connect(url: str, *, name: str, max_size: int = 10) -> AsyncIterator[Pool]:
     """A pool whose connections carry `name` in `pg_stat_activity`. Waits for nothing: raises when Postgres is away.
 
-    An open transaction is rolled back when a connection is given back. Other state of the session is not reset, which would cost each use
-    one more round trip: who changes it (a lock that outlives a transaction) undoes it.
+    A connection is reset when it is given back. That round trip also finds out those which a stopping server has just given up: without
+    it they are handed out again, and asyncpg fails on them with errors that no longer tell why.
     """
     async with asyncpg.create_pool(
         url,
         min_size=1,
         max_size=max_size,
         init=_prepare,
-        reset=_keep,
         command_timeout=30,
         server_settings={"application_name": f"verbatim-{name}", "timezone": "UTC"},
     ) as pool:
@@ -66,7 +65,3 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         encoder=lambda value: b"\x01" + msgspec.json.encode(value),
         decoder=lambda data: msgspec.json.decode(data[1:]),
     )
-
-
-async def _keep(connection: asyncpg.Connection) -> None:
-    """What a connection needs before its next use: nothing."""

@@ -17,18 +17,5 @@ async def exclusive(pool: Pool, name: str) -> AsyncIterator[Connection | None]:
     """The connection that holds the lock `name` for the time of the block, or None when another janitor has it."""
     async with pool.acquire() as connection:
         held = await connection.fetchval("select pg_try_advisory_lock($1, hashtext($2))", _CLASS, name)
-        try:
-            yield connection if held else None
-        finally:
-            await _unlock(connection)
-
-
-async def _unlock(connection: Connection) -> None:
-    """Whatever state the connection is in; a broken one has unlocked by breaking."""
-    if connection.is_closed():
-        return
-    try:
-        await connection.reset()
-    except BaseException:
-        connection.terminate()  # or the pool would hand it out with the lock
-        raise
+        yield connection if held else None
+        # The pool resets a connection that is given back, whatever state it is in, which unlocks; a broken one has unlocked by breaking.

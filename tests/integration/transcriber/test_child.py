@@ -47,7 +47,8 @@ def request(folder: Path, name: str, prompt: str | None = None, content: bytes =
 
 def children() -> list[psutil.Process]:
     """The scripted engines that run for this process."""
-    return [child for child in psutil.Process().children() if SCRIPTED[-1] in child.cmdline()]
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if SCRIPTED[-1] in child.cmdline()]
 
 
 def ignore(_told: Progress | Decoded) -> None:
