@@ -36,6 +36,7 @@ from services.ingest.feeds import Feeds
 from services.ingest.parted import Parted
 from services.ingest.places import Places
 from services.ingest.pointer import Pointers
+from services.ingest.reads import Reads
 from services.ingest.remote import Remote
 from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
@@ -71,7 +72,7 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     api = Router(
         "/api/v1/jobs",
         route_handlers=[
-            *jobs.handlers(submissions, pool, watch, places),
+            *jobs.handlers(submissions, pool, Reads(pool), watch, places),
             *listing.handlers(pool, places),
             *reading.handlers(pool, storage),
             *archive.handlers(pool, storage),

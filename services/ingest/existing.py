@@ -12,7 +12,11 @@ from services.ingest.problems import Problem
 async def find_job(pool: Pool, job_id: UUID, tenant: str) -> Job:
     """Raises `Problem`."""
     async with pool.acquire() as connection:
-        job = await store.get(connection, JobId(job_id), tenant)
+        return there(job_id, await store.get(connection, JobId(job_id), tenant))
+
+
+def there(job_id: UUID, job: Job | None) -> Job:
+    """The job that was found. Raises `Problem`."""
     if job is None:
         raise Problem(404, "job_not_found", f"There is no job {job_id}.")
     return job

@@ -1,5 +1,6 @@
 """Submitting a job and following it: thin, over `common.jobs`."""
 
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,17 +11,16 @@ from litestar.params import Parameter
 
 from common.database import Pool
 from common.ids import JobId
-from common.jobs import store
 from common.jobs.document import JobDocument
-from common.jobs.job import Job
 from common.jobs.watch import Watch
 from services.ingest.auth import caller
 from services.ingest.body import announced, lively, streamed
 from services.ingest.conditional import Conditional
 from services.ingest.documentation import SubmitOperation
-from services.ingest.existing import find_job
+from services.ingest.existing import there
 from services.ingest.idempotency import REPLAYED
 from services.ingest.places import Places
+from services.ingest.reads import Reads
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
 from services.ingest.waiting import MAX_SECONDS, until_changed
@@ -28,7 +28,7 @@ from services.ingest.waiting import MAX_SECONDS, until_changed
 _STALL_SECONDS = 30.0
 
 
-def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
+def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
     """Submitting and reading under `/api/v1/jobs`."""
 
     @post(
@@ -72,15 +72,8 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         request: Request[Any, Any, Any], job_id: UUID, wait: Annotated[float, Parameter(ge=0, le=MAX_SECONDS)] = 0
     ) -> JobDocument:
         """The job as it stands; with `wait`, as soon as its status changes or after that many seconds."""
-        job = await find_job(pool, job_id, caller(request, "read").tenant)
-        if wait:
-            tenant = job.tenant
-
-            async def reread() -> Job | None:
-                async with pool.acquire() as connection:
-                    return await store.get(connection, JobId(job_id), tenant)
-
-            job = await until_changed(watch, JobId(job_id), reread, wait) or job
+        read_now = partial(reads.get, JobId(job_id), caller(request, "read").tenant)
+        job = there(job_id, await (until_changed(watch, JobId(job_id), read_now, wait) if wait else read_now()))
         return await places.document(pool, job)
 
     return [submit, read]
