@@ -18,8 +18,9 @@ import msgspec
 
 from common.settings import load
 from services.transcriber.engine.hardware import choose, prepare_environment
+from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import ALIGNER
-from services.transcriber.engine.models import default, install, locate
+from services.transcriber.engine.models import default, locate
 from services.transcriber.engine.settings import EngineSettings
 
 SETTINGS = load(EngineSettings, os.environ)

@@ -35,8 +35,8 @@ def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
         headers = dict(scope["headers"])
         method, path = scope["method"], scope["path"]
         parent = headers.get(b"traceparent", b"").decode("latin-1") or None
-        with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent) as span:
-            span.set_attributes({"http.request.method": method, "url.path": path})
+        attributes: dict[str, Any] = {"http.request.method": method, "url.path": path}
+        with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent, **attributes) as span:
 
             async def answer(message: Message) -> None:
                 if message["type"] == "http.response.start":

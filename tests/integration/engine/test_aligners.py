@@ -14,9 +14,9 @@ from services.transcriber.engine.alignment.letters import LetterModels
 from services.transcriber.engine.alignment.phonemes import LANGUAGES, PhonemeModels, Phonemes
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
+from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import ALIGNER
 from services.transcriber.engine.media import Samples, decode
-from services.transcriber.engine.models import install
 from services.transcriber.engine.settings import EngineSettings
 from tests.integration.engine.child import MODELS
 

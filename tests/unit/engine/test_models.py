@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import PermanentError
+from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import BUNDLED, BundledModel, ModelFile, Source
-from services.transcriber.engine.models import default, install, locate, main
+from services.transcriber.engine.models import default, locate, main
 from services.transcriber.engine.settings import EngineSettings
 
 PARTS = {"one": b"first half, ", "two": b"second half"}

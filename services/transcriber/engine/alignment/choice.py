@@ -10,8 +10,8 @@ from pathlib import Path
 from services.transcriber.engine.alignment.alignment import Alignment, Models
 from services.transcriber.engine.alignment.phonemes import PhonemeModels
 from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import ALIGNER
-from services.transcriber.engine.models import install
 from services.transcriber.engine.settings import EngineSettings
 
 

@@ -18,8 +18,8 @@ from pyannote.audio.core.model import Model
 from pyannote.audio.core.task import Problem, Resolution, Specifications
 
 from services.transcriber.engine.diarization.campplus import DIMENSION, MELS, MOST_FRAMES, CampPlus
+from services.transcriber.engine.installing import derive, install
 from services.transcriber.engine.manifest import SPEAKER_CLUSTERING, SPEAKERS
-from services.transcriber.engine.models import derive, install
 
 FORM = 1
 """Counts up when a directory is to be made anew of the same parts."""
@@ -32,7 +32,7 @@ _OPSET = 17
 
 
 def install_pipeline(root: Path) -> Path:
-    """The pipeline's directory under `root`, made first when it is missing or damaged; raises what `models.install` does."""
+    """The pipeline's directory under `root`, made first when it is missing or damaged; raises what `install` does."""
     return derive(f"diarization-{SPEAKERS.revision}-{FORM}", root, lambda ready: assemble(install(SPEAKERS, root), ready))
 
 
