@@ -1,5 +1,6 @@
 """What ingest reads from the environment."""
 
+import re
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -7,6 +8,7 @@ from common.settings import Common, Network
 from services.ingest.admission import Limits
 
 _LOOPBACK_NAMES = {"localhost"}
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -17,6 +19,7 @@ class Settings(Common, frozen=True, kw_only=True):
     An upload of which no job was made is removed `upload_retention_hours` after its last sign of life.
     Webhook endpoints may be at public addresses and in `webhook_allow_networks`.
     `rate_limit_per_minute` is for each API key; with `auth` off, for everybody together.
+    Pages from `cors_allow_origins` (`https://app.example.com`, or `*` for all) may call the API from a browser.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +33,7 @@ class Settings(Common, frozen=True, kw_only=True):
     url_timeout_seconds: float = 900
     whisper_models: tuple[str, ...] = ()
     webhook_allow_networks: tuple[Network, ...] = ()
+    cors_allow_origins: tuple[str, ...] = ()
     max_queued_jobs: int | None = 10_000
     max_queued_jobs_per_tenant: int | None = None
     rate_limit_per_minute: int | None = None
@@ -41,19 +45,23 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("AUTH must be on or off")
         if self.auth == "off" and not _is_loopback(self.host):
             raise ValueError("AUTH=off is allowed only with HOST on loopback; set HOST=127.0.0.1 or AUTH=on")
-        if self.max_attempts < 1:
-            raise ValueError("MAX_ATTEMPTS must be at least 1")
-        if self.upload_retention_hours <= 0:
-            raise ValueError("UPLOAD_RETENTION_HOURS must be more than 0")
-        if self.url_timeout_seconds <= 0:
-            raise ValueError("URL_TIMEOUT_SECONDS must be more than 0")
-        for name in ("max_queued_jobs", "max_queued_jobs_per_tenant", "rate_limit_per_minute"):
-            limit: int | None = getattr(self, name)
-            if limit is not None and limit < 1:
+        for origin in self.cors_allow_origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError("CORS_ALLOW_ORIGINS must be * or origins such as https://app.example.com, separated by commas")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("max_attempts", "max_queued_jobs", "max_queued_jobs_per_tenant", "rate_limit_per_minute"):
+            least: int | None = getattr(self, name)
+            if least is not None and least < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
-        for hours in (self.audio_hours_per_day, self.audio_hours_per_month):
+        for name in ("upload_retention_hours", "url_timeout_seconds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name.upper()} must be more than 0")
+        for name in ("audio_hours_per_day", "audio_hours_per_month"):
+            hours: float | None = getattr(self, name)
             if hours is not None and hours < 0:
-                raise ValueError("AUDIO_HOURS_PER_DAY and AUDIO_HOURS_PER_MONTH must not be negative")
+                raise ValueError(f"{name.upper()} must not be negative")
 
     @property
     def limits(self) -> Limits:

@@ -10,6 +10,7 @@ from services.ingest.tus import headers
 
 PATH = "/files"
 _OVERRIDE = b"x-http-method-override"
+_PREFLIGHT = b"access-control-request-method"  # a browser's question, which is not tus's to answer
 _METHODS = (b"PATCH", b"DELETE", b"HEAD")
 
 
@@ -34,11 +35,12 @@ def envelope(app: ASGIApp, *, limit: int) -> ASGIApp:
                 message["headers"] = [*message["headers"], version]
             await send(message)
 
-        if scope["method"] == "OPTIONS":
+        asked = dict(scope["headers"])
+        if scope["method"] == "OPTIONS" and _PREFLIGHT not in asked:
             await send({"type": "http.response.start", "status": 204, "headers": abilities})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        wanted = dict(scope["headers"]).get(_OVERRIDE, b"").upper()
+        wanted = asked.get(_OVERRIDE, b"").upper()
         if scope["method"] == "POST" and wanted in _METHODS:
             scope["method"] = wanted.decode()  # type: ignore[typeddict-item]  # one of three that are methods
         await app(scope, receive, answer)
