@@ -10,11 +10,10 @@ in a language which the rest of the recording then spoke against (`languages`).
 """
 
 import logging
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import exp
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +23,9 @@ from services.transcriber import protocol
 from services.transcriber.engine import failures, guards, languages, windows
 from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.hardware import Hardware
-from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
+from services.transcriber.engine.heard import Heard, HeardWord
 from services.transcriber.engine.imports import lean
-from services.transcriber.engine.languages import Guess
+from services.transcriber.engine.listening import Listener, Piece
 from services.transcriber.engine.media import SAMPLE_RATE, waveform
 from services.transcriber.engine.models import Whisper
 from services.transcriber.engine.recording import Task
@@ -41,20 +40,8 @@ with lean():
     from whisperx.audio import log_mel_spectrogram
     from whisperx.vads.vad import Vad
 
-_ROUNDING = 0.001
-"""Chunks are rounded to milliseconds."""
-
-FRAMES_PER_SECOND = 100
-"""Of the log-mel spectrogram that Whisper hears."""
-
-_FEWEST_FRAMES = 2
-"""One step of Whisper's attention; alignment fails on less."""
-
-_CERTAIN = 1.0
-
 ON_CPU = Note("on_cpu", "The GPU's memory was short, so the recording was transcribed on the CPU, which took longer.")
 SMALLER_COMPUTE_TYPE = Note("smaller_compute_type", "Memory was short, so the model was used with coarser numbers; a word may differ.")
-SMALLER_BATCH = Note("smaller_batch", "Memory was short, so less was transcribed at once. The text is the same, it took longer.")
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +58,7 @@ class Recogniser:
 
         Raises `PermanentError` `unsupported_language` when one of them asks for what the model does not know.
         """
-        listeners = [_Listener(task, self._languages(task.options)) for task in tasks]
+        listeners = [Listener(task, self._languages(task.options)) for task in tasks]
         options = self._transcription_options(tasks[0].options)
         self._hear([piece for listener in listeners for piece in listener.pieces], options, batch_size)
         self._hear([piece for listener in listeners for piece in listener.to_hear_again()], options, batch_size)
@@ -98,10 +85,10 @@ class Recogniser:
             hotwords=options.hotwords,
         )
 
-    def _hear(self, pieces: Sequence["_Piece"], options: Any, batch_size: int) -> None:
+    def _hear(self, pieces: Sequence[Piece], options: Any, batch_size: int) -> None:
         batches = Batches()
 
-        def hear(batch: Sequence["_Piece"]) -> None:
+        def hear(batch: Sequence[Piece]) -> None:
             encoded = self._model.encode(torch.stack([self._features(piece) for piece in batch]))
             self._guess(encoded, batch)
             self._transcribe(encoded, batch, options)
@@ -117,19 +104,19 @@ class Recogniser:
             for piece in batch:
                 piece.show()
 
-    def _features(self, piece: "_Piece") -> Any:
+    def _features(self, piece: Piece) -> Any:
         samples = waveform(piece.samples)
         bands = self._model.feat_kwargs.get("feature_size") or 80
         return log_mel_spectrogram(samples, n_mels=bands, padding=piece.window * SAMPLE_RATE - len(samples))
 
-    def _guess(self, encoded: Any, batch: Sequence["_Piece"]) -> None:
+    def _guess(self, encoded: Any, batch: Sequence[Piece]) -> None:
         if all(piece.guess for piece in batch):
             return
         for piece, guesses in zip(batch, self._model.model.detect_language(encoded), strict=True):
             guess = {token.strip("<|>"): float(probability) for token, probability in guesses}
             piece.guess = piece.guess or languages.restrict(guess, piece.listener.allowed)
 
-    def _transcribe(self, encoded: Any, batch: Sequence["_Piece"], options: Any) -> None:
+    def _transcribe(self, encoded: Any, batch: Sequence[Piece], options: Any) -> None:
         """Fill in the batch's words, each piece in the language that the recording's guesses so far give it."""
         for piece in batch:
             piece.language = piece.listener.languages()[piece]
@@ -145,7 +132,7 @@ class Recogniser:
         if batch[0].listener.task.options.align:
             self._align(encoded, batch, tokenizers, options)
 
-    def _align(self, encoded: Any, batch: Sequence["_Piece"], tokenizers: Sequence[Any], options: Any) -> None:
+    def _align(self, encoded: Any, batch: Sequence[Piece], tokenizers: Sequence[Any], options: Any) -> None:
         """Attention is asked for with one start sequence at a time, so a batch in several languages is taken apart."""
         for language in sorted({piece.language for piece in batch}):
             rows = [row for row, piece in enumerate(batch) if piece.language == language]
@@ -188,88 +175,6 @@ class Recogniser:
         return self._tokenizers[language, task]
 
 
-class _Listener:
-    """One recording being heard. A single possible language is not guessed."""
-
-    def __init__(self, task: Task, allowed: tuple[str, ...]) -> None:
-        self.task, self.allowed = task, allowed
-        certain = {allowed[0]: _CERTAIN} if len(allowed) == 1 else None
-        self.pieces = [_Piece(self, span, speech, certain) for span, speech in _chunks(task.speech)]
-
-    def languages(self) -> dict["_Piece", str]:
-        """Of the pieces of which something is known so far."""
-        known = [piece for piece in self.pieces if piece.guess]
-        found = languages.assign([piece.guess or {} for piece in known], [piece.seconds for piece in known])
-        return dict(zip(known, found, strict=True))
-
-    def to_hear_again(self) -> list["_Piece"]:
-        again = [piece for piece, language in self.languages().items() if piece.language != language and not piece.lost]
-        for piece in self.pieces:
-            if piece.looping and piece.window < windows.LONGEST:
-                piece.window = windows.LONGEST
-                again.append(piece)
-        return list(dict.fromkeys(again))
-
-    def report(self) -> None:
-        self.task.on_progress(sum(1 for piece in self.pieces if piece.language) / len(self.pieces))
-
-    def heard(self) -> Heard:
-        """English is what comes out of a translation, whatever went in."""
-        lost = tuple(piece.span for piece in self.pieces if piece.lost)
-        pieces = [piece for piece in self.pieces if not piece.lost]
-        if not pieces:
-            return Heard((), self.task.options.language or "und", 0.0, lost=lost)
-        for piece in pieces:
-            piece.guard()
-        written = [("en" if self.task.options.task == "translate" else piece.language) for piece in pieces]
-        chunks = tuple(
-            Chunk(piece.span, piece.speech, tuple(piece.words), language) for piece, language in zip(pieces, written, strict=True)
-        )
-        spoken, guesses = [piece.language for piece in pieces], [piece.guess or {} for piece in pieces]
-        language, confidence = languages.main(spoken, guesses, [piece.seconds for piece in pieces])
-        return Heard(
-            chunks,
-            language,
-            confidence,
-            lost=lost,
-            invented=tuple(piece.span for piece in pieces if piece.invented),
-            looped=tuple(piece.span for piece in pieces if piece.looped),
-            notes=(SMALLER_BATCH,) if any(piece.narrowed for piece in self.pieces) else (),
-        )
-
-
-class _Piece:
-    """One chunk: where it is, and what was heard in it so far."""
-
-    def __init__(self, listener: _Listener, span: Span, speech: tuple[Span, ...], guess: Guess | None) -> None:
-        self.listener, self.span, self.speech, self.guess = listener, span, speech, guess
-        self.samples = listener.task.samples[int(span.start * SAMPLE_RATE) : int(span.end * SAMPLE_RATE)]
-        self.seconds = len(self.samples) / SAMPLE_RATE
-        self.frames = max(_FEWEST_FRAMES, len(self.samples) * FRAMES_PER_SECOND // SAMPLE_RATE)
-        self.window = windows.window(self.seconds)
-        self.language = ""
-        self.tokens: list[int] = []
-        self.words: list[HeardWord] = []
-        self.looping = self.looped = self.invented = self.lost = self.narrowed = False
-
-    def show(self) -> None:
-        """What it sounds like so far: nothing where nobody seems to speak, or where it goes round in circles and is heard again."""
-        again = self.looping and self.window < windows.LONGEST
-        if not (self.invented or again):
-            words = guards.collapsed(self.words) if self.looping else self.words
-            self.listener.task.on_heard(self.span, "".join(word.text for word in words).strip())
-
-    def guard(self) -> None:
-        """Take out what nobody said; what is not there was not invented."""
-        self.invented = self.invented and bool(self.words)
-        if self.invented:
-            self.words = []
-        elif self.looping:
-            kept = guards.collapsed(self.words)
-            self.looped = len(kept) < len(self.words)
-            self.words = kept
-
-
 def load_recogniser(
     whisper: Whisper, hardware: Hardware, token: str | None, make: Callable[..., Any] = whisperx.asr.WhisperModel
 ) -> Recogniser:
@@ -294,26 +199,6 @@ def load_recogniser(
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
     return Recogniser(model, plain.options)
-
-
-class _Stretch(NamedTuple):
-    start: float
-    end: float
-    speaker: str | None = None
-
-
-def _chunks(speech: Sequence[Span]) -> list[tuple[Span, tuple[Span, ...]]]:
-    """Neighbouring stretches of speech together, as far as Whisper hears at once; merged by WhisperX."""
-    stretches = [_Stretch(span.start, span.end) for span in speech]
-    merged = Vad.merge_chunks(stretches, windows.LONGEST, onset=0.5, offset=None)
-    spans = [Span(round(chunk["start"], 3), round(chunk["end"], 3)) for chunk in merged]
-    return [(span, _within(span, speech)) for span in spans]
-
-
-def _within(span: Span, speech: Sequence[Span]) -> tuple[Span, ...]:
-    first = bisect_left(speech, span.start - _ROUNDING, key=lambda each: each.start)
-    last = bisect_right(speech, span.end + _ROUNDING, key=lambda each: each.end)
-    return tuple(speech[first:last])
 
 
 def _rows(encoded: Any, rows: list[int]) -> Any:

@@ -11,9 +11,10 @@ import pytest
 from common.errors import PermanentError
 from services.transcriber.engine.hardware import Hardware, choose
 from services.transcriber.engine.heard import Heard, Span
+from services.transcriber.engine.listening import SMALLER_BATCH
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.engine.models import Whisper
-from services.transcriber.engine.recogniser import SMALLER_BATCH, Recogniser, load_recogniser
+from services.transcriber.engine.recogniser import Recogniser, load_recogniser
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.protocol import Options
