@@ -6,12 +6,11 @@ The tag is a digest of the very bytes of the answer, so it is never wrong, whate
 import hashlib
 from typing import cast
 
-from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
-_KEPT = ("etag", "cache-control", "vary")
+_KEPT = (b"etag", b"cache-control", b"vary")
 
 
 class Conditional(ASGIMiddleware):
@@ -20,7 +19,7 @@ class Conditional(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        wanted = Headers.from_scope(scope).get("if-none-match", "")
+        wanted = dict(scope["headers"]).get(b"if-none-match", b"").decode("latin-1")
         held: HTTPResponseStartEvent | None = None
 
         async def answer(message: Message) -> None:
@@ -41,14 +40,13 @@ class Conditional(ASGIMiddleware):
 
 def _tagged(start: HTTPResponseStartEvent, body: bytes, wanted: str) -> bool:
     """Tag the answer; True when it became a 304."""
-    headers = MutableScopeHeaders(start)
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers["etag"] = tag
-    headers["cache-control"] = "private, no-cache"  # may be kept by who asked, and must be asked for again
+    # The answer may be kept by who asked, and must be asked for again.
+    start["headers"] = [*start["headers"], (b"etag", tag.encode()), (b"cache-control", b"private, no-cache")]
     if not matches(tag, wanted):
         return False
     start["status"] = 304
-    start["headers"] = [(name, value) for name, value in start["headers"] if name.decode().lower() in _KEPT]
+    start["headers"] = [(name, value) for name, value in start["headers"] if name.lower() in _KEPT]
     return True
 
 
