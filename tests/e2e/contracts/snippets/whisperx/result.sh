@@ -1,0 +1,1 @@
+curl "http://localhost:3333/v1/jobs/{job_id}?include_result=true"

@@ -1,0 +1,6 @@
+curl -X POST http://localhost:3333/v1/audio/transcriptions \
+  -F "file=@audio.mp3" \
+  -F "enable_diarization=true" \
+  -F "language=en" \
+  -F "stored_output=true" \
+  -F "upload_presigned_url=https://your-bucket.s3.amazonaws.com/..."
