@@ -1,12 +1,12 @@
 """A submission as multipart/form-data: read as it arrives, with constant memory and nothing spooled. The fields may come in any order."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from common.jobs.options import OptionError, Options, parse
+from common.jobs.options import OptionError, Options, convert, parse
 from services.ingest import recording
 from services.ingest.problems import Problem, invalid_option
 from services.ingest.recording import OpenSink, Received
@@ -19,34 +19,78 @@ _FIELD_BYTES = 64 * 2**10
 _MAX_FIELDS = 64
 
 
+class Fields(Protocol):
+    """What an API calls the fields of its form. One is made for each request, and may be asked afterwards for more than the options."""
+
+    @property
+    def files(self) -> Collection[str]:
+        """Names of the field that holds the recording."""
+        ...
+
+    def file(self, name: str, filename: str) -> None:
+        """The recording begins, in this field and with the client's name for it. Raises `Problem`."""
+        ...
+
+    def add(self, name: str, text: str) -> None:
+        """A field as it comes, in whatever order. Raises `Problem` for what is wrong by itself, before the recording has travelled."""
+        ...
+
+    def options(self) -> Options:
+        """When all have come. Raises `Problem`."""
+        ...
+
+
+class Native:
+    """The recording in the field `file`, each option in a field of its own name."""
+
+    files = ("file",)
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def file(self, name: str, filename: str) -> None:
+        """Neither makes a difference."""
+
+    def add(self, name: str, text: str) -> None:
+        if name in self._texts:
+            raise duplicate(name)
+        check(name, text)
+        self._texts[name] = text
+
+    def options(self) -> Options:
+        return options_of(self._texts)
+
+
 class Form:
-    """The recording in the field `file`, the options in fields of their own."""
+    """A form with the fields of one API."""
 
     upload = None
 
-    def __init__(self, chunks: AsyncIterator[bytes], boundary: str) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], boundary: str, fields: Fields) -> None:
         if not boundary:
             raise _malformed("the Content-Type names no boundary")
         self._chunks = chunks
         self._boundary = boundary
+        self._fields = fields
 
     async def receive(self, into: OpenSink) -> Received:
-        fields: dict[str, str] = {}
         source: Source | None = None
+        files = self._fields.files
         async with aclosing(_parts(self._chunks, self._boundary)) as parts:
             async for segment, payload in parts:
-                if segment.name == "file":
+                if segment.name in files:
                     if source is not None:
-                        raise Problem(422, "duplicate_file", "The form has two file fields; submit one recording a job.", field="file")
+                        raise Problem(
+                            422, "duplicate_file", "The form has two file fields; submit one recording a job.", field=segment.name
+                        )
+                    self._fields.file(segment.name, segment.filename or "")
                     source = await recording.receive(segment.filename or "", payload, into)
-                elif segment.name in fields:
-                    raise Problem(422, "duplicate_field", f"The form has {segment.name!r} twice.", field=segment.name)
                 else:
-                    fields[segment.name] = await _text(segment.name, payload)
-                    options_of({segment.name: fields[segment.name]})  # refuse early, before the recording has travelled
+                    self._fields.add(segment.name, await _text(segment.name, payload))
         if source is None:
-            raise Problem(422, "file_missing", "The form has no field named 'file'; put the recording there.", field="file")
-        options = options_of(fields)
+            names = " or ".join(repr(name) for name in files)
+            raise Problem(422, "file_missing", f"The form has no field named {names}; put the recording there.", field=next(iter(files)))
+        options = self._fields.options()
         return Received(source, options, recording.fingerprint(options, source.sha256))
 
     async def identify(self) -> bytes:
@@ -60,6 +104,19 @@ def options_of(values: dict[str, Any]) -> Options:
         return parse(values)
     except OptionError as error:
         raise invalid_option(error) from None
+
+
+def check(name: str, value: Any) -> None:
+    """An option by itself, refused before the recording has travelled. Raises `Problem`."""
+    try:
+        convert(name, value)
+    except OptionError as error:
+        raise invalid_option(error) from None
+
+
+def duplicate(name: str) -> Problem:
+    """422: a field that may come once."""
+    return Problem(422, "duplicate_field", f"The form has {name!r} twice.", field=name)
 
 
 async def _parts(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[tuple[MultipartSegment, AsyncIterator[bytes]], None]:

@@ -13,8 +13,8 @@ from common.database import Pool
 from common.ids import JobId
 from common.jobs.document import JobDocument
 from common.jobs.watch import Watch
+from services.ingest import entering
 from services.ingest.auth import caller
-from services.ingest.body import announced, lively, streamed
 from services.ingest.conditional import Conditional
 from services.ingest.documentation import SubmitOperation
 from services.ingest.existing import there
@@ -24,8 +24,6 @@ from services.ingest.reads import Reads
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
 from services.ingest.waiting import MAX_SECONDS, until_changed
-
-_STALL_SECONDS = 30.0
 
 
 def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
@@ -57,13 +55,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
 
         With an `Idempotency-Key` a submission can be sent again without making a second job: for 24 hours each copy gets the first answer.
         """
-        accepted = await submissions.accept(
-            lively(streamed(request), _STALL_SECONDS),
-            content_type=request.headers.get("content-type", ""),
-            content_length=announced(request),
-            tenant=caller(request, "write").tenant,
-            key=request.headers.get("idempotency-key"),
-        )
+        accepted = await entering.submit(submissions, request)
         headers = {"Location": f"/api/v1/jobs/{accepted.job_id}"} | ({REPLAYED: "true"} if accepted.replayed else {})
         return Response(accepted.body, status_code=202, media_type="application/json", headers=headers)
 

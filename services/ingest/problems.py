@@ -79,7 +79,7 @@ def invalid_option(error: OptionError) -> Problem:
 
 def respond(problem: Problem) -> Response[dict[str, Any]]:
     """The answer to a problem."""
-    return Response(_body(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+    return Response(document(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 async def deny(problem: Problem, send: Send) -> None:
@@ -90,13 +90,14 @@ async def deny(problem: Problem, send: Send) -> None:
         "status": problem.status,
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
-    body: Any = {"type": "websocket.http.response.body", "body": msgspec.json.encode(_body(problem))}
+    body: Any = {"type": "websocket.http.response.body", "body": msgspec.json.encode(document(problem))}
     await send(start)
     await send(body)
     await asyncio.sleep(0)  # uvicorn closes the connection in the loop's next round; one who returns before that is logged as an error
 
 
-def _body(problem: Problem) -> dict[str, Any]:
+def document(problem: Problem) -> dict[str, Any]:
+    """The body."""
     return {
         "type": f"urn:verbatim:problem:{problem.code}",
         "title": title(problem.status),

@@ -25,7 +25,7 @@ from common.storage_keys import source_key
 from services.ingest import form, idempotency, pointer
 from services.ingest.admission import Admission
 from services.ingest.arriving import Arrivals, wrong_status
-from services.ingest.form import Form
+from services.ingest.form import Fields, Form, Native
 from services.ingest.idempotency import Answered, Held
 from services.ingest.places import Places
 from services.ingest.pointer import Pointers
@@ -76,14 +76,24 @@ class Submissions:
         self._settings = settings
 
     async def accept(
-        self, body: AsyncGenerator[bytes, None], *, content_type: str, content_length: int | None, tenant: str, key: str | None
+        self,
+        body: AsyncGenerator[bytes, None],
+        *,
+        content_type: str,
+        content_length: int | None,
+        tenant: str,
+        key: str | None,
+        fields: Fields | None = None,
     ) -> Accepted:
-        """Store the recording that `body` is or names and queue a job for it, once for each idempotency `key`. Raises `Problem`."""
+        """Store the recording that `body` is or names and queue a job for it, once for each idempotency `key`. Raises `Problem`.
+
+        With `fields` the body is a form that has them; else it is of the native API, which takes JSON too.
+        """
         limit = self._settings.max_upload_bytes
         if content_length is not None and content_length > limit:
             raise too_large(limit)
         async with aclosing(_limited(body, limit)) as chunks, AsyncExitStack() as stack:
-            submission = await self._read(chunks, content_type, tenant)
+            submission = await self._read(chunks, content_type, tenant, fields)
             held = None if key is None else await stack.enter_async_context(idempotency.hold(self._pool, tenant, idempotency.valid(key)))
             if isinstance(held, Answered):
                 if await submission.identify() != held.fingerprint:
@@ -92,10 +102,12 @@ class Submissions:
             await self._admission.check(self._pool, tenant)
             return await self._carry_out(submission, tenant, held)
 
-    async def _read(self, chunks: AsyncIterator[bytes], content_type: str, tenant: str) -> Submission:
+    async def _read(self, chunks: AsyncIterator[bytes], content_type: str, tenant: str, fields: Fields | None) -> Submission:
         kind, parameters = parse_options_header(content_type)
         if kind == form.MEDIA_TYPE:
-            return Form(chunks, str(parameters.get("boundary", "")))
+            return Form(chunks, str(parameters.get("boundary", "")), fields or Native())
+        if fields is not None:
+            raise Problem(415, "unsupported_media_type", "Submit multipart/form-data.", allowed=[form.MEDIA_TYPE])
         if kind == pointer.MEDIA_TYPE:
             return await self._pointers.read(chunks, tenant)
         raise Problem(

@@ -29,8 +29,8 @@ from services.ingest.sessions import Sessions
 
 MEDIA_TYPE = "text/event-stream"
 _RECONNECT = ServerSentEventMessage(data=None, retry=2_000).encode()
-_HEARTBEAT = ServerSentEventMessage(data=None, comment="still here").encode()
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx, which would hold events back
+HEARTBEAT = ServerSentEventMessage(data=None, comment="still here").encode()
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx, which would hold events back
 
 
 def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHandler]:
@@ -59,7 +59,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHand
         last = revision(seen or last_event_id or "")
         if known.status.final and known.revision == last:
             return Response(None, status_code=204)
-        return Stream(_events(feeds, sessions, who.key_id, known, last), media_type=MEDIA_TYPE, headers=_HEADERS)
+        return Stream(_events(feeds, sessions, who.key_id, known, last), media_type=MEDIA_TYPE, headers=HEADERS)
 
     return [events]
 
@@ -108,7 +108,7 @@ async def _events(feeds: Feeds, sessions: Sessions, key_id: UUID, known: JobStat
         async with aclosing(unseen(feeds, known, seen, over)) as following:
             async for kind, news in following:
                 if news is None:
-                    yield _HEARTBEAT
+                    yield HEARTBEAT
                 else:
                     revision_of = news.id if isinstance(news, News) else None
                     yield ServerSentEventMessage(data=news.data, event=kind, id=revision_of).encode()

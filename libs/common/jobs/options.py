@@ -54,11 +54,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
 
     def __post_init__(self) -> None:
-        if self.language is not None and self.language not in LANGUAGES:
-            raise ValueError(f"language {self.language!r} is not one of Whisper's ISO 639-1 codes, such as 'en' or 'de'")
-        for language in self.allowed_languages:
-            if language not in LANGUAGES:
-                raise ValueError(f"allowed_languages has {language!r}, which is not one of Whisper's ISO 639-1 codes, such as 'en' or 'de'")
+        _check_languages("language", () if self.language is None else (self.language,))
+        _check_languages("allowed_languages", self.allowed_languages)
         if self.language is not None and self.allowed_languages and self.language not in self.allowed_languages:
             raise ValueError("language is not among allowed_languages; give one of the two")
         if self.min_speakers is not None and self.max_speakers is not None and self.min_speakers > self.max_speakers:
@@ -94,17 +91,26 @@ class OptionError(ValueError):
 
 def parse(values: dict[str, Any]) -> Options:
     """Options from form fields (strings) or JSON values; raises `OptionError` naming the first one that is wrong."""
-    converted: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in NAMES:
-            raise OptionError(name, f"there is no such option; known are {', '.join(NAMES)}")
-        if value is None and getattr(_DEFAULTS, name) is None:
-            continue  # in JSON, the same as leaving it out
-        converted[name] = _parse_field(name, value)
     try:
-        return Options(**converted)
+        return Options(**{name: convert(name, value) for name, value in values.items()})
+    except OptionError:
+        raise
     except ValueError as error:
         raise OptionError(str(error).split()[0], str(error)) from None
+
+
+def convert(name: str, value: Any) -> Any:
+    """One of them by itself, whatever the others are; raises `OptionError`."""
+    if name not in NAMES:
+        raise OptionError(name, f"there is no such option; known are {', '.join(NAMES)}")
+    if value is None and getattr(_DEFAULTS, name) is None:
+        return None  # in JSON, the same as leaving it out
+    converted = _parse_field(name, value)
+    try:
+        _check_languages(name, {"language": (converted,), "allowed_languages": converted}.get(name, ()))
+    except ValueError as error:
+        raise OptionError(name, str(error)) from None
+    return converted
 
 
 def without_null(kind: Any) -> Any:
@@ -124,6 +130,12 @@ def storable(value: Any) -> bool:
             return all(storable(each) for each in value)
         case _:
             return True
+
+
+def _check_languages(name: str, codes: tuple[str, ...]) -> None:
+    for code in codes:
+        if code not in LANGUAGES:
+            raise ValueError(f"{name} has {code!r}, which is not one of Whisper's ISO 639-1 codes, such as 'en' or 'de'")
 
 
 def _parse_field(name: str, value: Any) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from common.jobs.options import OptionError, Options, parse
+from common.jobs.options import OptionError, Options, convert, parse
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,10 @@ def test_what_is_refused(values: dict[str, Any], field: str) -> None:
     with pytest.raises(OptionError) as caught:
         parse(values)
     assert caught.value.field == field
+
+
+def test_an_option_by_itself() -> None:
+    """One that needs another is in order as long as nobody knows the others; one that is wrong whatever they are is not."""
+    assert convert("min_speakers", "2") == 2
+    with pytest.raises(OptionError):
+        convert("allowed_languages", "en,xx")
