@@ -34,6 +34,7 @@ from services.ingest.arriving import Arrivals
 from services.ingest.auth import Authentication
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
+from services.ingest.openai import router as openai
 from services.ingest.parted import Parted
 from services.ingest.places import Places
 from services.ingest.pointer import Pointers
@@ -42,6 +43,7 @@ from services.ingest.remote import Remote
 from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
+from services.ingest.synchronous import Calls
 from services.ingest.tus import handlers as tus
 from services.ingest.tus.envelope import envelope
 from services.ingest.tus.files import Files
@@ -89,12 +91,14 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     files = Router("/files", route_handlers=tus.handlers(Files(pool, storage, arrivals), arrivals), tags=["uploads"])
     sent = Router("/api/v1/deliveries", route_handlers=deliveries.single(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
+    calls = Calls(pool, storage, watch, settings.patience)
+    compatible = openai.routers(submissions, calls, streams.feeds, settings.whisper_models)
     hooks = webhooks(pool, settings.webhook_allow_networks)
     administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     documents = (operations.router(health, pool), asyncapi.router(), documentation.ASSETS)
     application = Litestar(
-        route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *documents],
+        route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *compatible, *documents],
         middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
         exception_handlers=problems.HANDLERS,
         cors_config=cors.config(settings.cors_allow_origins),

@@ -66,7 +66,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         try:
             document = transcript.decode(await storage.get(completed(job).keys["transcript"]))
         except PermanentError:  # the bytes go before the row says so
-            raise _expired() from None
+            raise expired() from None
         origin = rendering.Origin(job.options.task, job.options.temperature)
         # Hours of speech take seconds to lay out, and others must not wait for that.
         body = await asyncio.to_thread(rendering.render, document, chosen, layout, origin)
@@ -114,7 +114,7 @@ def completed(job: Job) -> Result:
         case Status.COMPLETED if job.result is not None:
             return job.result
         case Status.EXPIRED:
-            raise _expired()
+            raise expired()
         case Status.FAILED if job.error is not None:
             raise Problem(409, "job_failed", f"The job failed: {job.error.message}", job_error=msgspec.to_builtins(job.error))
         case Status.CANCELLED:
@@ -130,5 +130,6 @@ def completed(job: Job) -> Result:
             )
 
 
-def _expired() -> Problem:
+def expired() -> Problem:
+    """410."""
     return Problem(410, "result_expired", "The result has expired and was deleted.")

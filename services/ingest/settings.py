@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from common.settings import Common, Network
 from services.ingest.admission import Limits
+from services.ingest.waiting import Patience
 
 _LOOPBACK_NAMES = {"localhost"}
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
@@ -20,6 +21,7 @@ class Settings(Common, frozen=True, kw_only=True):
     Webhook endpoints may be at public addresses and in `webhook_allow_networks`.
     `rate_limit_per_minute` is for each API key; with `auth` off, for everybody together.
     Pages from `cors_allow_origins` (`https://app.example.com`, or `*` for all) may call the API from a browser.
+    A call that waits for its job does so for `sync_limit_seconds`; after `sync_quiet_seconds` its connection is kept alive.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +41,8 @@ class Settings(Common, frozen=True, kw_only=True):
     rate_limit_per_minute: int | None = None
     audio_hours_per_day: float | None = None
     audio_hours_per_month: float | None = None
+    sync_limit_seconds: float = 3_600
+    sync_quiet_seconds: float = 25
 
     def __post_init__(self) -> None:
         if self.auth not in {"on", "off"}:
@@ -55,7 +59,7 @@ class Settings(Common, frozen=True, kw_only=True):
             least: int | None = getattr(self, name)
             if least is not None and least < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
-        for name in ("upload_retention_hours", "url_timeout_seconds"):
+        for name in ("upload_retention_hours", "url_timeout_seconds", "sync_limit_seconds", "sync_quiet_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name.upper()} must be more than 0")
         for name in ("audio_hours_per_day", "audio_hours_per_month"):
@@ -71,6 +75,10 @@ class Settings(Common, frozen=True, kw_only=True):
             audio_hours_per_day=self.audio_hours_per_day,
             audio_hours_per_month=self.audio_hours_per_month,
         )
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(self.sync_limit_seconds, self.sync_quiet_seconds)
 
     @property
     def upload_retention(self) -> timedelta:

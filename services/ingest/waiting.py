@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
+
 from common.ids import JobId
 from common.jobs.job import Job
 from common.jobs.watch import Watch
@@ -12,6 +14,13 @@ from common.jobs.watch import Watch
 T = TypeVar("T")
 
 MAX_SECONDS = 60.0
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """For calls that wait for the end: `limit` seconds at the most, of which for `quiet` ones nothing is sent."""
+
+    limit: float
+    quiet: float
 
 
 async def until_changed(watch: Watch, job_id: JobId, read: Callable[[], Awaitable[Job | None]], seconds: float) -> Job | None:

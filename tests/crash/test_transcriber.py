@@ -8,6 +8,8 @@ import aio_pika
 import asyncpg
 import httpx
 import psutil
+from openai import AsyncOpenAI
+from openai.types.audio import TranscriptionDiarized
 
 from common.storage import Storage
 from tests import bucket
@@ -25,7 +27,10 @@ _FEWER = 2
 
 
 async def test_another_worker_finishes_the_job(service: Services, environment: dict[str, str], database_url: str) -> None:
-    """Another worker has it within the lease and five seconds, and goes on from its checkpoints: one `job.completed`, one result."""
+    """Another worker has it within the lease and five seconds, and goes on from its checkpoints: one `job.completed`, one result.
+
+    The job is that of a call which waits for it; the call notices nothing.
+    """
     ingest = await service("ingest")
     await service("janitor")
     workers = [await service("transcriber", CHECKPOINT_LEAST_SECONDS="0") for _ in range(2)]
@@ -35,7 +40,8 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         channel = await broker.channel()
         completions = await channel.declare_queue(exclusive=True)
         await completions.bind("verbatim.events", "job.completed")
-        job_id = (await client.post(JOBS, files={"file": ("talk.wav", sample(_FEWER))}, data={"diarize": "true"})).json()["id"]
+        call = asyncio.create_task(diarized(ingest.url))
+        job_id = await until_submitted(connection)
 
         async def row() -> asyncpg.Record:
             found = await connection.fetchrow("select * from jobs where id = $1", job_id)
@@ -71,10 +77,26 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         transcript = (await client.get(f"{JOBS}/{job_id}/transcript")).json()
         assert "diarize" in transcript["timings"]
         assert not {"vad", "transcribe"} & set(transcript["timings"]), "what the first attempt had done was done again"
+        heard = await call
+        assert (heard.text, {segment.speaker for segment in heard.segments}) == (transcript["text"], {"A", "B"})
     async with bucket.opened(environment) as store:
         await wait_until(lambda: gone(store), "the checkpoints to be deleted")
         assert len([found async for found in store.objects("results/")]) == 1
     await connection.close()
+
+
+async def diarized(url: str) -> TranscriptionDiarized:
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+        file = ("talk.wav", sample(_FEWER))
+        return await client.audio.transcriptions.create(file=file, model="gpt-4o-transcribe-diarize", response_format="diarized_json")
+
+
+async def until_submitted(connection: asyncpg.Connection) -> str:
+    async def there() -> bool:
+        return bool(await connection.fetchval("select count(*) from jobs"))
+
+    await wait_until(there, "the job")
+    return str(await connection.fetchval("select id from jobs"))
 
 
 async def gone(store: Storage) -> bool:

@@ -1,0 +1,280 @@
+"""Calls that wait for their job: a normal job, and one who hangs on until it is final. So they survive whatever a job survives.
+
+The job is the client's as long as the client is there: one that hangs up has its job cancelled, unless it sent an Idempotency-Key, with
+which it may come back and wait for the same job. An ingest that stops or dies leaves the job alone. A call that lasts longer than the limit
+is told the job's id, and the job goes on.
+
+Proxies close connections on which nothing comes. White space before a JSON document means nothing, so it is sent while there is nothing
+else to send; but it takes a status first, and once 200 is out a failure can only be told in the body. So the first of it comes late: most
+of what fails has failed before, with the right status.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import structlog
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from common import tracing, transcript
+from common.database import AWAY, Pool
+from common.errors import PermanentError, TransientError
+from common.jobs import state, store
+from common.jobs.job import Job
+from common.jobs.state import JobState
+from common.jobs.watch import Watch
+from common.storage import Storage
+from common.transcript import Transcript
+from services.ingest import entering
+from services.ingest.auth import caller
+from services.ingest.problems import Problem
+from services.ingest.reading import completed, expired
+from services.ingest.submission import Accepted
+from services.ingest.waiting import MAX_SECONDS, Patience, until
+
+T = TypeVar("T")
+
+JOB_ID = "Verbatim-Job-Id"
+PAD_SECONDS = 15.0
+_RETRY_SECONDS = 1.0
+_LEAST_KEPT = timedelta(minutes=1)
+
+log = structlog.get_logger(__name__)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a job that is completed."""
+
+    job: Job
+    transcript: Transcript
+
+
+class Door(Protocol):
+    """How an API words what came of a job; `padded` where white space may come before it."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def padded(self) -> bool: ...
+
+    def completed(self, job: Job, document: Transcript) -> bytes:
+        """The answer; called in a thread, as hours of speech take their time."""
+        ...
+
+    def failed(self, problem: Problem) -> bytes:
+        """What is said under a 200 that is out already."""
+        ...
+
+
+class Calls:
+    """One per process."""
+
+    def __init__(self, pool: Pool, storage: Storage, watch: Watch, patience: Patience) -> None:
+        self.pool = pool
+        self.storage = storage
+        self.watch = watch
+        self.patience = patience
+
+    def answer(self, request: Request[Any, Any, Any], accepted: Accepted, door: Door) -> ASGIApp:
+        """The answer to a call whose job is `accepted`."""
+        call = Call(self, request, accepted)
+
+        async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+            await call.attended(receive, lambda: call.tell(door, send))
+
+        return app
+
+
+class Call:
+    """One client, and the job that it waits for."""
+
+    def __init__(self, calls: Calls, request: Request[Any, Any, Any], accepted: Accepted) -> None:
+        self._calls = calls
+        self.job_id = accepted.job_id
+        self.tenant = caller(request, "write").tenant
+        self._returning = entering.KEY in request.headers
+        self.patience = calls.patience
+        self._deadline = asyncio.get_running_loop().time() + calls.patience.limit
+
+    async def attended(self, receive: Receive, answer: Callable[[], Awaitable[None]]) -> None:
+        """Answer for as long as the client is there. What `answer` raises is raised."""
+
+        async def answering() -> None:
+            await self._patiently(self._keep)
+            await answer()
+
+        tasks = [
+            asyncio.create_task(answering(), name=f"answer-{self.job_id}"),
+            asyncio.create_task(_left(receive), name=f"client-{self.job_id}"),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()
+            else:
+                await self._abandon()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def tell(self, door: Door, send: Send) -> None:
+        """Send what came of the job in the words of `door`. Raises `Problem` as long as there still is a status to say it with."""
+        waiting = asyncio.create_task(self.outcome(), name=f"outcome-{self.job_id}")
+        padding = False
+        try:
+            if door.padded:
+                await asyncio.wait((waiting,), timeout=self.patience.quiet)
+                while not waiting.done():
+                    if not padding:
+                        await self.begin(send, door.media_type, {"X-Accel-Buffering": "no"})  # nginx would hold white space back
+                        padding = True
+                    await send_body(send, b" ", more=True)
+                    await asyncio.wait((waiting,), timeout=PAD_SECONDS)
+            try:
+                outcome = await waiting
+                body = await asyncio.to_thread(door.completed, outcome.job, outcome.transcript)
+            except Exception as error:
+                if not padding:
+                    raise
+                body = door.failed(told(error))
+            if not padding:
+                await self.begin(send, door.media_type, {"Content-Length": str(len(body))})
+            await send_body(send, body)
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    async def outcome(self) -> Outcome:
+        """Wait until the job is completed. Raises `Problem` when it never will be, or not within the limit."""
+        async with self.limited():
+            while True:
+                found = await self._patiently(self._look)
+                if found is not None:
+                    return found
+
+    async def standing(self) -> JobState:
+        """Where the job stands. Raises `Problem` when it is gone."""
+
+        async def read() -> JobState | None:
+            async with self._calls.pool.acquire() as connection:
+                return await state.read(connection, self.job_id, self.tenant)
+
+        async with self.limited():
+            found = await self._patiently(read)
+            if found is None:
+                raise _deleted()
+            return found
+
+    @asynccontextmanager
+    async def limited(self) -> AsyncIterator[None]:
+        """As long as a call may wait from its beginning; then a `Problem`. Those that are raised in the block are given the job's id."""
+        try:
+            async with asyncio.timeout_at(self._deadline) as limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._still_processing() from None
+        except Problem as problem:
+            problem.extra["job_id"] = str(self.job_id)
+            raise
+
+    async def begin(self, send: Send, media_type: str, headers: Mapping[str, str]) -> None:
+        """200."""
+        named = {"Content-Type": media_type, JOB_ID: str(self.job_id), **request_id(), **headers}
+        start: Any = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
+        }
+        await send(start)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What `attempt` returns, once what it needs is there."""
+        while True:
+            try:
+                return await attempt()
+            except (TransientError, *AWAY) as error:
+                log.warning("dependency away", error=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _keep(self) -> None:
+        """Where nothing is kept, the result would be gone before it was read."""
+        async with self._calls.pool.acquire() as connection:
+            await store.keep(connection, self.job_id, self.tenant, _LEAST_KEPT)
+
+    async def _look(self) -> Outcome | None:
+        job = await until(self._calls.watch, str(self.job_id), self._read, _final, seconds=MAX_SECONDS)
+        if job is None:
+            raise _deleted()
+        if not job.status.final:
+            return None
+        key = completed(job).keys["transcript"]
+        try:
+            data = await self._calls.storage.get(key)
+        except PermanentError:
+            raise expired() from None
+        return Outcome(job, await asyncio.to_thread(transcript.decode, data))
+
+    async def _read(self) -> Job | None:
+        async with self._calls.pool.acquire() as connection:
+            return await store.get(connection, self.job_id, self.tenant)
+
+    async def _abandon(self) -> None:
+        log.info("client hung up", job_id=str(self.job_id), returning=self._returning)
+        if self._returning:
+            return
+        try:
+            async with self._calls.pool.acquire() as connection:
+                await store.cancel(connection, self.job_id, self.tenant)
+        except AWAY as error:
+            log.warning("job not cancelled", job_id=str(self.job_id), error=repr(error))
+
+    def _still_processing(self) -> Problem:
+        own = f"/api/v1/jobs/{self.job_id}"
+        return Problem(
+            504,
+            "still_processing",
+            f"No call waits longer than {self.patience.limit:g} seconds, and the job goes on: ask for it by its id, {self.job_id}.",
+            headers={"Location": own},
+            job_id=str(self.job_id),
+        )
+
+
+async def send_body(send: Send, body: bytes, *, more: bool = False) -> None:
+    """A part of the answer; the last one unless there is `more`."""
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def told(error: Exception) -> Problem:
+    """An error that comes too late for a status, as a problem."""
+    if isinstance(error, Problem):
+        return error
+    log.error("unexpected error", exc_info=error)
+    return Problem(500, "server_error", "The server made a mistake; it has been logged.")
+
+
+def request_id() -> dict[str, str]:
+    """The trace's id in the header in which many clients look for it."""
+    trace = tracing.current_traceparent()
+    return {} if trace is None else {"X-Request-Id": trace.split("-")[1]}
+
+
+def _deleted() -> Problem:
+    return Problem(404, "job_not_found", "The job was deleted before it was done.")
+
+
+def _final(job: Job | None) -> bool:
+    return job is None or job.status.final
+
+
+async def _left(receive: Receive) -> None:
+    """Returns when the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,191 @@
+"""Calls that wait for their job: what they survive, when they end, and what becomes of the job when the client does not wait."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.audio import TranscriptionStreamEvent
+
+from common.database import Pool
+from common.jobs import partials, store
+from common.jobs.job import Failure, Job
+from common.jobs.partials import PartialSegment
+from common.storage import Storage
+from tests.integration.ingest.test_openai import client_of, recording
+from tests.jobs import LOST, claimed
+from tests.running import RunningService, Services, wait_until
+from tests.transcribing import TALK, transcribing
+
+HEAR = "/v1/audio/transcriptions"
+BROKE = Failure("engine_broke", "The engine broke.", retryable=True)
+
+
+async def jobs(database: asyncpg.Connection) -> list[str]:
+    """The status of each."""
+    return [row["status"] for row in await database.fetch("select status from jobs order by id")]
+
+
+async def until_jobs(database: asyncpg.Connection, *statuses: str) -> None:
+    async def there() -> bool:
+        return await jobs(database) == list(statuses)
+
+    await wait_until(there, f"jobs that are {statuses}")
+
+
+async def test_a_client_that_hangs_up(
+    ingest: RunningService, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection
+) -> None:
+    """Its job is cancelled, each time it tries; with an Idempotency-Key the job goes on, and who comes back gets what came of it."""
+    async with client_of(ingest, retries=1) as client:
+        hasty = client.with_options(timeout=0.5)
+        with pytest.raises(openai.APITimeoutError):
+            await hasty.audio.transcriptions.create(file=recording(sample), model="whisper-1")
+        await until_jobs(database, "cancelled", "cancelled")
+        with pytest.raises(openai.APITimeoutError):
+            await hasty.audio.transcriptions.create(file=recording(sample), model="whisper-1", stream=True)
+        await until_jobs(database, *["cancelled"] * 4)
+
+        key = {"Idempotency-Key": "k"}
+        with pytest.raises(openai.APITimeoutError):
+            await hasty.audio.transcriptions.create(file=recording(sample), model="whisper-1", extra_headers=key)
+        assert await jobs(database) == [*["cancelled"] * 4, "queued"]
+        async with transcribing(pool, storage):
+            heard = await client.audio.transcriptions.create(file=recording(sample), model="whisper-1", extra_headers=key)
+        assert heard.text == TALK.text
+        assert len(await jobs(database)) == 5
+
+
+async def test_a_worker_that_dies_and_a_database_that_goes(
+    ingest: RunningService, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection
+) -> None:
+    """The call notices neither that its worker stopped nor that every connection to Postgres was cut: it gets its answer."""
+    async with client_of(ingest) as client:
+        call = asyncio.create_task(client.audio.transcriptions.create(file=recording(sample), model="whisper-1"))
+        await until_jobs(database, "queued")
+        async with pool.acquire() as connection:
+            await claimed(connection, LOST)
+            await store.rescue(connection, limit=10)
+        names = ["verbatim-ingest", "verbatim-listen"]
+        await database.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = any($1)", names)
+        async with transcribing(pool, storage):
+            assert (await call).text == TALK.text
+    assert await database.fetchval("select attempt from jobs") == 2
+
+
+async def test_a_call_that_lasts_too_long(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
+    """It is told the job's id, and the job goes on; the client does not begin again."""
+    ingest = await service("ingest", SYNC_LIMIT_SECONDS="0.4")
+    async with client_of(ingest, retries=2) as client:
+        for stream in (False, True):
+            with pytest.raises(openai.InternalServerError) as late:
+                await client.audio.transcriptions.create(file=recording(sample), model="whisper-1", stream=stream)
+            assert (late.value.status_code, late.value.code) == (504, "still_processing")
+            [job_id] = await database.fetch("select id::text from jobs order by id desc limit 1")
+            assert late.value.body["job_id"] == job_id["id"]  # type: ignore[index]
+            assert late.value.response.headers["location"] == f"/api/v1/jobs/{job_id['id']}"
+    assert await jobs(database) == ["queued", "queued"]
+
+
+async def chunks(ingest: RunningService, sample: bytes, **fields: str) -> AsyncIterator[bytes]:
+    """A call's answer as it arrives."""
+    async with (
+        httpx.AsyncClient(base_url=ingest.url, timeout=20) as client,
+        client.stream("POST", HEAR, files={"file": recording(sample)}, data=fields) as answer,
+    ):
+        assert answer.status_code == 200
+        async for chunk in answer.aiter_bytes():
+            yield chunk
+
+
+async def test_bytes_flow(service: Services, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection) -> None:
+    """White space before JSON and comments in a stream; what fails after that says so in the body, and so does the limit."""
+    ingest = await service("ingest", SYNC_QUIET_SECONDS="0.1", SYNC_LIMIT_SECONDS="3")
+
+    async with contextlib.aclosing(chunks(ingest, sample)) as padded:
+        assert await anext(padded) == b" "
+        async with transcribing(pool, storage):
+            rest = b"".join([chunk async for chunk in padded])
+        assert httpx.Response(200, content=b" " + rest).json()["text"] == TALK.text
+
+    async with contextlib.aclosing(chunks(ingest, sample, stream="true")) as comments:
+        assert await anext(comments) == b": still here\r\n\r\n"
+        async with transcribing(pool, storage, lambda _job: BROKE):
+            rest = b"".join([chunk async for chunk in comments])
+        assert b'"engine_broke"' in rest
+
+    async with contextlib.aclosing(chunks(ingest, sample, response_format="verbose_json")) as late:
+        assert await anext(late) == b" "
+        async with transcribing(pool, storage, lambda _job: BROKE):
+            rest = b"".join([chunk async for chunk in late])
+    error = httpx.Response(200, content=rest).json()["error"]
+    assert (error["code"], error["message"]) == ("engine_broke", "The engine broke.")
+
+    async with contextlib.aclosing(chunks(ingest, sample)) as endless:
+        rest = b"".join([chunk async for chunk in endless])
+    assert httpx.Response(200, content=rest).json()["error"]["code"] == "still_processing"
+    assert (await jobs(database))[-1] == "queued"
+
+
+async def begun(
+    client: AsyncOpenAI, pool: Pool, sample: bytes, *heard: PartialSegment, **asked: Any
+) -> AsyncStream[TranscriptionStreamEvent]:
+    """A stream whose job has been claimed, and in which these segments have been heard."""
+    call = asyncio.create_task(client.audio.transcriptions.create(file=recording(sample), model="whisper-1", stream=True, **asked))
+    async with pool.acquire() as connection:
+
+        async def told() -> bool:
+            for job_id in await connection.fetch("select id from jobs where status = 'queued'"):
+                for payload in partials.payloads(job_id["id"], heard):
+                    await connection.execute("select pg_notify($1, $2)", partials.CHANNEL, payload)
+            return call.done()
+
+        await wait_until(told, "the first delta")
+    return await call
+
+
+async def test_a_stream(ingest: RunningService, pool: Pool, storage: Storage, sample: bytes) -> None:
+    """Text as it is heard, never back in time; then what had not been told, each segment with its speaker, and the whole."""
+    heard = [
+        PartialSegment(start=6.7, end=11.7, text="Hello this is Diana."),
+        PartialSegment(start=2.0, end=4.0, text="Too late."),
+    ]
+    async with client_of(ingest) as client:
+        for response_format in ("json", "diarized_json"):
+            stream = await begun(client, pool, sample, *heard, response_format=response_format)
+            async with transcribing(pool, storage):
+                events = [event async for event in stream]
+            deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+            assert deltas == ["Hello this is Diana.", " Hello Diane."]
+            told = [event.speaker for event in events if event.type == "transcript.text.segment"]
+            assert told == (["A", "B"] if response_format == "diarized_json" else [])
+            assert events[-1].type == "transcript.text.done"
+            assert events[-1].text == TALK.text
+
+
+async def test_a_stream_that_breaks(service: Services, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection) -> None:
+    """A failure after the first delta is raised by the client; a server that restarts says so, and the job goes on."""
+    ingest = await service("ingest", DRAIN_SECONDS="2")
+    heard = PartialSegment(start=6.7, end=11.7, text="Hello this is Diana.")
+    async with client_of(ingest) as client:
+
+        def broke(_job: Job) -> Failure:
+            return BROKE
+
+        stream = await begun(client, pool, sample, heard)
+        async with transcribing(pool, storage, broke):
+            with pytest.raises(openai.APIError) as failed:
+                _ = [event async for event in stream]
+        assert failed.value.code == "engine_broke"
+        stream = await begun(client, pool, sample, heard)
+        ingest.terminate()
+        with pytest.raises(openai.APIError) as restarting:
+            _ = [event async for event in stream]
+        assert restarting.value.code == "restarting"
+    assert await ingest.gone() == 0
+    assert await jobs(database) == ["failed", "queued"]
