@@ -10,6 +10,7 @@ from litestar.config.cors import CORSConfig
 from litestar.types import Method
 
 from services.ingest.idempotency import REPLAYED
+from services.ingest.synchronous import JOB_ID, REQUEST_ID
 
 _METHODS: list[Method | Literal["*"]] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # What a page may read of an answer beside its body.
@@ -18,6 +19,8 @@ _EXPOSED = (
     "Location",
     "Retry-After",
     REPLAYED,
+    JOB_ID,
+    REQUEST_ID,
     "Tus-Resumable",
     "Tus-Version",
     "Tus-Extension",

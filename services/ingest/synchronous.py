@@ -39,6 +39,7 @@ from services.ingest.waiting import MAX_SECONDS, Patience, until
 T = TypeVar("T")
 
 JOB_ID = "Verbatim-Job-Id"
+REQUEST_ID = "X-Request-Id"
 PAD_SECONDS = 15.0
 _RETRY_SECONDS = 1.0
 _LEAST_KEPT = timedelta(minutes=1)
@@ -263,7 +264,7 @@ def told(error: Exception) -> Problem:
 def request_id() -> dict[str, str]:
     """The trace's id in the header in which many clients look for it."""
     trace = tracing.current_traceparent()
-    return {} if trace is None else {"X-Request-Id": trace.split("-")[1]}
+    return {} if trace is None else {REQUEST_ID: trace.split("-")[1]}
 
 
 def _deleted() -> Problem:

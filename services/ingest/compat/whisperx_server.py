@@ -29,6 +29,7 @@ from services.ingest.problems import Problem
 from services.ingest.query import invalid
 
 _MOST_LISTED = 1_000
+_DONE = 100
 _DOING = {
     "fetch": "Fetching audio",
     "decode": "Decoding audio",
@@ -41,7 +42,7 @@ _DOING = {
     "store": "Storing the result",
 }
 _NOTE = "Result not available"
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_FLAGS = dict.fromkeys(("true", "1", "yes", "on", "t", "y"), True) | dict.fromkeys(("false", "0", "no", "off", "f", "n"), False)
 
 
 class Wishes:
@@ -53,13 +54,15 @@ class Wishes:
         self._values: dict[str, Any] = {}
 
     def add(self, name: str, text: str) -> dict[str, Any]:
-        """Takes one of `names`; returns the options that follow from it. Raises `Problem`."""
+        """Takes one of `names`; returns the options that follow from it. Empty, it says nothing. Raises `Problem`."""
+        if not text.strip():
+            return {}
         value = text if name == "upload_presigned_url" else flag(name, text)
         self._values[name] = value
         match name:
             case "enable_diarization":
                 return {"diarize": value}
-            case "upload_presigned_url" if text:
+            case "upload_presigned_url":
                 return {name: value}
         return {}
 
@@ -157,17 +160,22 @@ def _shown(job: Job, now: datetime) -> dict[str, Any]:
 def _status(job: Job) -> str:
     if not job.status.final:
         return "processing"
-    return "completed" if job.result is not None else "failed"
+    return "completed" if _succeeded(job) else "failed"
+
+
+def _succeeded(job: Job) -> bool:
+    """Also of a job that has expired and forgotten all but how far it came."""
+    return job.status is Status.COMPLETED or (job.status is Status.EXPIRED and job.progress == _DONE)
 
 
 def _progress(job: Job) -> str:
     if job.status.final:
-        return "Done" if job.result is not None else "Failed"
+        return "Done" if _succeeded(job) else "Failed"
     return _DOING.get(job.stage or "", "Starting") if job.status is Status.PROCESSING else "Waiting in the queue"
 
 
 def _error(job: Job) -> str:
-    return "The job was cancelled." if job.error is None else job.error.message
+    return "The job was cancelled." if job.status is Status.CANCELLED or job.error is None else job.error.message
 
 
 async def _document(storage: Storage, job: Job) -> Transcript | None:

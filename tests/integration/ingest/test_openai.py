@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 import openai
@@ -21,6 +22,8 @@ from services.ingest.auth import create_key
 from services.ingest.openai.models import ALIASES
 from tests.running import RunningService, Services
 from tests.transcribing import TALK, transcribing
+
+GRANULARITIES: tuple[tuple[Literal["word", "segment"], ...], ...] = (("segment",), ("word",), ("word", "segment"))
 
 
 @pytest.fixture
@@ -39,13 +42,13 @@ def recording(sample: bytes) -> tuple[str, bytes]:
 
 
 async def test_every_format(official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes) -> None:
-    """Each `response_format` comes as the client's type for it, or as text."""
+    """Each `response_format` comes as the client's type for it, or as text; words, segments or both as asked for."""
     file, hear = recording(sample), official.audio.transcriptions
     async with transcribing(pool, storage):
         plain = await hear.create(file=file, model="whisper-1")
         assert plain.text == TALK.text
         assert plain.usage is not None
-        assert (plain.usage.type, plain.usage.seconds) == ("duration", 30)
+        assert plain.usage.to_dict() == {"type": "duration", "seconds": 30}
         assert await hear.create(file=file, model="whisper-1", response_format="text") == f"{TALK.text}\n"
         srt = await hear.create(file=file, model="whisper-1", response_format="srt")
         assert srt.startswith("1\n00:00:06,700 --> ")
@@ -68,25 +71,11 @@ async def test_every_format(official: AsyncOpenAI, pool: Pool, storage: Storage,
         assert [(each.token, bytes(map(int, each.bytes or ()))) for each in sure.logprobs] == [(" Hello,", b" Hello,")]
 
 
-async def test_granularities(official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes) -> None:
-    """Words, segments or both, as asked for."""
-    async with transcribing(pool, storage):
-        for asked in (["word"], ["segment"], ["word", "segment"]):
-            verbose = await official.audio.transcriptions.create(
-                file=recording(sample),
-                model="whisper-1",
-                response_format="verbose_json",
-                timestamp_granularities=asked,  # type: ignore[arg-type]  # a list of texts
-            )
-            assert (verbose.words is not None, verbose.segments is not None) == ("word" in asked, "segment" in asked)
-    assert verbose.words is not None
-    assert (verbose.words[0].word, verbose.words[0].start) == ("Hello,", 6.7)
-
-
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # as OpenAI has announced the end of whisper-1
 async def test_what_is_asked_for_reaches_the_job(
     official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection
 ) -> None:
-    """OpenAI's names become the options of a normal job; the native ones may be given beside them."""
+    """OpenAI's names become options of a normal job, native ones may be given beside them; translations are in English, in each format."""
     async with transcribing(pool, storage):
         answer = await official.audio.transcriptions.with_raw_response.create(
             file=recording(sample),
@@ -111,13 +100,7 @@ async def test_what_is_asked_for_reaches_the_job(
             "priority": "high",
             "metadata": {"desk": "3"},
         }
-
-
-@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # as OpenAI has announced the end of whisper-1
-async def test_translations(official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection) -> None:
-    """In each format that there is; the job translates, and the language of what comes is English."""
-    file, translate = recording(sample), official.audio.translations
-    async with transcribing(pool, storage):
+        file, translate = recording(sample), official.audio.translations
         assert (await translate.create(file=file, model="whisper-1")).text == TALK.text
         verbose = await translate.create(file=file, model="whisper-1", response_format="verbose_json")
         assert (verbose.language, verbose.text) == ("english", TALK.text)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import asyncpg
@@ -92,7 +92,7 @@ async def test_a_call_that_lasts_too_long(service: Services, sample: bytes, data
     assert await jobs(database) == ["queued", "queued"]
 
 
-async def chunks(ingest: RunningService, sample: bytes, **fields: str) -> AsyncIterator[bytes]:
+async def chunks(ingest: RunningService, sample: bytes, **fields: str) -> AsyncGenerator[bytes, None]:
     """A call's answer as it arrives."""
     async with (
         httpx.AsyncClient(base_url=ingest.url, timeout=20) as client,
@@ -146,7 +146,8 @@ async def begun(
             return call.done()
 
         await wait_until(told, "the first delta")
-    return await call
+    stream: AsyncStream[TranscriptionStreamEvent] = await call
+    return stream
 
 
 async def test_a_stream(ingest: RunningService, pool: Pool, storage: Storage, sample: bytes) -> None:

@@ -49,7 +49,7 @@ async def read(client: httpx.AsyncClient, job_id: str, **query: str) -> dict[str
 
 async def until(client: httpx.AsyncClient, job_id: str, status: str) -> dict[str, Any]:
     async def there() -> bool:
-        return (await read(client, job_id, include_result="false"))["status"] == status
+        return bool((await read(client, job_id, include_result="false"))["status"] == status)
 
     await wait_until(there, f"a job that is {status}")
     return await read(client, job_id)
@@ -140,3 +140,6 @@ async def test_a_result_that_has_expired(client: httpx.AsyncClient, pool: Pool, 
     assert (gone["status"], gone["result_note"], "result" in gone) == ("completed", NOTE, False)
     await pool.execute("update jobs set expires_at = now()")
     assert not (await read(client, job_id, include_result="false"))["result_available"]
+    await pool.execute("update jobs set status = 'expired', result = null")
+    swept = await read(client, job_id)
+    assert (swept["status"], swept["progress"], swept["result_note"]) == ("completed", "Done", NOTE)
