@@ -44,30 +44,47 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
     @post("/{job_id:uuid}/retry", status_code=202, summary="Try a job again", responses=REFUSALS | MISSING | CONFLICT)
     async def retry(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
         """Queue a failed or cancelled job again, with exactly the options it was submitted with."""
-        tenant = caller(request, "write").tenant
-        job = await find_job(pool, job_id, tenant)
-        if job.status in _RETRYABLE:
-            if not await storage.exists(job.source_key):
-                raise Problem(409, "audio_gone", "The recording has been deleted; submit it again.")
-            async with pool.acquire() as connection:
-                job = await store.resubmit(connection, job.id, tenant) or await store.get(connection, job.id, tenant) or job
-        if job.status not in {Status.QUEUED, Status.PROCESSING}:
-            raise _forbidden("retried", job, _RETRYABLE)
-        return await places.document(pool, job)
+        return await places.document(pool, await again(pool, storage, JobId(job_id), caller(request, "write").tenant))
 
     @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
-    async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+    async def delete_job(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
         """Cancel the job if need be, then delete all that is stored for it and itself."""
-        tenant = caller(request, "write").tenant
-        async with pool.acquire() as connection:
-            job = await store.cancel(connection, JobId(job_id), tenant)
-        job = job or await find_job(pool, job_id, tenant)
-        await storage.delete_prefixes(job_prefixes(job.id))
-        async with pool.acquire() as connection:
-            await store.delete(connection, job.id, tenant)
+        await remove(pool, storage, JobId(job_id), caller(request, "write").tenant)
         return Response(None, status_code=204)
 
-    return [cancel, retry, remove]
+    return [cancel, retry, delete_job]
+
+
+async def again(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> Job:
+    """failed | cancelled -> queued, if the recording is still there. Raises `Problem`."""
+    job = await find_job(pool, job_id, tenant)
+    if job.status in _RETRYABLE:
+        if not await storage.exists(job.source_key):
+            raise _audio_gone()
+        async with pool.acquire() as connection:
+            job = await store.resubmit(connection, job.id, tenant) or await store.get(connection, job.id, tenant) or job
+    if job.status in _RETRYABLE:  # its time is over
+        raise _audio_gone()
+    if job.status not in {Status.QUEUED, Status.PROCESSING}:
+        raise _forbidden("retried", job, _RETRYABLE)
+    return job
+
+
+async def remove(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> None:
+    """any -> (gone): cancelled if need be, and condemned; then its bytes, then its row. Raises `Problem`.
+
+    What fails in between leaves a job past its time: asking again goes on from there, and otherwise the janitor expires it.
+    """
+    async with pool.acquire() as connection:
+        condemned = await store.condemn(connection, job_id, tenant)
+    job = condemned or await find_job(pool, job_id, tenant)
+    await storage.delete_prefixes(job_prefixes(job.id))
+    async with pool.acquire() as connection:
+        await store.delete(connection, job.id, tenant)
+
+
+def _audio_gone() -> Problem:
+    return Problem(409, "audio_gone", "The recording has been deleted, or is about to be; submit it again.")
 
 
 def _forbidden(what: str, job: Job, allowed: tuple[Status, ...]) -> Problem:

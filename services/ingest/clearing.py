@@ -97,7 +97,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
             room = asked.limit - total.deleted - total.failed
             async with aclosing(_pages(pool, tenant, filters, room)) as pages:
                 async for page, more in pages:
-                    total += await _delete(pool, storage, tenant, status, page)
+                    total += await delete_page(pool, storage, tenant, status, page)
                     total += Cleared(more=more)
         return total
 
@@ -127,13 +127,16 @@ async def _pages(pool: Pool, tenant: str, filters: Filters, room: int) -> AsyncG
         after = Place.of(page[-1])
 
 
-async def _delete(pool: Pool, storage: Storage, tenant: str, status: Status, jobs: list[Job]) -> Cleared:
+async def delete_page(pool: Pool, storage: Storage, tenant: str, status: Status, jobs: list[Job]) -> Cleared:
+    """Delete those of `jobs` that still have the `status` they were chosen for."""
     objects = 0
     cancelled: list[Job] = []
     if not status.final:
         async with pool.acquire() as connection:
             cancelled = [done for job in jobs if (done := await store.cancel(connection, job.id, tenant)) is not None]
         jobs, status = cancelled, Status.CANCELLED
+    async with pool.acquire() as connection:
+        jobs = await store.condemn_many(connection, [job.id for job in jobs], tenant, status)
 
     async def empty(job: Job) -> None:
         nonlocal objects
@@ -141,5 +144,5 @@ async def _delete(pool: Pool, storage: Storage, tenant: str, status: Status, job
 
     emptied = await attempt_each(jobs, empty, at_once=_AT_ONCE)
     async with pool.acquire() as connection:
-        deleted = await store.delete_many(connection, [job.id for job in emptied], tenant, status)
+        deleted = await store.delete_many(connection, [job.id for job in emptied], tenant)
     return Cleared(deleted=len(deleted), cancelled=len(cancelled), objects=objects, failed=len(jobs) - len(emptied))

@@ -160,9 +160,29 @@ set status = 'cancelled', stage = null, lease_token = null, lease_until = null, 
 where id = $1 and tenant = $2 and status in ('uploading', 'queued', 'processing')
 returning *;
 
+-- name: lock_job
+select from jobs where id = $1 and tenant = $2 for update;
+
+-- name: condemn_job
+-- completed | failed | cancelled | expired: past its time from now on, so that nobody takes it up again while its bytes go.
+update jobs
+set expires_at = created_at
+where id = $1 and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
+returning *;
+
+-- name: condemn_jobs
+-- The same for many, those of them that still have the final status for which they were chosen; locked in one order, as two may overlap.
+with chosen as (
+    select id from jobs
+    where id = any($1::uuid[]) and tenant = $2 and status = $3::job_status and status in ('completed', 'failed', 'cancelled', 'expired')
+    order by id for update
+)
+update jobs set expires_at = created_at from chosen where jobs.id = chosen.id
+returning jobs.*;
+
 -- name: resubmit_job
 -- failed | cancelled -> queued: asked for by a person, with all attempts given anew and exactly the options it had. It queues like a new
--- job; the caller holds `lock_tail`.
+-- job; the caller holds `lock_tail`. Not when its time is over, or will be before this is committed: its bytes may be going already.
 update jobs
 set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(), claim_after = now(),
     started_at = null, claimed_at = null, finished_at = null, expires_at = null, eta = null, eta_told_at = null,
@@ -170,7 +190,7 @@ set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(
         (select turn from queue_rounds where band = jobs.priority),
         (select turn from jobs last where last.tenant = $2 and last.status = 'queued' and last.band = jobs.priority order by turn desc limit 1)
     )
-where id = $1 and tenant = $2 and status in ('failed', 'cancelled')
+where id = $1 and tenant = $2 and status in ('failed', 'cancelled') and expires_at > clock_timestamp() + interval '10 seconds'
 returning *;
 
 -- name: resumable_jobs
@@ -188,9 +208,9 @@ where id = $1 and tenant = $2 and status in ('completed', 'failed', 'cancelled',
 returning *;
 
 -- name: delete_jobs
--- completed | failed | cancelled | expired -> (gone): the same for many, those of them that still have the status for which they were chosen.
+-- completed | failed | cancelled | expired -> (gone): the same for many; a janitor may have expired them since they were condemned.
 delete from jobs
-where id = any($1::uuid[]) and tenant = $2 and status = $3::job_status and status in ('completed', 'failed', 'cancelled', 'expired')
+where id = any($1::uuid[]) and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
 returning *;
 
 -- name: rescue_jobs

@@ -174,7 +174,10 @@ async def cancel(connection: Connection, job_id: JobId, tenant: str) -> Job | No
 
 
 async def resubmit(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
-    """failed | cancelled -> queued, with all attempts given anew. Call only when the recording is still in the bucket."""
+    """failed | cancelled -> queued, with all attempts given anew. Call only when the recording is still in the bucket.
+
+    None also when the job's time is over, as its recording then may be going.
+    """
     async with connection.transaction():
         await connection.execute(SQL["lock_tail"], tenant)
         return await _change(connection, "job.requeued", "resubmit_job", job_id, tenant)
@@ -186,16 +189,30 @@ async def resumable(connection: Connection, *, after: Job | None, limit: int) ->
     return [from_row(row) for row in await connection.fetch(SQL["resumable_jobs"], limit, *key)]
 
 
+async def condemn(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
+    """any -> cancelled, or final as it is; past its time, so that its bytes may go: nobody can take it up again. None: no such job."""
+    async with connection.transaction():
+        await connection.execute(SQL["lock_job"], job_id, tenant)
+        await cancel(connection, job_id, tenant)
+        row = await connection.fetchrow(SQL["condemn_job"], job_id, tenant)
+    return None if row is None else from_row(row)
+
+
+async def condemn_many(connection: Connection, job_ids: Iterable[JobId], tenant: str, status: Status) -> list[Job]:
+    """The same for many, as far as they still have that final `status`."""
+    return [from_row(row) for row in await connection.fetch(SQL["condemn_jobs"], list(job_ids), tenant, status)]
+
+
 async def delete(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
-    """completed | failed | cancelled | expired -> (gone). Call only when the bytes are gone."""
+    """completed | failed | cancelled | expired -> (gone). Call only when the job is condemned and its bytes are gone."""
     async with connection.transaction():
         return await _change(connection, "job.deleted", "delete_job", job_id, tenant)
 
 
-async def delete_many(connection: Connection, job_ids: Iterable[JobId], tenant: str, status: Status) -> list[Job]:
-    """The same for many, as far as they still have that final `status`. Call only when their bytes are gone."""
+async def delete_many(connection: Connection, job_ids: Iterable[JobId], tenant: str) -> list[Job]:
+    """The same for many."""
     async with connection.transaction():
-        jobs = [from_row(row) for row in await connection.fetch(SQL["delete_jobs"], list(job_ids), tenant, status)]
+        jobs = [from_row(row) for row in await connection.fetch(SQL["delete_jobs"], list(job_ids), tenant)]
         for job in jobs:
             await _announce(connection, "job.deleted", job)
     return jobs

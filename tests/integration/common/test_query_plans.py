@@ -53,7 +53,8 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "rescue_jobs": (store.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
     "expired_jobs": (store.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
     "resumable_jobs": (store.SQL["resumable_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_resumable"),
-    "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
+    "condemn_jobs": (store.SQL["condemn_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
+    "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
     "renew_lease": (
         store.SQL["renew_lease"],
         "uuid, uuid, interval, text, real, real",

@@ -1,15 +1,16 @@
 """Cancelling, retrying and deleting jobs through the real API."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import httpx
 
 from common import ids
 from common.database import connect
-from common.ids import LeaseToken
+from common.ids import JobId, LeaseToken
 from common.jobs import store as jobs
-from common.jobs.job import Failure
+from common.jobs.job import Failure, Status
 from common.storage import Storage
 from services.ingest.auth import create_key
 from tests.integration.ingest.conftest import left_behind
@@ -56,6 +57,23 @@ async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str
     await store.delete([f"audio/{job['id']}/source"])
     gone = await client.post(url)
     assert (gone.status_code, gone.json()["code"]) == (409, "audio_gone")
+
+
+async def test_no_retry_while_the_recording_is_on_its_way_out(
+    client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage
+) -> None:
+    """A job whose time is over, or that is being deleted, is not queued again, though its recording is still there; deleting it again works."""
+    job = await submit(client, sample)
+    url = f"{JOBS}/{job['id']}"
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        condemned = await jobs.condemn(connection, JobId(UUID(job["id"])), "default")
+    assert condemned is not None
+    assert condemned.status is Status.CANCELLED
+    refused = await client.post(f"{url}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "audio_gone")
+    assert await store.exists(condemned.source_key)
+    assert (await client.delete(url)).status_code == 204
+    assert (await client.get(url)).status_code == 404
 
 
 async def test_what_a_finished_job_forbids(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage) -> None:
