@@ -47,12 +47,12 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
         return await places.document(pool, await again(pool, storage, JobId(job_id), caller(request, "write").tenant))
 
     @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
-    async def delete_job(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+    async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
         """Cancel the job if need be, then delete all that is stored for it and itself."""
-        await remove(pool, storage, JobId(job_id), caller(request, "write").tenant)
+        await erase(pool, storage, JobId(job_id), caller(request, "write").tenant)
         return Response(None, status_code=204)
 
-    return [cancel, retry, delete_job]
+    return [cancel, retry, remove]
 
 
 async def again(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> Job:
@@ -70,7 +70,7 @@ async def again(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> Job
     return job
 
 
-async def remove(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> None:
+async def erase(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> None:
     """any -> (gone): cancelled if need be, and condemned; then its bytes, then its row. Raises `Problem`.
 
     What fails in between leaves a job past its time: asking again goes on from there, and otherwise the janitor expires it.

@@ -60,7 +60,7 @@ class Errand:
         self._free = asyncio.Event()
         shelf = Shelf(self._wait, keys)
         work = {
-            "delete": lambda: acting.remove(pool, shelf, job_id, TENANT),
+            "delete": lambda: acting.erase(pool, shelf, job_id, TENANT),
             "retry": lambda: acting.again(pool, shelf, job_id, TENANT),
             "expire": lambda: _expire(pool, shelf),
             "clear": lambda: _clear(pool, shelf, status),

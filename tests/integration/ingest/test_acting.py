@@ -62,7 +62,7 @@ async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str
 async def test_no_retry_while_the_recording_is_on_its_way_out(
     client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage
 ) -> None:
-    """A job whose time is over, or that is being deleted, is not queued again, though its recording is still there; deleting it again works."""
+    """A job that is being deleted is not queued again, though its recording is still there; deleting it once more finishes it."""
     job = await submit(client, sample)
     url = f"{JOBS}/{job['id']}"
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:
