@@ -7,6 +7,7 @@ the same name in SQL, in Python and in `pg_stat_activity`.
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -40,8 +41,12 @@ class Queries:
 
 
 @asynccontextmanager
-async def connect(url: str, *, name: str, max_size: int = 10) -> AsyncIterator[Pool]:
+async def connect(url: str, *, name: str, max_size: int = 10, abandoned: timedelta = timedelta(seconds=30)) -> AsyncIterator[Pool]:
     """A pool whose connections carry `name` in `pg_stat_activity`. Waits for nothing: raises when Postgres is away.
+
+    A process that is stopped in the middle of a transaction keeps its rows locked, from which others turn away: events that no relay takes,
+    jobs that no worker claims. So a transaction in which nothing happens for as long as `abandoned` is ended by the server, and a machine
+    that vanished is found out by keep-alives, which also frees what it held without a transaction.
 
     A connection is reset when it is given back. That round trip also finds out those which a stopping server has just given up: without
     it they are handed out again, and asyncpg fails on them with errors that no longer tell why.
@@ -52,7 +57,14 @@ async def connect(url: str, *, name: str, max_size: int = 10) -> AsyncIterator[P
         max_size=max_size,
         init=_prepare,
         command_timeout=30,
-        server_settings={"application_name": f"verbatim-{name}", "timezone": "UTC"},
+        server_settings={
+            "application_name": f"verbatim-{name}",
+            "timezone": "UTC",
+            "idle_in_transaction_session_timeout": str(round(abandoned / timedelta(milliseconds=1))),
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
+        },
     ) as pool:
         yield pool
 

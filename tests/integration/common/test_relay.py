@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+import pytest
+
 from common import database, listener, outbox, topology
 from common.broker import Broker, settle
 from common.database import Connection, Pool
@@ -77,6 +79,26 @@ async def test_a_relay_that_dies_leaves_its_events_to_another(pool: Pool, amqp_u
         async with running(Relay(pool, heir)):
             await wait_until(lambda: outbox_empty(pool), "the outbox to be empty")
             await wait_until(lambda: {message.message_id for message in heard.messages} == added, "every event")
+
+
+async def test_a_relay_that_is_stopped_lets_go_of_its_events(database_url: str, pool: Pool, broker: Broker) -> None:
+    """What a relay has locked when its process stands still is published by another, and its own transaction comes to nothing."""
+    other = Relay(pool, broker)
+
+    async def published() -> bool:
+        return await other.publish_due() == 1
+
+    async with database.connect(database_url, name="stopped", abandoned=timedelta(seconds=0.3)) as stopped, tap(broker, "#") as heard:
+        async with pool.acquire() as connection:
+            event = await add(connection)
+        with pytest.raises(database.AWAY):  # noqa: PT012 - it shows when the transaction ends
+            async with stopped.acquire() as connection, connection.transaction():
+                [(row, _)] = await outbox.take(connection, 1)
+                assert await other.publish_due() == 0
+                await wait_until(published, "the event to be free")
+                await outbox.delete(connection, [row])
+        [message] = await heard.until(1)
+    assert message.message_id == str(event)
 
 
 async def test_an_uncommitted_event_is_not_published(pool: Pool, broker: Broker) -> None:
