@@ -1,0 +1,89 @@
+"""`./run bench guards`: takes out each guard of `tests/guards.py` in turn, in a copy of the sources, and sees its test fail.
+
+A guard whose removal no test notices is one that the next change may take out unseen. All the tests pass first, with every guard in place.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench._system import report
+from deploy.local.lock import Users
+from deploy.local.service import REPOSITORY
+from deploy.local.stack import Stack
+from tests.guards import GUARDS, Guard
+
+_COPIED = ("libs", "services", "deploy", "tests", "bench", "docs", "pyproject.toml", "README.md")
+_SHARED = (".venv", ".verbatim/models")
+_SECONDS = 90
+_FAILED = 1
+"""What pytest ends with when a test failed, and not for any other reason."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="./run bench guards")
+    parser.add_argument("--only", default="", help="guards whose name or file has this in it")
+    only = parser.parse_args(arguments).only
+    guards = [guard for guard in GUARDS if only in f"{guard.name} {guard.file}"]
+    with tempfile.TemporaryDirectory(prefix="verbatim-guards-") as folder, _copy(Path(folder)) as copy:
+        tests = sorted({guard.test for guard in guards})
+        if _run(copy, *tests) != 0:
+            sys.exit("With every guard in place the tests must pass, and they do not; see above.")
+        verdicts = {guard: _without(copy, guard) for guard in guards}
+    rows = [
+        ("without this guard", "its test", "which is"),
+        *((guard.name, "fails" if noticed else "PASSES", guard.test) for guard, noticed in verdicts.items()),
+        ("noticed", f"{sum(verdicts.values())} of {len(verdicts)}", "all"),
+    ]
+    report("guards", rows, {"guards": {guard.name: noticed for guard, noticed in verdicts.items()}})
+    if not all(verdicts.values()):
+        sys.exit(1)
+
+
+@contextmanager
+def _copy(folder: Path) -> Iterator[Path]:
+    """The sources, with a stack that stays up for all runs of their tests."""
+    for name in _COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        else:
+            shutil.copy(source, folder / name)
+    (folder / ".verbatim").mkdir()
+    for name in _SHARED:
+        (folder / name).symlink_to(REPOSITORY / name)
+    stack = Stack(folder / ".verbatim" / "test", environ={}, durable=False)
+    users = Users(stack.root / "users.lock")
+    try:
+        users.join(stack.start)
+        yield folder
+    finally:
+        users.leave(stack.stop)
+
+
+def _without(copy: Path, guard: Guard) -> bool:
+    """Whether the guard's test notices that it is gone."""
+    path = copy / guard.file
+    text = path.read_text()
+    began = time.monotonic()
+    try:
+        path.write_text(text.replace(guard.text, guard.without))
+        noticed = _run(copy, guard.test, quiet=True) == _FAILED
+    finally:
+        path.write_text(text)
+    print(f"{time.monotonic() - began:5.0f} s  {'noticed' if noticed else 'NOT NOTICED'}: {guard.name}", flush=True)
+    return noticed
+
+
+def _run(copy: Path, *tests: str, quiet: bool = False) -> int:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "libs")]), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--timeout={_SECONDS}", *tests]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=quiet, check=False)
+    return done.returncode

@@ -1,0 +1,264 @@
+"""What keeps the guarantees of docs/architecture/guarantees.md: each guard, how to take it out, and the test that must then fail.
+
+`./run bench guards` does that, one guard at a time, in a copy of the sources. The texts are exact: who changes a guard meets it here.
+"""
+
+import msgspec
+
+_COMMON = "tests/integration/common"
+_TRANSITIONS = f"{_COMMON}/test_job_transitions.py"
+_RELAY = f"{_COMMON}/test_relay.py"
+_WEBHOOKS = "tests/integration/notifier/test_attempts.py"
+_MODEL = "tests/model/test_jobs.py::test_no_order_of_events_breaks_a_law"
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """`text`, in `file`, is replaced by `without` wherever it stands; then `test` must fail."""
+
+    name: str
+    file: str
+    text: str
+    without: str
+    test: str
+
+
+GUARDS = (
+    Guard(
+        "a worker's writes name its lease",
+        "libs/common/jobs/jobs.sql",
+        "status = 'processing' and lease_token = $2",
+        "status = 'processing' and $2::uuid is not null",
+        f"{_TRANSITIONS}::test_a_worker_without_the_lease_changes_nothing",
+    ),
+    Guard(
+        "the same, in the model",
+        "libs/common/jobs/jobs.sql",
+        "status = 'processing' and lease_token = $2",
+        "status = 'processing' and $2::uuid is not null",
+        _MODEL,
+    ),
+    Guard(
+        "change and event are one transaction",
+        "libs/common/jobs/store.py",
+        'async with connection.transaction():\n        return await _change(connection, "job.completed", "finish_job"',
+        'if True:\n        return await _change(connection, "job.completed", "finish_job"',
+        f"{_TRANSITIONS}::test_a_failed_event_takes_the_change_back",
+    ),
+    Guard(
+        "every change is announced",
+        "libs/common/jobs/store.py",
+        "    job = from_row(row)\n    await _announce(connection, event, job, delay=delay)",
+        "    job = from_row(row)",
+        _MODEL,
+    ),
+    Guard(
+        "a claim locks the job it takes",
+        "libs/common/jobs/jobs.sql",
+        "    order by band, turn, id\n    limit 1\n    for update skip locked\n",
+        "    order by band, turn, id\n    limit 1\n",
+        f"{_COMMON}/test_claiming.py::test_no_job_is_given_to_two_of_twenty_workers",
+    ),
+    Guard(
+        "a claim waits for no other",
+        "libs/common/jobs/jobs.sql",
+        "    order by band, turn, id\n    limit 1\n    for update skip locked\n",
+        "    order by band, turn, id\n    limit 1\n    for update\n",
+        f"{_COMMON}/test_claiming.py::test_a_job_locked_by_another_claim_is_passed_over",
+    ),
+    Guard(
+        "only a lease that ran out is rescued",
+        "libs/common/jobs/jobs.sql",
+        "where status = 'processing' and lease_until < now()",
+        "where status = 'processing'",
+        f"{_TRANSITIONS}::test_rescue_takes_only_leases_that_ran_out",
+    ),
+    Guard(
+        "attempts are counted",
+        "libs/common/jobs/jobs.sql",
+        "and lease_token = $2 and attempt < max_attempts",
+        "and lease_token = $2",
+        f"{_TRANSITIONS}::test_no_retry_is_left_after_the_last_attempt",
+    ),
+    Guard(
+        "our own shutdown spends no attempt",
+        "libs/common/jobs/jobs.sql",
+        "attempt = attempt - 1",
+        "attempt = attempt",
+        f"{_TRANSITIONS}::test_our_own_shutdown_spends_no_attempt_and_no_place_in_the_queue",
+    ),
+    Guard(
+        "who condemns a job makes its time be over",
+        "libs/common/jobs/jobs.sql",
+        "set expires_at = created_at\nwhere id = $1",
+        "set expires_at = expires_at\nwhere id = $1",
+        "tests/integration/ingest/test_acting.py::test_no_retry_while_the_recording_is_on_its_way_out",
+    ),
+    Guard(
+        "what is over is not tried again",
+        "libs/common/jobs/jobs.sql",
+        " and expires_at > clock_timestamp() + interval '10 seconds'",
+        "",
+        _MODEL,
+    ),
+    Guard(
+        "only what is due expires",
+        "libs/common/jobs/jobs.sql",
+        "where id = $1 and status in ('completed', 'failed', 'cancelled') and expires_at < now()",
+        "where id = $1",
+        f"{_TRANSITIONS}::test_only_what_is_due_expires",
+    ),
+    Guard(
+        "a job is read with its tenant",
+        "libs/common/jobs/jobs.sql",
+        "select * from jobs where id = $1 and tenant = $2;",
+        "select * from jobs where id = $1 and $2::text is not null;",
+        f"{_TRANSITIONS}::test_another_tenants_job_is_not_there",
+    ),
+    Guard(
+        "a tenant's submissions queue up one by one",
+        "libs/common/jobs/jobs.sql",
+        "select pg_advisory_xact_lock(hashtextextended('tail ' || $1::text, 0)), ",
+        "select $1::text, ",
+        f"{_COMMON}/test_fairness.py::test_submissions_at_the_same_time_each_take_a_turn_of_their_own",
+    ),
+    Guard(
+        "an event that nobody takes is an error",
+        "libs/common/relay.py",
+        "mandatory=event.type in topology.ROUTED",
+        "mandatory=False",
+        f"{_RELAY}::test_an_event_that_no_queue_takes_is_put_off_and_kept",
+    ),
+    Guard(
+        "the broker confirms what is published",
+        "libs/common/broker.py",
+        "channel(publisher_confirms=True, on_return_raises=True)",
+        "channel(publisher_confirms=False)",
+        f"{_RELAY}::test_nothing_is_lost_when_the_broker_goes_away",
+    ),
+    Guard(
+        "only what was confirmed is deleted",
+        "libs/common/relay.py",
+        "await outbox.delete(connection, confirmed)",
+        "await outbox.delete(connection, [row for row, _ in taken])",
+        f"{_RELAY}::test_an_event_that_no_queue_takes_is_put_off_and_kept",
+    ),
+    Guard(
+        "a relay locks the events it takes",
+        "libs/common/outbox.sql",
+        "limit $1\nfor update skip locked",
+        "limit $1",
+        f"{_RELAY}::test_several_relays_publish_each_event_once",
+    ),
+    Guard(
+        "a transaction that stands still is ended",
+        "libs/common/database.py",
+        '"idle_in_transaction_session_timeout": str(round(abandoned / timedelta(milliseconds=1))),',
+        "",
+        f"{_RELAY}::test_a_relay_that_is_stopped_lets_go_of_its_events",
+    ),
+    Guard(
+        "a delayed event waits",
+        "libs/common/outbox.sql",
+        "where available_at <= now()",
+        "where true",
+        f"{_RELAY}::test_a_delayed_event_comes_at_its_time",
+    ),
+    Guard(
+        "poison is given up",
+        "libs/common/topology.py",
+        '            "x-delivery-limit": DELIVERY_LIMIT,\n',
+        "",
+        f"{_COMMON}/test_broker.py::test_a_message_that_is_never_acked_ends_as_a_dead_letter",
+    ),
+    Guard(
+        "tokens that are lost are issued again",
+        "services/janitor/duties/reissue.py",
+        "due = min(found, self._missing_before, _LIMIT)",
+        "due = 0",
+        "tests/integration/janitor/test_reissue.py::test_a_purged_queue_is_filled_again",
+    ),
+    Guard(
+        "one janitor at a time for each duty",
+        "services/janitor/lock.py",
+        "yield connection if held else None",
+        "yield connection if held is not None else None",
+        "tests/integration/janitor/test_sweeper.py::test_two_janitors_never_do_the_same_duty_at_once",
+    ),
+    Guard(
+        "bytes go before rows",
+        "services/janitor/duties/expire.py",
+        "for job in emptied]",
+        "for job in jobs]",
+        "tests/integration/janitor/test_expire.py::test_one_job_that_cannot_be_emptied_holds_up_no_other",
+    ),
+    Guard(
+        "young objects may be somebody's yet",
+        "services/janitor/duties/orphans.py",
+        "if found.modified < before and (place",
+        "if (place",
+        "tests/integration/janitor/test_bucket_duties.py::test_young_objects_are_given_time",
+    ),
+    Guard(
+        "an upload that fails is undone",
+        "libs/common/storage.py",
+        "await asyncio.shield(upload.abort())",
+        "pass",
+        f"{_COMMON}/test_storage.py::test_a_failed_upload_leaves_nothing",
+    ),
+    Guard(
+        "one delivery for an event",
+        "libs/common/migrations/0009_webhooks.sql",
+        "create unique index deliveries_of_job_once",
+        "create index deliveries_of_job_once",
+        f"{_WEBHOOKS}::test_an_event_taken_in_twice",
+    ),
+    Guard(
+        "an attempt has one maker",
+        "services/notifier/deliveries.sql",
+        "where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()\n",
+        "where id = $1 and state = 'pending' and attempt = $2 - 1\n",
+        f"{_WEBHOOKS}::test_an_attempt_announced_many_times",
+    ),
+    Guard(
+        "an attempt's record names its claim",
+        "services/notifier/deliveries.sql",
+        "and attempt = $2 - 1 and due_at = $3",
+        "and $2::int is not null and $3::timestamptz is not null",
+        f"{_WEBHOOKS}::test_an_attempt_that_lost_its_claim",
+    ),
+    Guard(
+        "an idempotency key has one request",
+        "services/ingest/idempotency.sql",
+        "where held.expires_at < now()",
+        "where true",
+        "tests/integration/ingest/test_idempotency.py::test_a_race",
+    ),
+    Guard(
+        "an answer names its request's lease",
+        "services/ingest/idempotency.sql",
+        "where tenant = $1 and key = $2 and lease_token = $3\nreturning key;",
+        "where tenant = $1 and key = $2 and $3::uuid is not null\nreturning key;",
+        "tests/integration/ingest/test_idempotency.py::test_a_lease_lost_meanwhile",
+    ),
+    Guard(
+        "requests leave to public addresses only",
+        "libs/common/public_address.py",
+        "if family not in _FAMILIES or not may_connect(address[0], allowed):",
+        "if family not in _FAMILIES:",
+        f"{_COMMON}/test_guarded_connections.py::test_a_name_that_leads_inside",
+    ),
+    Guard(
+        "who lost its lease lets go",
+        "services/transcriber/attempt.py",
+        "            if renewed is None:\n                raise _LeaseLost\n",
+        "            if renewed is None:\n                continue\n",
+        "tests/integration/transcriber/test_attempt.py::test_cancelling_ends_an_attempt_that_stores_its_result",
+    ),
+    Guard(
+        "a dead child's neighbours are kept",
+        "services/transcriber/child.py",
+        "                work.wait_again(alone=suspect)\n",
+        '                work.fail(TransientError("engine_died", "The engine died."))\n',
+        "tests/integration/transcriber/test_child.py::test_death_fails_only_who_was_on_the_engine",
+    ),
+)
