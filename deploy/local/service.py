@@ -25,10 +25,14 @@ STOP_SECONDS = 45  # longer than a service drains
 
 
 class Service:
-    """A process with a directory, a log and one HTTP port: its API for ingest, its health for the others."""
+    """A process with a directory, a log and one HTTP port: its API for ingest, its health for the others.
 
-    def __init__(self, name: str, root: Path, *, preferred_port: int | None = None) -> None:
+    `module` is what is run, where that is not the service of this `name`.
+    """
+
+    def __init__(self, name: str, root: Path, *, preferred_port: int | None = None, module: str | None = None) -> None:
         self.name = name
+        self._module = module or f"services.{name}"
         self._preferred_port = preferred_port
         self.process = Process(root / "services" / f"{name}.json", root / "log" / f"{name}.log")
         self._private = Private(root / "services" / f"{name}.private.json")
@@ -44,8 +48,8 @@ class Service:
     def launch(self, environment: Mapping[str, str]) -> None:
         """Start it with exactly this environment; call only while it does not run. See `readiness` for when it is up."""
         port = self._private.claim_ports({"http": self._preferred_port})["http"]
-        port_name = "PORT" if self.name == "ingest" else "HEALTH_PORT"
-        command = [sys.executable, "-m", f"services.{self.name}"]
+        port_name = "PORT" if self._module == "services.ingest" else "HEALTH_PORT"
+        command = [sys.executable, "-m", self._module]
         full = {**environment, port_name: str(port)}
         self.process.spawn(command, env=full, cwd=REPOSITORY, fingerprint=fingerprint(environment))
 

@@ -11,9 +11,8 @@ from services.transcriber.settings import Settings
 from services.transcriber.worker import Worker
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, engine: Engine) -> None:
     """Run until told to stop."""
-    engine = Engine(limits=settings.limits)
     watch = Watch()
     async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
         attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, watch=watch, settings=settings)
@@ -29,7 +28,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     settings = entry.settings("transcriber", Settings)
-    entry.run("transcriber", serve(settings))
+    entry.run("transcriber", serve(settings, Engine(limits=settings.limits)))
 
 
 if __name__ == "__main__":

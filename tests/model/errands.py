@@ -5,8 +5,9 @@ Each goes to the bucket between its transactions, and there it can be held up: s
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from common.database import Pool
 from common.ids import JobId
@@ -59,13 +60,13 @@ class Errand:
         self._held = asyncio.Event()
         self._free = asyncio.Event()
         shelf = Shelf(self._wait, keys)
-        work = {
+        work: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
             "delete": lambda: acting.erase(pool, shelf, job_id, TENANT),
             "retry": lambda: acting.again(pool, shelf, job_id, TENANT),
             "expire": lambda: _expire(pool, shelf),
             "clear": lambda: _clear(pool, shelf, status),
-        }[kind]
-        self._task = asyncio.ensure_future(work())
+        }
+        self._task = asyncio.ensure_future(work[kind]())
 
     @property
     def done(self) -> bool:

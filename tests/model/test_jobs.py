@@ -223,8 +223,13 @@ def ground(database_url: str) -> Iterator[Ground]:
 
 def test_no_order_of_events_breaks_a_law(ground: Ground) -> None:
     """Exactly one event for each change, one live lease for each job, no row that points at nothing, nothing changed by a zombie."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: Jobs(ground),
+
+    class Here(Jobs):
+        def __init__(self) -> None:
+            super().__init__(ground)
+
+    run_state_machine_as_test(
+        Here,
         settings=settings(
             max_examples=_EXAMPLES,
             stateful_step_count=_STEPS,

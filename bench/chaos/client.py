@@ -1,0 +1,169 @@
+"""Clients that remember everything they were told, and ask again until they are told something.
+
+Each job is one of five kinds. What a client remembers is all that the verdict goes by: which submissions were accepted, what it asked for
+afterwards, and what the answers said.
+"""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections import Counter
+from typing import Any, Literal
+
+import httpx
+import msgspec
+
+from bench.chaos.engine import BROKEN
+from bench.chaos.receiver import Receiver
+from tests.recordings import wav
+
+JOBS = "/api/v1/jobs"
+Kind = Literal["plain", "broken", "cancel", "delete", "expire"]
+KINDS: dict[Kind, int] = {"plain": 45, "broken": 10, "cancel": 15, "delete": 15, "expire": 15}
+_WARM = 12
+"""Jobs after which connections are open and models would be loaded."""
+
+FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
+_EXPIRES_SECONDS = 60
+"""The shortest that may be asked for."""
+
+
+class Tracked(msgspec.Struct, kw_only=True):
+    """One submission that was accepted."""
+
+    tag: str
+    kind: Kind
+    id: str
+    sha256: str
+    webhook: bool
+    status: str = "queued"
+    code: str | None = None
+    read: bool = False
+    cancelled: bool = False
+    deleted: bool = False
+
+
+class Clients:
+    """`failed_requests` counts answers that a client of a system that only restarts should never see."""
+
+    def __init__(self, url: str, receiver: Receiver, seed: int) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
+        self._receiver = receiver
+        self._seed = seed
+        self._number = 0
+        self.jobs: list[Tracked] = []
+        self.wrong: list[str] = []
+        self.requests = 0
+        self.failed_requests = Counter[str]()
+        self.warm = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Submit and follow one job after another, until told to stop; a submission that was begun is finished."""
+        while not self.stopping.is_set():
+            self._number += 1
+            chance = random.Random(f"{self._seed}-{self._number}")  # noqa: S311 - makes load, guards nothing
+            job = await self._submit(f"{self._number}", chance)
+            if job is not None:
+                await self._follow(job, chance)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def settle(self, job: Tracked, deadline: float) -> None:
+        """Ask until the job has come to its end; an expiring one, until it has expired."""
+        last = {"expired"} if job.kind == "expire" else FINAL
+        while time.monotonic() < deadline:
+            answer = await self._ask("GET", f"{JOBS}/{job.id}")
+            if job.deleted:
+                if answer.status_code != 404:
+                    self.wrong.append(f"{job.id}: deleted, and answers {answer.status_code}")
+                return
+            if answer.status_code != 200:
+                self.wrong.append(f"{job.id}: accepted, and answers {answer.status_code}")
+                return
+            self._learn(job, answer.json())
+            if job.status in last or (job.kind == "expire" and job.status in {"failed", "cancelled"}):
+                return
+            await asyncio.sleep(0.5)
+
+    async def check(self, job: Tracked) -> None:
+        """A completed job's transcript is its own."""
+        answer = await self._ask("GET", f"{JOBS}/{job.id}/transcript")
+        if answer.status_code == 200:
+            job.read = True
+            if answer.json()["text"] != job.sha256:
+                self.wrong.append(f"{job.id}: the transcript is another recording's")
+        elif not (job.kind == "expire" and answer.status_code in {404, 410}):
+            self.wrong.append(f"{job.id}: completed, and its transcript answers {answer.status_code} {answer.text[:100]}")
+
+    async def _submit(self, tag: str, chance: random.Random) -> Tracked | None:
+        [kind] = chance.choices(list(KINDS), weights=list(KINDS.values()))
+        frames = (BROKEN if kind == "broken" else b"SOUND.") + chance.randbytes(2 * chance.randrange(100, 40_000))
+        content = wav(frames)
+        data: dict[str, Any] = {"priority": chance.choice(["high", "normal", "low"]), "metadata": f'{{"tag": "{tag}"}}'}
+        webhook = chance.random() < 0.8
+        if webhook:
+            data["webhook_url"] = self._receiver.url(tag)
+        if kind == "expire":
+            data["expires_in"] = str(_EXPIRES_SECONDS)
+        answer = await self._ask(
+            "POST", JOBS, files={"file": ("a.wav", content)}, data=data, headers={"Idempotency-Key": f"{self._seed}-{tag}"}
+        )
+        if answer.status_code != 202:
+            self.wrong.append(f"{tag}: a submission was refused with {answer.status_code}: {answer.text[:200]}")
+            return None
+        job = Tracked(tag=tag, kind=kind, id=answer.json()["id"], sha256=hashlib.sha256(content).hexdigest(), webhook=webhook)
+        self.jobs.append(job)
+        if len(self.jobs) >= _WARM:
+            self.warm.set()
+        return job
+
+    async def _follow(self, job: Tracked, chance: random.Random) -> None:
+        if job.kind == "cancel":
+            await asyncio.sleep(chance.uniform(0, 1.5))
+            answer = await self._ask("POST", f"{JOBS}/{job.id}/cancel")
+            job.cancelled = answer.status_code == 200
+            if answer.status_code not in {200, 409}:
+                self.wrong.append(f"{job.id}: cancelling answers {answer.status_code}")
+        if job.kind == "delete":
+            await asyncio.sleep(chance.uniform(0, 3))
+            answer = await self._ask("DELETE", f"{JOBS}/{job.id}")
+            job.deleted = True
+            if answer.status_code not in {204, 404}:  # 404: it was carried out, and we did not hear of it
+                self.wrong.append(f"{job.id}: deleting answers {answer.status_code}")
+            return
+        while job.status not in FINAL and not self.stopping.is_set():
+            answer = await self._ask("GET", f"{JOBS}/{job.id}")
+            if answer.status_code != 200:
+                self.wrong.append(f"{job.id}: accepted, and answers {answer.status_code}")
+                return
+            self._learn(job, answer.json())
+            await asyncio.sleep(0.2)
+        if job.status == "completed":
+            await self.check(job)
+
+    def _learn(self, job: Tracked, document: dict[str, Any]) -> None:
+        status = document["status"]
+        if job.status in FINAL and status not in {job.status, "expired"}:
+            self.wrong.append(f"{job.id}: was {job.status}, and is {status}")
+        if status != "expired":
+            job.code = (document["error"] or {}).get("code")
+        job.status = status
+
+    async def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Until somebody answers. Whether what was asked for was done when nobody did is for the next answer to tell."""
+        while True:
+            self.requests += 1
+            try:
+                answer = await self._http.request(method, path, **arguments)
+            except httpx.HTTPError as error:
+                self.failed_requests[type(error).__name__] += 1
+            else:
+                busy = answer.status_code == 409 and answer.json().get("code") == "idempotency_key_in_use"
+                if answer.status_code < 500 and answer.status_code != 429 and not busy:
+                    return answer
+                if not busy:
+                    self.failed_requests[f"{answer.status_code} {answer.json().get('code')}"] += 1
+            await asyncio.sleep(0.3)

@@ -1,0 +1,126 @@
+"""What lies between a service and a server: a TCP proxy that can be told to delay, stall, cut, or answer in S3's place.
+
+Passing, it is transparent; a fault holds for connections that are there and for those that come.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Fault = Literal["cut", "stall", "delay", "refuse", "break", "truncate"]
+"""Connections end and none is made; nothing passes; everything is late; S3 answers 503, 500, or stops in the middle of an answer."""
+
+_STATUS = {"refuse": b"503 Service Unavailable", "break": b"500 Internal Server Error"}
+_PIECE = 2**16
+_DELAY_SECONDS = 0.3
+_TRUNCATED_BYTES = 600
+_METHODS = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ")
+
+
+class Proxy:
+    """`targets` are asked for anew for each connection, as ports change; the first that answers has it."""
+
+    def __init__(self, *targets: Callable[[], int]) -> None:
+        self._targets = targets
+        self._next = 0
+        self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._fault: Fault | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        self._cut()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @contextmanager
+    def faulty(self, fault: Fault) -> Iterator[None]:
+        """For the time of the block."""
+        self._fault = fault
+        if fault == "cut":
+            self._cut()
+        if fault == "stall":
+            self._passing.clear()
+        try:
+            yield
+        finally:
+            self._fault = None
+            self._passing.set()
+
+    def _cut(self) -> None:
+        for writer in tuple(self._open):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._open.add(writer)
+        try:
+            if self._fault == "cut":
+                return
+            upstream = await self._connect()
+            if upstream is None:
+                return
+            there, back = upstream
+            self._open.add(back)
+            try:
+                await asyncio.gather(self._pump(reader, back, writer), self._answer(there, writer, back))
+            finally:
+                self._open.discard(back)
+                back.transport.abort()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(writer)
+            self._tasks.discard(task)
+            with contextlib.suppress(OSError):
+                writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        self._next += 1
+        for number in range(len(self._targets)):
+            port = self._targets[(self._next + number) % len(self._targets)]()
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", port)
+        return None
+
+    async def _pump(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, client: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_PIECE):
+            await self._hold()
+            status = _STATUS.get(self._fault or "")
+            if status is not None and data.startswith(_METHODS):
+                client.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await client.drain()
+                raise ConnectionResetError
+            upstream.write(data)
+            await upstream.drain()
+        if upstream.can_write_eof():
+            upstream.write_eof()
+
+    async def _answer(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter, upstream: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_PIECE):
+            await self._hold()
+            if self._fault == "truncate":
+                client.write(data[:_TRUNCATED_BYTES])
+                await client.drain()
+                raise ConnectionResetError
+            client.write(data)
+            await client.drain()
+        client.close()
+        upstream.close()
+
+    async def _hold(self) -> None:
+        if self._fault == "delay":
+            await asyncio.sleep(_DELAY_SECONDS)
+        await self._passing.wait()

@@ -1,0 +1,78 @@
+"""Who gets the webhooks: fails at first for many of them, and checks every signature with a library that is not ours."""
+
+import asyncio
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+
+class Receiver:
+    """`heard[tag]` are the events that were accepted for the job with this tag: (webhook-id, type)."""
+
+    def __init__(self, secrets: Sequence[str], chance: random.Random) -> None:
+        self._verifiers = [Webhook(secret) for secret in secrets]
+        self._chance = chance
+        self._trouble: dict[str, list[str]] = {}
+        self.heard: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        self.requests = Counter[str]()
+        self.invalid: list[str] = []
+        self.port = 0
+
+    def url(self, tag: str) -> str:
+        """An address for one job; what goes wrong there at first is drawn now."""
+        self._trouble[tag] = self._chance.choices(["500", "429", "redirect", "silence", "cut"], k=self._chance.choice([0, 0, 0, 1, 2]))
+        return f"http://127.0.0.1:{self.port}/{tag}"
+
+    async def handle(self, request: web.Request) -> web.Response:
+        tag = request.path.removeprefix("/")
+        body = await request.read()
+        if not self._verified(body, dict(request.headers)):
+            self.invalid.append(tag)
+            return web.Response(status=400)
+        trouble = self._trouble[tag].pop() if self._trouble.get(tag) else "none"
+        self.requests[trouble] += 1
+        if trouble == "none":
+            self.heard[tag].add((request.headers["webhook-id"], json.loads(body)["type"]))
+            return web.Response(status=204)
+        return await _fail(request, trouble)
+
+    def _verified(self, body: bytes, headers: dict[str, str]) -> bool:
+        for verifier in self._verifiers:
+            try:
+                verifier.verify(body, {name.lower(): value for name, value in headers.items()})
+            except WebhookVerificationError:
+                continue
+            return True
+        return False
+
+
+async def _fail(request: web.Request, trouble: str) -> web.Response:
+    match trouble:
+        case "429":
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        case "redirect":
+            return web.Response(status=307, headers={"Location": request.path})
+        case "silence":
+            await asyncio.sleep(30)
+        case "cut":
+            assert request.transport is not None
+            request.transport.close()
+    return web.Response(status=500)
+
+
+@asynccontextmanager
+async def receiving(secrets: Sequence[str], chance: random.Random) -> AsyncIterator[Receiver]:
+    receiver = Receiver(secrets, chance)
+    app = web.Application()
+    app.router.add_post("/{tag}", receiver.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.port = runner.addresses[0][1]
+    yield receiver
+    await runner.cleanup()
