@@ -7,6 +7,7 @@ from services.transcriber.archives import Archives
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.presence import presence
+from services.transcriber.scratch import scratch
 from services.transcriber.settings import Settings
 from services.transcriber.worker import Worker
 
@@ -14,16 +15,25 @@ from services.transcriber.worker import Worker
 async def serve(settings: Settings, engine: Engine) -> None:
     """Run until told to stop."""
     watch = Watch()
-    async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
-        attempts = Attempts(pool=shared.pool, storage=shared.storage, broker=shared.broker, engine=engine, watch=watch, settings=settings)
-        worker = Worker(pool=shared.pool, broker=shared.broker, engine=engine, attempts=attempts, settings=settings)
-        shared.life.side("engine", engine.run())
-        shared.life.side("presence", presence(shared.pool, engine, settings))
-        shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
-        shared.life.work("archives", Archives(shared.pool, shared.storage, shared.broker).run(shared.life.stopping))
-        for slot in range(settings.max_concurrent_jobs):
-            shared.life.work(f"slot-{slot}", worker.run(slot, shared.life.stopping))
-        await shared.life.run()
+    with scratch() as folder:
+        async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
+            attempts = Attempts(
+                pool=shared.pool,
+                storage=shared.storage,
+                broker=shared.broker,
+                engine=engine,
+                watch=watch,
+                scratch=folder,
+                settings=settings,
+            )
+            worker = Worker(pool=shared.pool, broker=shared.broker, engine=engine, attempts=attempts, settings=settings)
+            shared.life.side("engine", engine.run())
+            shared.life.side("presence", presence(shared.pool, engine, settings))
+            shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
+            shared.life.work("archives", Archives(shared.pool, shared.storage, shared.broker, folder).run(shared.life.stopping))
+            for slot in range(settings.max_concurrent_jobs):
+                shared.life.work(f"slot-{slot}", worker.run(slot, shared.life.stopping))
+            await shared.life.run()
 
 
 def main() -> None:

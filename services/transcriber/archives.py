@@ -33,12 +33,13 @@ _RETRY_SECONDS = 1.0
 
 
 class Archives:
-    """Makes archives one at a time."""
+    """Makes archives one at a time, in `scratch`."""
 
-    def __init__(self, pool: Pool, storage: Storage, broker: Broker) -> None:
+    def __init__(self, pool: Pool, storage: Storage, broker: Broker, scratch: Path) -> None:
         self._pool = pool
         self._storage = storage
         self._broker = broker
+        self._scratch = scratch
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make what is asked for until told to stop."""
@@ -91,7 +92,7 @@ class Archives:
 
     async def _make(self, job: Job, wanted: Wanted) -> None:
         assert job.result is not None
-        with tempfile.TemporaryDirectory(prefix="verbatim-") as folder:
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             source, document, failure = (Path(folder, name) for name in ("source", "transcript.json", "failure.json"))
             await self._storage.download(archives.recording_key(job), source)
             await self._storage.download(job.result.keys["transcript"], document)

@@ -49,14 +49,17 @@ _LONGEST_DELAY = timedelta(minutes=5)
 
 
 class Attempts:
-    """Works on claimed jobs, any number at a time."""
+    """Works on claimed jobs, any number at a time; what they need on the disk lies in `scratch`."""
 
-    def __init__(self, *, pool: Pool, storage: Storage, broker: Broker, engine: Engine, watch: Watch, settings: Settings) -> None:
+    def __init__(
+        self, *, pool: Pool, storage: Storage, broker: Broker, engine: Engine, watch: Watch, scratch: Path, settings: Settings
+    ) -> None:
         self._watch = watch
         self._pool = pool
         self._storage = storage
         self._broker = broker
         self._engine = engine
+        self._scratch = scratch
         self._settings = settings
 
     async def make(self, job: Job) -> None:
@@ -95,7 +98,7 @@ class Attempts:
             await asyncio.gather(work, beat, return_exceptions=True)
 
     async def _work(self, job: Job, progress: "_Progress") -> "_Transcribed":
-        with tempfile.TemporaryDirectory(prefix="verbatim-") as folder:
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             produced = Produced.within(Path(folder))
             async with checkpoints(self._storage, job.id, Path(folder, "checkpoints")) as kept:
                 done = await self._transcribe(job, Path(folder, "source"), produced, kept, progress)

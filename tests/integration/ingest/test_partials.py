@@ -2,9 +2,11 @@
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -33,14 +35,17 @@ async def attempted(pool: Pool, broker: Broker, storage: Storage, job: Job) -> A
     """An attempt at the job, by an engine that hears something and waits; at the end of the block the job is given back."""
     await storage.put(job.source_key, b"sound", content_type="audio/wav")
     engine = Engine(limits=Limits(job=timedelta(seconds=60)), command=SCRIPTED)
-    attempts = Attempts(pool=pool, storage=storage, broker=broker, engine=engine, watch=Watch(), settings=SETTINGS)
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(attempts.make(job))]
-    try:
-        yield
-    finally:
-        for task in reversed(tasks):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    with tempfile.TemporaryDirectory() as folder:
+        attempts = Attempts(
+            pool=pool, storage=storage, broker=broker, engine=engine, watch=Watch(), scratch=Path(folder), settings=SETTINGS
+        )
+        tasks = [asyncio.create_task(engine.run()), asyncio.create_task(attempts.make(job))]
+        try:
+            yield
+        finally:
+            for task in reversed(tasks):
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
 
 async def begun(pool: Pool, **asked: object) -> Job:

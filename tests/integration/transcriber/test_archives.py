@@ -4,6 +4,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -35,9 +36,9 @@ async def client(service: Services) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def maker(pool: Pool, storage: Storage, broker: Broker) -> AsyncIterator[Archives]:
+async def maker(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) -> AsyncIterator[Archives]:
     """What makes archives, at work."""
-    made, stopping = Archives(pool, storage, broker), asyncio.Event()
+    made, stopping = Archives(pool, storage, broker, tmp_path), asyncio.Event()
     running = asyncio.create_task(made.run(stopping))
     yield made
     stopping.set()

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from common.broker import Broker
 from common.database import Pool
@@ -34,7 +35,7 @@ class Hanging(Storage):
             await asyncio.Event().wait()
 
 
-async def test_cancelling_ends_an_attempt_that_stores_its_result(pool: Pool, broker: Broker, storage: Storage) -> None:
+async def test_cancelling_ends_an_attempt_that_stores_its_result(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
     """Within two seconds of the news, with nothing left to wait for; the job stays cancelled."""
     async with pool.acquire() as connection:
         job = await queued(connection)
@@ -42,7 +43,7 @@ async def test_cancelling_ends_an_attempt_that_stores_its_result(pool: Pool, bro
         job = await claimed(connection)
     hanging, watch = Hanging(storage), Watch()
     engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
-    attempts = Attempts(pool=pool, storage=hanging, broker=broker, engine=engine, watch=watch, settings=SETTINGS)
+    attempts = Attempts(pool=pool, storage=hanging, broker=broker, engine=engine, watch=watch, scratch=tmp_path, settings=SETTINGS)
     child = asyncio.create_task(engine.run())
     try:
         attempt = asyncio.create_task(attempts.make(job))
