@@ -13,14 +13,18 @@ import msgspec
 from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.memory import resident
 
+_CUDA_FIRST, _CUDA_WIDEST = 16, 128
+_CPU_BATCH = 4
+
 
 class Hardware(msgspec.Struct, frozen=True):
-    """`threads` is per engine; `device` is `cpu` or `cuda`."""
+    """`threads` is per engine; `device` is `cpu` or `cuda`. Batches begin with `batch_size` chunks and may grow to `widest`."""
 
     device: str
     compute_type: str
     batch_size: int
     threads: int
+    widest: int = 0
 
 
 def threads(settings: EngineSettings) -> int:
@@ -45,11 +49,14 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
     device = settings.whisper_device
     if device == "auto":
         device = "cuda" if cuda_devices else "cpu"
+    # On a CPU wider batches have been measured to gain nothing.
+    first, widest = (_CUDA_FIRST, _CUDA_WIDEST) if device == "cuda" else (_CPU_BATCH, _CPU_BATCH)
     return Hardware(
         device=device,
         compute_type=settings.whisper_compute_type or ("float16" if device == "cuda" else "int8"),
-        batch_size=settings.whisper_batch_size or (16 if device == "cuda" else 4),
+        batch_size=settings.whisper_batch_size or first,
         threads=threads(settings),
+        widest=settings.whisper_batch_size or widest,
     )
 
 
@@ -61,7 +68,7 @@ def lower(hardware: Hardware) -> tuple[Hardware, ...]:
         smaller = f"int8_{hardware.compute_type}" if halves else "int8"
         steps.append(msgspec.structs.replace(hardware, compute_type=smaller))
     if hardware.device != "cpu":
-        steps.append(msgspec.structs.replace(hardware, device="cpu", compute_type="int8"))
+        steps.append(msgspec.structs.replace(hardware, device="cpu", compute_type="int8", widest=0))
     return tuple(steps)
 
 
@@ -72,6 +79,13 @@ def release_memory(device: str) -> None:
         import torch  # noqa: PLC0415 - where there is no GPU nothing here needs it
 
         torch.cuda.empty_cache()
+
+
+def gpu_memory_free() -> int:
+    """Bytes."""
+    import torch  # noqa: PLC0415 - where there is no GPU nothing here needs it
+
+    return int(torch.cuda.mem_get_info()[0])
 
 
 def memory_used(device: str) -> int:

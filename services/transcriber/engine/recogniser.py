@@ -10,6 +10,7 @@ in a language which the rest of the recording then spoke against (`languages`).
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import exp
@@ -22,7 +23,7 @@ from common.transcript import Note
 from services.transcriber import protocol
 from services.transcriber.engine import failures, guards, languages, windows
 from services.transcriber.engine.batches import Batches
-from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.hardware import Hardware, gpu_memory_free
 from services.transcriber.engine.heard import Heard, HeardWord
 from services.transcriber.engine.imports import lean
 from services.transcriber.engine.listening import Listener, Piece
@@ -30,6 +31,7 @@ from services.transcriber.engine.media import SAMPLE_RATE, waveform
 from services.transcriber.engine.models import Whisper
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.repetition import looping
+from services.transcriber.engine.widths import Widths
 
 with lean():
     import ctranslate2
@@ -47,10 +49,10 @@ log = logging.getLogger(__name__)
 
 
 class Recogniser:
-    """A loaded model. It keeps no state between calls, but serves one at a time."""
+    """A loaded model. Between calls it keeps only how wide its batches should be; it serves one call at a time."""
 
-    def __init__(self, model: Any, defaults: Any) -> None:
-        self._model, self._defaults = model, defaults
+    def __init__(self, model: Any, defaults: Any, widths: Widths) -> None:
+        self._model, self._defaults, self._widths = model, defaults, widths
         self._tokenizers: dict[tuple[str, str], Any] = {}
 
     def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
@@ -93,10 +95,15 @@ class Recogniser:
             self._guess(encoded, batch)
             self._transcribe(encoded, batch, options)
 
-        for batch in windows.batches(pieces, batch_size):
+        for batch in windows.batches(pieces, lambda window: self._widths.of(window, batch_size)):
+            began = time.monotonic()
             for piece, error in batches.work(batch, hear):
                 log.error("%.3f-%.3f s cannot be transcribed", piece.span.start, piece.span.end, exc_info=error)
                 piece.lost = not piece.words
+            if batches.most is None:
+                self._widths.worked(batch[0].window, len(batch), time.monotonic() - began)
+            else:
+                self._widths.short(batch[0].window, batches.most)
             for piece in batch:
                 piece.narrowed |= batches.most is not None
             for listener in {id(piece.listener): piece.listener for piece in batch}.values():
@@ -198,7 +205,7 @@ def load_recogniser(
             raise TransientError("out_of_memory", message) from error
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
-    return Recogniser(model, plain.options)
+    return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free))
 
 
 def _rows(encoded: Any, rows: list[int]) -> Any:

@@ -5,7 +5,7 @@ What it needs is silence behind the speech: with less than three seconds of it, 
 (docs/architecture/batching.md). Chunks of one window can share a batch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 LONGEST = 30
@@ -30,10 +30,17 @@ def window(seconds: float) -> int:
     return next((each for each in WINDOWS if seconds + TRAIL_SECONDS <= each), LONGEST)
 
 
-def batches(pieces: Iterable[Piece], size: int) -> Iterator[Sequence[Piece]]:
-    """At most `size` of one window together, in the order given; longer windows first, as they tell most about the language."""
+def batches(pieces: Iterable[Piece], size: Callable[[int], int]) -> Iterator[Sequence[Piece]]:
+    """Those of one window together, at most as many as `size` says of it then, in the order given.
+
+    Longer windows come first, as they tell most about the language.
+    """
     buckets: dict[int, list[Piece]] = {}
     for piece in pieces:
         buckets.setdefault(piece.window, []).append(piece)
-    for _, bucket in sorted(buckets.items(), reverse=True):
-        yield from (bucket[start : start + size] for start in range(0, len(bucket), size))
+    for length, bucket in sorted(buckets.items(), reverse=True):
+        start = 0
+        while start < len(bucket):
+            batch = bucket[start : start + size(length)]
+            yield batch
+            start += len(batch)

@@ -17,6 +17,7 @@ from services.transcriber.engine.models import Whisper
 from services.transcriber.engine.recogniser import Recogniser, load_recogniser
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.widths import Widths
 from services.transcriber.protocol import Options
 from tests.integration.engine.child import MODELS
 
@@ -74,7 +75,7 @@ def model(loaded: Recogniser) -> Watched:
 
 @pytest.fixture
 def recogniser(loaded: Recogniser, model: Watched) -> Recogniser:
-    return Recogniser(model, loaded._defaults)
+    return Recogniser(model, loaded._defaults, Widths(0, lambda: 0))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def test_the_user_overrides_everything() -> None:
     """Each choice has its variable."""
     settings = EngineSettings(whisper_compute_type="float32", whisper_batch_size=3, whisper_threads=5)
     hardware = choose(settings, 1)
-    assert (hardware.compute_type, hardware.batch_size, hardware.threads) == ("float32", 3, 5)
+    assert (hardware.compute_type, hardware.batch_size, hardware.widest, hardware.threads) == ("float32", 3, 3, 5)
     assert threads(settings) == 5
 
 
