@@ -32,6 +32,7 @@ from services.ingest.admin import router as admin
 from services.ingest.admission import Admission, RateLimit
 from services.ingest.arriving import Arrivals
 from services.ingest.auth import Authentication
+from services.ingest.compat import router as compat
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
 from services.ingest.openai import router as openai
@@ -93,12 +94,13 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     calls = Calls(pool, storage, watch, settings.patience)
     compatible = openai.routers(submissions, calls, streams.feeds, settings.whisper_models)
+    earlier = compat.router(pool, submissions, calls, health)
     hooks = webhooks(pool, settings.webhook_allow_networks)
     administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     documents = (operations.router(health, pool), asyncapi.router(), documentation.ASSETS)
     application = Litestar(
-        route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *compatible, *documents],
+        route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *compatible, earlier, *documents],
         middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
         exception_handlers=problems.HANDLERS,
         cors_config=cors.config(settings.cors_allow_origins),

@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common import ids
 from common.database import Connection, Pool
+from services.ingest import compat
 from services.ingest.admission import RateLimit
 from services.ingest.problems import Problem, deny
 
@@ -24,7 +25,7 @@ PREFIX = "vb_"
 KEY_SUBPROTOCOL = "bearer."
 SCOPES = ("read", "write", "admin")
 DEFAULT_TENANT = "default"
-_GUARDED = ("/api/", "/v1/", "/files")
+_GUARDED = ("/api/", "/v1/", "/files", *compat.PATHS)
 _FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)"
 
 
@@ -53,7 +54,7 @@ def caller_in(connection: Scope, scope: str) -> Caller:
 
 
 class Authentication(ASGIMiddleware):
-    """Puts the `Caller` into the scope of every request and WebSocket under `/api`, `/v1` and `/files`, or refuses it."""
+    """Puts the `Caller` into the scope of every request and WebSocket to what is anybody's own, or refuses it."""
 
     def __init__(self, pool: Pool | None, rate: RateLimit | None = None) -> None:
         self._pool = pool

@@ -4,7 +4,7 @@ Statuses must be named, so that nothing goes by an oversight. Jobs that are not 
 be is left alone. Bytes go before rows: a job whose bytes cannot be deleted stays, is counted as failed, and can be chosen again.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -91,17 +91,22 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         found, metadata = query.with_metadata(query.values(request))
         asked = query.parse(found, ClearQuery, others=["metadata.<key>"])
-        total = Cleared()
-        for status in _statuses(asked.status):
-            filters = Filters(status=status, created_after=asked.created_after, created_before=asked.created_before, metadata=metadata)
-            room = asked.limit - total.deleted - total.failed
-            async with aclosing(_pages(pool, tenant, filters, room)) as pages:
-                async for page, more in pages:
-                    total += await delete_page(pool, storage, tenant, status, page)
-                    total += Cleared(more=more)
-        return total
+        filters = Filters(created_after=asked.created_after, created_before=asked.created_before, metadata=metadata)
+        return await delete_chosen(pool, storage, tenant, _statuses(asked.status), filters, asked.limit)
 
     return [clear]
+
+
+async def delete_chosen(pool: Pool, storage: Storage, tenant: str, statuses: Iterable[Status], filters: Filters, limit: int) -> Cleared:
+    """Delete a tenant's jobs that have one of the statuses and match the filters; deals with `limit` of them at the most."""
+    total = Cleared()
+    for status in statuses:
+        room = limit - total.deleted - total.failed
+        async with aclosing(_pages(pool, tenant, msgspec.structs.replace(filters, status=status), room)) as pages:
+            async for page, more in pages:
+                total += await delete_page(pool, storage, tenant, status, page)
+                total += Cleared(more=more)
+    return total
 
 
 def _statuses(text: str) -> list[Status]:

@@ -13,23 +13,16 @@ _JOBS = Gauge("verbatim_jobs", "Jobs in the database", ["status"])
 
 
 def router(health: Health, pool: Pool) -> Router:
-    """`/health/live`, `/health/ready` (also `/health`) and `/metrics`."""
+    """`/health/live`, `/health/ready` and `/metrics`."""
 
     @get("/health/live", summary="Whether the process works")
     async def live() -> Response[dict[str, str]]:
         return Response({"service": "alive" if health.alive else "dead"}, status_code=200 if health.alive else 503)
 
-    @get(["/health/ready", "/health"], summary="Whether every dependency answers")
+    @get("/health/ready", summary="Whether every dependency answers")
     async def ready() -> Response[dict[str, str]]:
-        states = await health.ready()
-        healthy = all(state == "ok" for state in states.values())
-        # A store that is nearly full is no reason to send nobody here: what there is can still be read.
-        return Response({**states, "storage_space": await _space()} if healthy else states, status_code=200 if healthy else 503)
-
-    async def _space() -> str:
-        async with pool.acquire() as connection:
-            measured = await space.read(connection)
-        return "ok" if measured is None else measured.level
+        found, healthy = await states(health, pool)
+        return Response(found, status_code=200 if healthy else 503)
 
     @get("/metrics", summary="Prometheus metrics", media_type=CONTENT_TYPE_LATEST)
     async def metrics() -> Response[bytes]:
@@ -40,3 +33,14 @@ def router(health: Health, pool: Pool) -> Router:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return Router("/", route_handlers=[live, ready, metrics], tags=["operations"], security=[{}])
+
+
+async def states(health: Health, pool: Pool) -> tuple[dict[str, str], bool]:
+    """The state of each dependency, and whether all are fine; how full the store is when they are."""
+    found = await health.ready()
+    if not all(state == "ok" for state in found.values()):
+        return found, False
+    async with pool.acquire() as connection:
+        measured = await space.read(connection)
+    # A store that is nearly full is no reason to send nobody here: what there is can still be read.
+    return {**found, "storage_space": "ok" if measured is None else measured.level}, True

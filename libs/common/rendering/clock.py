@@ -1,4 +1,11 @@
-"""How subtitle formats write a time."""
+"""How documents write times in a recording, and moments."""
+
+from datetime import UTC, datetime
+
+
+def zoned(moment: datetime | None) -> str | None:
+    """UTC with milliseconds: `2024-01-15T10:30:00.000Z`."""
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
 def timestamp(milliseconds: int, mark: str) -> str:

@@ -1,0 +1,23 @@
+"""All that the earlier services answered, in one router: their refusals have their own shape, and the OpenAPI document leaves them out.
+
+What they were is fixed by their documents, which docs/api/earlier-services.md goes through line by line; a client that is written today has
+the native API, and a document with two words for everything would hide it.
+"""
+
+from litestar import Router
+
+from common.database import Pool
+from common.health import Health
+from services.ingest.compat import queue, refusing, shared, storage
+from services.ingest.submission import Submissions
+from services.ingest.synchronous import Calls
+
+
+def router(pool: Pool, submissions: Submissions, calls: Calls, health: Health) -> Router:
+    """Their paths."""
+    handlers = [
+        *queue.handlers(pool, calls.storage, health),
+        *storage.handlers(pool, calls.storage, submissions, calls.watch),
+        *shared.handlers(pool, submissions, calls, health),
+    ]
+    return Router("/", route_handlers=handlers, exception_handlers=refusing.HANDLERS, include_in_schema=False)
