@@ -10,6 +10,7 @@ from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.jobs.job import Failure, Job, Result, Source
 from common.jobs.options import Options, Priority
+from common.references.lines import Line
 from common.storage import Storage
 from common.storage_keys import source_key, transcript_key
 
@@ -36,13 +37,14 @@ async def queued(
     max_attempts: int = 3,
     trace: str | None = None,
     duration: float | None = None,
+    reference: tuple[Line, ...] = (),
 ) -> Job:
     """A new job, with its token in the outbox."""
     return await store.create(
         connection,
         job_id=JobId(ids.new()),
         tenant=tenant,
-        options=Options(priority=priority),
+        options=Options(priority=priority, reference=reference),
         source=msgspec.structs.replace(_SOURCE, duration=duration),
         retention=retention,
         max_attempts=max_attempts,

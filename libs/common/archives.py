@@ -27,13 +27,14 @@ _ATTEMPTS = 3
 _DELAY = timedelta(seconds=15)
 
 By = Annotated[
-    Literal["segment", "speaker"], msgspec.Meta(description="A clip for each segment of the transcript, or for each turn of a speaker")
+    Literal["segment", "speaker", "line"],
+    msgspec.Meta(description="A clip for each segment of the transcript, for each turn of a speaker, or for each line of the reference"),
 ]
 Format = Annotated[Literal["mp3", "flac", "wav"], msgspec.Meta(description="What the clips are encoded as")]
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """A clip for each segment, or for each turn of a speaker, in this format."""
+    """A clip for each segment, turn of a speaker or line of the reference, in this format."""
 
     by: By = "segment"
     format: Format = "mp3"

@@ -95,10 +95,92 @@ class Redaction(msgspec.Struct, frozen=True):
     kind: str
 
 
+class Sentence(msgspec.Struct, frozen=True):
+    """One of a topic's."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """Sentences in a row that are about one thing; `summary` is the one that says most of it, `seconds` are of speech."""
+
+    summary: str
+    start: float
+    end: float
+    seconds: float
+    sentences: tuple[Sentence, ...]
+
+
+class ReferenceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the reference that was said: when, how much of it (0 to 1, by its letters), and how many times in a row.
+
+    `cutoff_uncertain`: its first or last word was not heard, or it is only guessed where that begins or ends.
+    """
+
+    number: int
+    text: str
+    start: float
+    end: float
+    coverage: float
+    readings: int
+    cutoff_uncertain: bool
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """Another place where a line was said."""
+
+    number: int
+    start: float
+    end: float
+
+
+class Unmatched(msgspec.Struct, frozen=True):
+    """Speech that is no line of the reference."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
+    """How far recording and reference fit: lines given and found, letters covered (0 to 1), and what has no counterpart on either side.
+
+    `last_end` is where the last line ends, `input_end` where the recording does.
+    """
+
+    lines: int
+    found: int
+    coverage: float
+    missing: tuple[int, ...]
+    repeated: tuple[Repeated, ...]
+    unmatched: tuple[Unmatched, ...]
+    last_end: float | None
+    input_end: float
+
+
+class ReferenceReport(msgspec.Struct, frozen=True):
+    """The lines of the reference that were found, in its order."""
+
+    lines: tuple[ReferenceLine, ...]
+    diagnostics: Diagnostics
+
+
+class AudioTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of a file's `of` audio tracks was heard, counted from 1; its `language` tag, and why it was taken."""
+
+    number: int
+    of: int
+    language: str | None
+    chosen: Literal["language", "default", "first"]
+
+
 class Transcript(msgspec.Struct, frozen=True):
     """`duration` is the decoded audio's length; `timings` are wall seconds per engine stage.
 
-    `original_text` is what was heard, where post-processing wrote something else and nothing had to be redacted.
+    `original_text` is what was heard, where post-processing wrote something else and nothing had to be redacted. `topics` and `reference`
+    are there where they were asked for, `audio_track` where the file has several.
     """
 
     text: str
@@ -113,6 +195,9 @@ class Transcript(msgspec.Struct, frozen=True):
     quality: Quality | None = None
     original_text: str | None = None
     redactions: tuple[Redaction, ...] = ()
+    audio_track: AudioTrack | None = None
+    topics: tuple[Topic, ...] = ()
+    reference: ReferenceReport | None = None
 
 
 def encode(transcript: Transcript) -> bytes:

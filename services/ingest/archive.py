@@ -45,7 +45,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         | refusals(
             {
                 202: "The job is not done, or the archive is being made",
-                409: "The job failed or was cancelled, the transcript knows no speakers, or the archive cannot be made",
+                409: "The job failed or was cancelled, there are no speakers or lines to cut by, or the archive cannot be made",
                 410: "The result has expired, or the recording has been deleted",
                 422: "A parameter is invalid",
             }
@@ -79,10 +79,18 @@ async def _not_there(pool: Pool, storage: Storage, job: Job, wanted: Wanted) -> 
             "no_speakers",
             "The transcript does not tell speakers apart; ask for by=segment, or submit the recording with diarize=true.",
         )
+    if wanted.cut.by == "line" and not job.options.reference:
+        return Problem(
+            409,
+            "no_reference",
+            "The job has no reference to cut by; submit the recording with reference, or ask for by=segment.",
+        )
     if not await storage.exists(archives.recording_key(job)):
         return Problem(410, "audio_deleted", "The recording has been deleted, and there is nothing to cut.")
     async with pool.acquire() as connection:
         failure = await archives.ask(connection, wanted)
+    if failure is not None and failure.code == "nothing_to_cut":
+        return Problem(409, "nothing_to_cut", failure.message)
     if failure is not None:
         return Problem(409, "archive_failed", f"The archive cannot be made: {failure.message}")
     return Problem(202, "archive_not_ready", "The archive is being made; ask again.", headers={"Retry-After": str(_RETRY_SECONDS)})

@@ -13,6 +13,7 @@ from swagger_ui_bundle import swagger_ui_path
 
 from common.jobs.languages import LANGUAGES, REDACTABLE
 from common.jobs.options import Options
+from common.references.lines import Lines
 from services.ingest import query
 from services.ingest.contract import Contract
 
@@ -39,6 +40,8 @@ _MEANINGS = {
     "vad_min_silence": "Seconds of silence that end a stretch of speech",
     "mask_profanity": "Put stars for letters of swear words",
     "redact": f"What to remove from text and recording; in {', '.join(REDACTABLE)}",
+    "topics": "Divide the transcript into topics, with a line of summary each",
+    "reference": "Numbered lines that somebody says (verses, items of an agenda, a script): where each is, and clips of them",
     "reuse": "Take the result of an earlier job of yours with the same recording and options, if there is one: `cache` says so",
     "priority": "high before normal before low",
     "webhook_url": "Told of the end of the job",
@@ -46,6 +49,8 @@ _MEANINGS = {
     "metadata": "Up to 50 strings by their keys, echoed",
 }
 """What each option is for; its type, limits and default are those of the struct."""
+
+_REFERENCE_TEXT = "a text with a line for each, which are numbered from 1"
 
 _LANGUAGE = Schema(type=OpenAPIType.STRING, enum=sorted(LANGUAGES))
 
@@ -56,6 +61,8 @@ def _options(*, form: bool) -> dict[str, Schema]:
 
 
 def _option(of: msgspec.inspect.Field | Any, *, form: bool) -> Schema:
+    if of.name == "reference":
+        return _reference(form=form)
     schema = query.schema(of.type, default=of.default, null=not form)
     if of.name == "language":
         schema.enum = [*(_LANGUAGE.enum or []), *([] if form else [None])]
@@ -71,6 +78,17 @@ def _option(of: msgspec.inspect.Field | Any, *, form: bool) -> Schema:
         )
     schema.description = meaning
     return schema
+
+
+def _reference(*, form: bool) -> Schema:
+    """What is submitted; what the job's document shows of it is something else."""
+    meaning = _MEANINGS["reference"]
+    if form:
+        text = f"{meaning}; {_REFERENCE_TEXT}, or a JSON array of objects with `number` and `text`"
+        return Schema(type=OpenAPIType.STRING, description=text, examples=["First line\nSecond line"])
+    text_of_all = Schema(type=OpenAPIType.STRING, description=_REFERENCE_TEXT)
+    lines = query.schema(Lines)
+    return Schema(any_of=[lines, text_of_all], description=meaning, examples=[[{"number": 1, "text": "First line"}]])
 
 
 _FORM = Schema(

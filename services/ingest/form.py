@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "multipart/form-data"
 _FIELD_BYTES = 64 * 2**10
+_REFERENCE_BYTES = 2**20
 _MAX_FIELDS = 64
 
 
@@ -147,12 +148,11 @@ async def _payload(events: AsyncIterator[MultipartSegment | bytes | None]) -> As
 
 async def _text(name: str, payload: AsyncIterator[bytes]) -> str:
     data = b""
+    limit = _REFERENCE_BYTES if name == "reference" else _FIELD_BYTES
     async for chunk in payload:
         data += chunk
-        if len(data) > _FIELD_BYTES:
-            raise Problem(
-                422, "field_too_large", f"The field {name!r} is larger than {_FIELD_BYTES} bytes.", field=name, limit=_FIELD_BYTES
-            )
+        if len(data) > limit:
+            raise Problem(422, "field_too_large", f"The field {name!r} is larger than {limit} bytes.", field=name, limit=limit)
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -15,6 +15,8 @@ from services.ingest.remote import Remote
 from services.ingest.uploaded import Uploaded
 
 MEDIA_TYPE = json_body.MEDIA_TYPE
+_BODY_BYTES = 2 * 2**20
+"""A reference is as long as a book, and JSON may write a letter in twelve bytes."""
 
 
 class _Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +38,7 @@ class Pointers:
 
     async def read(self, chunks: AsyncIterator[bytes], tenant: str) -> Link | Uploaded:
         """`{"source": {"url" | "upload_id": …}, …options}`. Raises `Problem`."""
-        values = await json_body.read(chunks)
+        values = await json_body.read(chunks, _BODY_BYTES)
         try:
             source = msgspec.convert(values.pop("source", {}), _Source)
         except msgspec.ValidationError as error:

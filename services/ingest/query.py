@@ -119,12 +119,16 @@ def _as_schema(found: dict[str, Any]) -> Schema:
     for name in ("items", "additional_properties"):
         if isinstance(members.get(name), dict):
             members[name] = _as_schema(members[name])
+    if "properties" in members:
+        members["properties"] = {name: _as_schema(member) for name, member in members["properties"].items()}
     return Schema(**members)
 
 
 def _inlined(found: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Without references, and without the null that stands for a parameter that is left out."""
     outer = {key: value for key, value in found.items() if key not in {"anyOf", "$ref", "$defs"}}
+    if isinstance(outer.get("items"), dict):
+        outer["items"] = _inlined(outer["items"], definitions)
     if "$ref" in found:
         return outer | _inlined(definitions[found["$ref"].rpartition("/")[2]], definitions)
     for choice in found.get("anyOf", ()):

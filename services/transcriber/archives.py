@@ -96,7 +96,14 @@ class Archives:
             source, document, failure = (Path(folder, name) for name in ("source", "transcript.json", "failure.json"))
             await self._storage.download(archives.recording_key(job), source)
             await self._storage.download(job.result.keys["transcript"], document)
-            asked = Order(job_id=str(job.id), source=str(source), transcript=str(document), failure=str(failure), cut=wanted.cut)
+            asked = Order(
+                job_id=str(job.id),
+                source=str(source),
+                transcript=str(document),
+                failure=str(failure),
+                cut=wanted.cut,
+                language=job.options.language,
+            )
             try:
                 async with asyncio.timeout(MAKING_LIMIT.total_seconds()):
                     await self._cut(asked, wanted.key)

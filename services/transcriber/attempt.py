@@ -29,6 +29,7 @@ from common.jobs.job import Failure, Job, Result
 from common.jobs.watch import Watch
 from common.lexicons import store as lexicons
 from common.lexicons.entries import Entries
+from common.references import store as references
 from common.storage import Storage
 from services.transcriber import metrics, protocol
 from services.transcriber.asked import asked
@@ -128,14 +129,16 @@ class Attempts:
         return done
 
     async def _asked(self, job: Job) -> protocol.Options:
-        """The engine's part of the job's options, with the job's copy of its lexicon."""
-        if job.options.lexicon_id is None:
+        """The engine's part of the job's options, with the job's own copies of what they name."""
+        if job.options.lexicon_id is None and not job.options.reference:
             return asked(job.options, Entries())
         try:
             async with self._pool.acquire() as connection:
-                return asked(job.options, await lexicons.of_job(connection, job.id))
+                return asked(job.options, await lexicons.of_job(connection, job.id), await references.of_job(connection, job.id))
         except AWAY as error:
-            raise TransientError("database_unavailable", "The job's lexicon could not be read: the database was away.") from error
+            raise TransientError(
+                "database_unavailable", "The job's lexicon or reference could not be read: the database was away."
+            ) from error
 
     async def _finish(self, job: Job, transcribed: "_Transcribed") -> None:
         done = transcribed.done

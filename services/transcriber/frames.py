@@ -9,13 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.stream import Disposition
 
 from common.errors import PermanentError, TransientError
+from common.transcript import AudioTrack
+from services.transcriber import tracks
+from services.transcriber.tracks import Track
+
+_ASIDE = Disposition.comment | Disposition.visual_impaired | Disposition.descriptions
 
 
 @contextmanager
-def sound(path: Path) -> Iterator["Frames"]:
-    """The frames of the file's best audio stream, as they are.
+def sound(path: Path, language: str | None = None) -> Iterator["Frames"]:
+    """The frames of one audio track, as they are; of several, the one that `tracks` chooses for `language`.
 
     Raises `PermanentError`, also for what goes wrong inside: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound),
     `unsupported_media` (not media, an unknown codec, or damaged beyond use).
@@ -27,12 +33,13 @@ def sound(path: Path) -> Iterator["Frames"]:
             path.open("rb", buffering=0) as file,
             av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
         ):
-            stream = container.streams.best("audio")
-            if not isinstance(stream, av.AudioStream):
+            streams = [stream for stream in container.streams if isinstance(stream, av.AudioStream)]
+            if not streams:
                 if container.streams.video:
                     raise PermanentError("no_audio_stream", "The video has no sound.")
                 raise PermanentError("unsupported_media", "The file holds no audio.")
-            yield Frames(container, stream)
+            track = tracks.choose([_track(stream) for stream in streams], language)
+            yield Frames(container, streams[track.number - 1], track)
     except FileNotFoundError as error:
         raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
     except av.FFmpegError as error:
@@ -40,10 +47,10 @@ def sound(path: Path) -> Iterator["Frames"]:
 
 
 class Frames:
-    """The frames that can be decoded; `lost` counts the places where one could not."""
+    """The frames of `track` that can be decoded; `lost` counts the places where one could not."""
 
-    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream) -> None:
-        self._container, self._stream, self.lost = container, stream, 0
+    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream, track: AudioTrack) -> None:
+        self._container, self._stream, self.track, self.lost = container, stream, track, 0
 
     def __iter__(self) -> Iterator[av.AudioFrame]:
         packets = self._container.demux(self._stream)
@@ -59,3 +66,7 @@ class Frames:
                 yield from self._stream.decode(packet)
             except av.FFmpegError:
                 self.lost += 1
+
+
+def _track(stream: av.AudioStream) -> Track:
+    return Track(stream.language, bool(stream.disposition & Disposition.default), bool(stream.disposition & _ASIDE))

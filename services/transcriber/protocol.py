@@ -11,6 +11,7 @@ import msgspec
 from common.jobs.options import Sensitive
 from common.jobs.partials import PartialSegment
 from common.lexicons.entries import Correction
+from common.references.lines import Line
 
 Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "redact", "store"]
 
@@ -38,6 +39,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vad_min_silence: float | None = None
     mask_profanity: bool = False
     redact: tuple[Sensitive, ...] = ()
+    topics: bool = False
+    reference: tuple[Line, ...] = ()
 
 
 class Transcribe(msgspec.Struct, frozen=True, tag="transcribe", tag_field="type"):

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 
 from common.jobs.languages import LANGUAGES, REDACTABLE
+from common.references import lines as references
+from common.references.lines import Lines, ReferenceDigest
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
@@ -24,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `vad_min_silence` is in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that tells them apart),
     instead of leaving the part out and saying so in the transcript. What the lexicon held at submission is the job's own copy.
+    `reference` is what somebody reads or goes through in the recording; a job's row keeps only what tells it from another (`stored`).
     `reuse` takes the result of an earlier job with the same recording and the same options, if there is one.
     """
 
@@ -47,6 +50,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     vad_min_silence: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
     mask_profanity: bool = False
     redact: tuple[Sensitive, ...] = ()
+    topics: bool = False
+    reference: Lines | ReferenceDigest = ()
     reuse: bool = False
     priority: Priority = "normal"
     webhook_url: _Url | None = None
@@ -64,6 +69,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"{'max' if self.min_speakers is None else 'min'}_speakers needs diarize=true")
         if self.redact:
             self._check_redaction()
+        if isinstance(self.reference, tuple):
+            references.check(self.reference)
 
     def _check_redaction(self) -> None:
         if not self.align:
@@ -108,9 +115,17 @@ def convert(name: str, value: Any) -> Any:
     converted = _parse_field(name, value)
     try:
         _check_languages(name, {"language": (converted,), "allowed_languages": converted}.get(name, ()))
+        if name == "reference":
+            references.check(converted)
     except ValueError as error:
         raise OptionError(name, str(error)) from None
     return converted
+
+
+def stored(options: Options) -> Options:
+    """As the job's row has them: with the digest of a reference instead of its lines."""
+    lines = options.reference
+    return msgspec.structs.replace(options, reference=references.digest(lines)) if isinstance(lines, tuple) and lines else options
 
 
 def without_null(kind: Any) -> Any:
@@ -145,9 +160,11 @@ def _parse_field(name: str, value: Any) -> Any:
             value = msgspec.json.decode(value, type=dict[str, str])
         if name in _LISTS and isinstance(value, str):
             value = [each.strip() for each in value.split(",") if each.strip()]
+        if name == "reference":
+            value = references.parse(value)
         if not storable(value):
             raise OptionError(name, "it has a NUL character in it; leave it out")
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, kind, strict=name == "reference")
     except msgspec.DecodeError as error:
         raise OptionError(name, str(error)) from None
 
@@ -156,4 +173,4 @@ _LISTS = ("allowed_languages", "redact")
 """Comma-separated where a form gives them."""
 
 _DEFAULTS = Options()
-_TYPES = {field.name: without_null(field.type) for field in msgspec.structs.fields(Options)}
+_TYPES = {field.name: without_null(field.type) for field in msgspec.structs.fields(Options)} | {"reference": Lines}

@@ -17,8 +17,9 @@ from common.ids import JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.duration import estimated_seconds
 from common.jobs.job import Cache, Failure, Job, Result, Source, Status, from_row
-from common.jobs.options import ASIDE, PRIORITIES, OptionError, Options
+from common.jobs.options import ASIDE, PRIORITIES, OptionError, Options, stored
 from common.lexicons import store as lexicons
+from common.references import store as references
 from common.storage_keys import parse_key
 
 SQL = Queries(Path(__file__).with_name("jobs.sql"))
@@ -64,7 +65,7 @@ async def create(  # noqa: PLR0913 - what a row is made of, by name
             job_id,
             tenant,
             PRIORITIES.index(options.priority),
-            options,
+            stored(options),
             source,
             retention,
             max_attempts,
@@ -76,13 +77,15 @@ async def create(  # noqa: PLR0913 - what a row is made of, by name
         job = from_row(row)
         if options.lexicon_id is not None and not await lexicons.freeze(connection, job_id, options.lexicon_id, tenant):
             raise OptionError("lexicon_id", f"there is no lexicon {options.lexicon_id}")
+        if isinstance(options.reference, tuple) and options.reference:
+            await references.keep(connection, job_id, options.reference)
         await _announce(connection, "job.created", job)
     return job
 
 
 async def reusable(connection: Connection, tenant: str, sha256: str, options: Options) -> Job | None:
     """The tenant's latest completed job with this recording and the same options, as far as they make a difference."""
-    wanted = {name: value for name, value in msgspec.to_builtins(options).items() if name not in ASIDE}
+    wanted = {name: value for name, value in msgspec.to_builtins(stored(options)).items() if name not in ASIDE}
     row = await connection.fetchrow(SQL["find_reusable"], tenant, sha256, list(ASIDE), wanted)
     return None if row is None else from_row(row)
 

@@ -10,7 +10,8 @@ from typing import IO, Any
 import msgspec
 
 from common import rendering, transcript
-from common.errors import VerbatimError
+from common.archives import By
+from common.errors import PermanentError, VerbatimError
 from common.jobs.job import Failure
 from common.rendering.layout import Layout
 from common.transcript import Transcript
@@ -23,6 +24,12 @@ _NICE = 10
 """The engine works beside us, and goes first."""
 
 _WHEN = (1980, 1, 1, 0, 0, 0)
+
+_NOTHING: dict[By, str] = {
+    "segment": "Nothing is said in the recording, so there is nothing to cut.",
+    "speaker": "Nobody speaks in the recording, so there is nothing to cut.",
+    "line": "No line of the reference was found in the recording, so there is nothing to cut.",
+}
 
 
 def main() -> None:
@@ -40,22 +47,27 @@ def main() -> None:
 def archive(asked: Order, output: IO[bytes]) -> None:
     """Write the zip. Clips are compressed already, and stored as they are. Raises `VerbatimError`."""
     document = transcript.decode(Path(asked.transcript).read_bytes())
-    clips = plan(document.segments, asked.cut.by, asked.cut.format)
+    clips = plan(document, asked.cut.by, asked.cut.format)
+    nothing = PermanentError("nothing_to_cut", _NOTHING[asked.cut.by])
+    if not clips:
+        raise nothing
     made: list[dict[str, Any]] = []
     with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as zipped:
         for kind in ("srt", "vtt"):
             _add(zipped, f"transcript.{kind}", rendering.render(document, kind, Layout(), rendering.Origin()))
         _add(zipped, "transcript.json", transcript.encode(document))
-        if clips:
-            for clip, seconds, file in cut(Path(asked.source), clips, asked.cut.format):
-                made.append({**msgspec.to_builtins(clip), "seconds": round(seconds, 3)})
-                with zipped.open(zipfile.ZipInfo(clip.file, _WHEN), "w") as member:
-                    shutil.copyfileobj(file, member)
+        for clip, seconds, file in cut(Path(asked.source), clips, asked.cut.format, asked.language):
+            made.append({**msgspec.to_builtins(clip), "seconds": round(seconds, 3)})
+            with zipped.open(zipfile.ZipInfo(clip.file, _WHEN), "w") as member:
+                shutil.copyfileobj(file, member)
+        if not made:  # all of them lie beyond the recording's end
+            raise nothing
         _add(zipped, "metadata.json", msgspec.json.format(msgspec.json.encode(_metadata(asked, document, made))))
 
 
 def _metadata(asked: Order, document: Transcript, made: list[dict[str, Any]]) -> dict[str, Any]:
     """What is in the archive; a clip's `seconds` are as cut."""
+    reference = document.reference if asked.cut.by == "line" else None
     return {
         "job_id": asked.job_id,
         "by": asked.cut.by,
@@ -64,6 +76,7 @@ def _metadata(asked: Order, document: Transcript, made: list[dict[str, Any]]) ->
         "duration": document.duration,
         "speakers": document.speakers,
         "clips": sorted(made, key=lambda clip: str(clip["file"])),
+        **({} if reference is None else {"diagnostics": reference.diagnostics}),
     }
 
 

@@ -37,15 +37,16 @@ class Made(NamedTuple):
     file: IO[bytes]
 
 
-def cut(source: Path, clips: Sequence[Clip], kind: Format) -> Iterator[Made]:
+def cut(source: Path, clips: Sequence[Clip], kind: Format, language: str | None = None) -> Iterator[Made]:
     """Each clip when its end has been reached; its file is closed when the next one is asked for.
 
-    Clips that begin beyond the recording's end are left out. Raises `PermanentError` for what cannot be decoded.
+    Clips that begin beyond the recording's end are left out; `language` chooses among several audio tracks. Raises `PermanentError` for
+    what cannot be decoded.
     """
     waiting, writing = list(reversed(clips)), list[_Writer]()
     position = 0
     apart = any(clip.channel is not None for clip in clips)
-    with sound(source) as frames:
+    with sound(source, language) as frames:
         try:
             for rate, pcm in _resampled(frames, apart=apart):
                 end = position + pcm.shape[1]

@@ -11,13 +11,17 @@ from common.jobs.job import Failure
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """Cut the recording at `source` as the transcript at `transcript` says; `failure` is where a `Failure` goes."""
+    """Cut the recording at `source` as the transcript at `transcript` says; `failure` is where a `Failure` goes.
+
+    Of several audio tracks the one that was transcribed is cut, which depends on the `language` that the job asked for.
+    """
 
     job_id: str
     source: str
     transcript: str
     failure: str
     cut: Cut
+    language: str | None = None
 
 
 encode = msgspec.json.encode

@@ -1,4 +1,4 @@
-"""Which clips there are to cut: one for each segment, or for each turn of a speaker, in the order in which they begin."""
+"""Which clips there are to cut: one for each segment, turn of a speaker or line of a reference, in the order in which they begin."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,17 @@ from itertools import groupby
 import msgspec
 
 from common.archives import By
-from common.transcript import Segment
+from common.transcript import ReferenceLine, Segment, Transcript
 
+_DIGITS = 4
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-class Clip(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of the recording, of one of its channels or of all; `segments` are the ids of those that are in it."""
+class Clip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Seconds of the recording, of one of its channels or of all; `segments` are the ids of those that are in it.
+
+    The rest is told of a reference's line only: its number, and what the transcript says of it.
+    """
 
     file: str
     start: float
@@ -22,13 +26,20 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     channel: int | None
     text: str
     segments: tuple[int, ...]
+    number: int | None = None
+    coverage: float | None = None
+    readings: int | None = None
+    cutoff_uncertain: bool | None = None
 
 
-def plan(segments: Iterable[Segment], by: By, suffix: str) -> list[Clip]:
-    """Clips named by their number, so that files sort as they are heard, and by their speaker."""
-    ordered = sorted(segments, key=lambda segment: (segment.start, segment.end))
+def plan(transcript: Transcript, by: By, suffix: str) -> list[Clip]:
+    """Clips named by their number, so that files sort as they are heard, and by their speaker; those of lines by the line's."""
+    if by == "line":
+        found = transcript.reference.lines if transcript.reference else ()
+        return sorted((_line(line, transcript.segments, suffix) for line in found), key=lambda clip: (clip.start, clip.end))
+    ordered = sorted(transcript.segments, key=lambda segment: (segment.start, segment.end))
     groups = [[segment] for segment in ordered] if by == "segment" else list(_turns(ordered))
-    digits = max(4, len(str(len(groups))))
+    digits = max(_DIGITS, len(str(len(groups))))
     return [_clip(f"{number:0{digits}}", group, suffix) for number, group in enumerate(groups, 1)]
 
 
@@ -48,4 +59,21 @@ def _clip(name: str, group: list[Segment], suffix: str) -> Clip:
         channel=first.channel,
         text=" ".join(segment.text for segment in group),
         segments=tuple(segment.id for segment in group),
+    )
+
+
+def _line(line: ReferenceLine, segments: Iterable[Segment], suffix: str) -> Clip:
+    """All channels of it: a line may be shared by several speakers."""
+    return Clip(
+        file=f"clips/line-{line.number:0{_DIGITS}}.{suffix}",
+        start=line.start,
+        end=line.end,
+        speaker=None,
+        channel=None,
+        text=line.text,
+        segments=tuple(segment.id for segment in segments if segment.start < line.end and line.start < segment.end),
+        number=line.number,
+        coverage=line.coverage,
+        readings=line.readings,
+        cutoff_uncertain=line.cutoff_uncertain,
     )

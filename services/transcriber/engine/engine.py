@@ -104,9 +104,10 @@ class Engine:
             timings={},
             degradations=(*heard.notes, *placed.notes, *told.degradations),
             warnings=_warnings(recording, heard, segments),
+            audio_track=recording.audio.track,
         )
-        with recording.stages.stage("postprocess"):
-            processed = self._after.process(_assessed(transcript, recording), recording.options)
+        with recording.stages.stage("postprocess") as progress:
+            processed = self._after.process(_assessed(transcript, recording), recording.options, progress)
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
     def _hear(self, recordings: Sequence[Recording]) -> list[Heard]:

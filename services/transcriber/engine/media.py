@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import PermanentError
-from common.transcript import Note
+from common.transcript import AudioTrack, Note
 from services.transcriber.frames import sound
 
 SAMPLE_RATE = 16_000
@@ -51,13 +51,14 @@ class Tape(NamedTuple):
 class Audio(msgspec.Struct, frozen=True):
     """A recording, never empty; `damaged` says that some of it could not be decoded. `notes` are for the transcript's reader.
 
-    With a `tape`, times in `samples` are the tape's and not the recording's.
+    `track` says which one it is, where the file has several. With a `tape`, times in `samples` are the tape's and not the recording's.
     """
 
     samples: Samples
     damaged: bool
     tape: Tape | None = None
     notes: tuple[Note, ...] = ()
+    track: AudioTrack | None = None
 
     @property
     def seconds(self) -> float:
@@ -71,6 +72,7 @@ class Lanes(msgspec.Struct, frozen=True):
     samples: tuple[Samples, ...]
     channels: int
     damaged: bool
+    track: AudioTrack | None = None
 
 
 def decode(path: Path) -> Audio:
@@ -79,19 +81,21 @@ def decode(path: Path) -> Audio:
     return Audio(lanes.samples[0], lanes.damaged)
 
 
-def read(path: Path, channels: Channels) -> Lanes:
-    """Decode the file's best audio stream; `split` and `auto` keep up to `MOST_APART` channels apart, `auto` not those of a surround mix.
+def read(path: Path, channels: Channels, language: str | None = None) -> Lanes:
+    """Decode one audio track, of several the one for `language`.
 
+    `split` and `auto` keep up to `MOST_APART` channels apart, `auto` not those of a surround mix.
     Raises `PermanentError`: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound), `unsupported_media` (not media, an
     unknown codec, or damaged beyond use), `recording_too_long`, `too_many_channels`.
     """
-    with sound(path) as frames:
+    with sound(path, language) as frames:
         pcm = _Pcm(channels)
         for frame in frames:
             pcm.add(frame)
         pcm.finish()
     if any(pcm.lanes):
-        return Lanes(tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes), pcm.channels, damaged=frames.lost > 0)
+        track = frames.track if frames.track.of > 1 else None
+        return Lanes(tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes), pcm.channels, damaged=frames.lost > 0, track=track)
     if frames.lost:
         raise PermanentError("unsupported_media", "The file's audio cannot be decoded: it is damaged, protected or in an unknown format.")
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")

@@ -131,7 +131,14 @@ class _Request:
         if request.options.redact:
             assert request.audio is not None
             with self._stages.stage("redact") as progress:
-                copy_redacted(Path(request.source), Path(request.audio), result.redactions, result.duration, progress)
+                copy_redacted(
+                    Path(request.source),
+                    Path(request.audio),
+                    result.redactions,
+                    result.duration,
+                    progress,
+                    language=request.options.language,
+                )
         _write(Path(request.output), transcript.encode(result))
         self._answer(protocol.Done(self._id, result.language.code, result.duration, len(result.speakers)))
 

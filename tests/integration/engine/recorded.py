@@ -1,10 +1,12 @@
 """Recordings in many containers, made from one: what people upload."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 
@@ -29,14 +31,34 @@ def encode(
             stream.bit_rate = 128_000  # the only encoder here without a default
         if picture is not None:
             _black(container, picture)
-        channels = av.AudioLayout(layout).nb_channels
-        pcm = np.repeat(samples, channels)[None]
-        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=layout)
-        frame.sample_rate = SAMPLE_RATE
-        resampler = av.AudioResampler(format=stream.format, layout=layout, rate=rate, frame_size=stream.frame_size or 1024)
-        for each in (*resampler.resample(frame), *resampler.resample(None)):
-            container.mux(stream.encode(each))
-        container.mux(stream.encode(None))
+        _write(container, stream, samples)
+    return path
+
+
+class Dub(NamedTuple):
+    """One of a film's audio tracks."""
+
+    samples: Samples
+    language: str | None
+    default: bool = False
+
+
+def film(path: Path, tracks: Sequence[Dub], codec: str) -> Path:
+    """A video with several audio tracks, which are written turn by turn, as players want them."""
+    with av.open(path, "w") as container:
+        picture = container.add_stream("mpeg4" if path.suffix != ".webm" else "libvpx", rate=10)
+        streams = []
+        for track in tracks:
+            stream = container.add_stream(codec, rate=48_000)
+            assert isinstance(stream, av.AudioStream)
+            stream.layout = "mono"
+            stream.disposition = Disposition.default if track.default else Disposition(0)
+            if track.language is not None:
+                stream.metadata["language"] = track.language
+            streams.append(stream)
+        _black(container, picture)
+        for stream, track in zip(streams, tracks, strict=True):
+            _write(container, stream, track.samples)
     return path
 
 
@@ -72,4 +94,14 @@ def _black(container: av.container.OutputContainer, stream: av.VideoStream) -> N
     stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
     for _ in range(10):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
+    container.mux(stream.encode(None))
+
+
+def _write(container: av.container.OutputContainer, stream: av.AudioStream, samples: Samples) -> None:
+    pcm = np.repeat(samples, stream.layout.nb_channels)[None]
+    frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=stream.layout.name)
+    frame.sample_rate = SAMPLE_RATE
+    resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=stream.rate, frame_size=stream.frame_size or 1024)
+    for each in (*resampler.resample(frame), *resampler.resample(None)):
+        container.mux(stream.encode(each))
     container.mux(stream.encode(None))

@@ -1,16 +1,22 @@
 """Decoding: every container people upload, in whatever state it arrives."""
 
 import struct
+import subprocess
+import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from common.errors import PermanentError, TransientError
+from common.transcript import AudioTrack
+from services.transcriber.engine.channels import load
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode, waveform
-from tests.integration.engine.recorded import encode, silent_video
+from services.transcriber.protocol import Options
+from tests.integration.engine.recorded import Dub, encode, film, silent_video
 from tests.recordings import wav
 
 
@@ -122,6 +128,56 @@ def test_broken_frames_are_skipped_and_told(tmp_path: Path, samples: Samples) ->
     audio = decode(path)
     assert audio.damaged
     assert 25 < audio.seconds < 30
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "aac"), ("a.mov", "aac"), ("a.mkv", "libopus"), ("a.webm", "libopus")])
+def test_a_film_has_a_track_for_each_language(tmp_path: Path, samples: Samples, name: str, codec: str) -> None:
+    """The one in the language that is asked for is heard, else the default one, and it is told which that was."""
+    silence = np.zeros(SAMPLE_RATE, np.int16)
+    path = film(tmp_path / name, [Dub(silence, "ger"), Dub(samples, "eng"), Dub(silence, "fra", default=True)], codec)
+    heard = load(path, Options(language="en"))
+    assert heard.track == AudioTrack(number=2, of=3, language="eng", chosen="language")
+    assert alike(samples, heard.samples) > 0.9
+    other = load(path, Options(language="ja"))
+    assert other.track == AudioTrack(number=3, of=3, language="fra", chosen="default")
+    assert not decode(path).samples.any()
+
+
+_MEASURED = """
+import resource, sys
+from pathlib import Path
+from services.transcriber.engine.media import decode
+
+def used():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = used()
+print(decode(Path(sys.argv[1])).seconds, (used() - before) // 1024)
+"""
+
+
+def test_a_videos_picture_takes_no_memory(tmp_path: Path) -> None:
+    """It is read past: a film of 30 MB with seconds of sound is decoded in the room that these take."""
+    path = tmp_path / "film.mkv"
+    noise = np.random.default_rng(3)
+    with av.open(path, "w") as container:
+        picture = container.add_stream("rawvideo", rate=10)
+        assert isinstance(picture, av.VideoStream)
+        picture.width, picture.height, picture.pix_fmt = 640, 480, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=SAMPLE_RATE)
+        assert isinstance(sound, av.AudioStream)
+        sound.layout = "mono"
+        for number in range(70):
+            image = noise.integers(0, 255, (720, 640), np.uint8)
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="yuv420p")))
+            frame = av.AudioFrame.from_ndarray(np.full((1, 1_600), 1_000, np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, number * 1_600
+            container.mux(sound.encode(frame))
+    assert path.stat().st_size > 30 * 2**20
+    done = subprocess.run([sys.executable, "-c", _MEASURED, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    seconds, megabytes = done.stdout.split()
+    assert float(seconds) == pytest.approx(7.0)
+    assert int(megabytes) < 15
 
 
 def empty(path: Path) -> None:

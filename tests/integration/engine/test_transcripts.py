@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from common.lexicons.entries import Correction
+from common.references.lines import Line
 from common.transcript import Segment, Transcript, Word
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.protocol import Done, Options, Progress, StageDone, Started
@@ -197,6 +198,29 @@ def test_a_longer_recording_shows_its_progress(engine: Child, tmp_path: Path) ->
     assert [span.stage for span in spans] == ["decode", "vad", "transcribe", "align", "postprocess"]
     assert all(one.end_ns <= next_.start_ns for one, next_ in pairwise(spans))
     assert events[-1].duration == pytest.approx(150, abs=0.01)
+
+
+def test_a_script_is_found_line_by_line(engine: Child, conversation: Path) -> None:
+    """Each line of the conversation is where it was said, although a word in six is misheard; and it has a topic."""
+    spec = find_spec("pyannote.audio")
+    assert spec is not None
+    assert spec.origin is not None
+    rows = [row.split(maxsplit=5) for row in (Path(spec.origin).parent / "sample" / "sample.stm").read_text().splitlines()]
+    script = (Line(0, "The following call is recorded."), *(Line(number, row[5]) for number, row in enumerate(rows, 1)))
+    transcript = engine.transcribe(conversation, Options(language="en", topics=True, reference=script))
+    found = transcript.reference
+    assert found is not None
+    truth = {number: (float(row[3]), float(row[4])) for number, row in enumerate(rows, 1)}
+    near = [line for line in found.lines if abs(line.start - truth[line.number][0]) < 0.5 and abs(line.end - truth[line.number][1]) < 0.5]
+    assert len(near) >= 10
+    assert found.diagnostics.found == len(found.lines) >= 11
+    assert 0 in found.diagnostics.missing
+    assert 0.7 < found.diagnostics.coverage < 1
+    assert (found.diagnostics.last_end, found.diagnostics.input_end) == (found.lines[-1].end, transcript.duration)
+    assert [sentence.text for topic in transcript.topics for sentence in topic.sentences] != []
+    assert " ".join(sentence.text for topic in transcript.topics for sentence in topic.sentences) == transcript.text
+    assert transcript.warnings == ()
+    assert transcript.degradations == ()
 
 
 def test_corrections_are_made(engine: Child, conversation: Path) -> None:

@@ -16,6 +16,7 @@ from common.broker import Broker
 from common.database import Pool
 from common.jobs import store
 from common.jobs.job import Failure, Job, Result
+from common.references.lines import Line
 from common.storage import Storage
 from common.storage_keys import source_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
@@ -45,9 +46,9 @@ async def maker(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) ->
     await running
 
 
-async def transcribed(pool: Pool, storage: Storage, recording: bytes, *, speakers: int = 2) -> Job:
+async def transcribed(pool: Pool, storage: Storage, recording: bytes, *, speakers: int = 2, reference: tuple[Line, ...] = ()) -> Job:
     async with pool.acquire() as connection:
-        job = await queued(connection)
+        job = await queued(connection, reference=reference)
         await storage.put(source_key(job.id), recording, content_type="audio/wav")
         job = await claimed(connection)
         assert job.lease_token is not None
@@ -101,8 +102,17 @@ async def test_what_cannot_be_had(client: httpx.AsyncClient, maker: Archives, po
     await wait_until(told, "the reason", limit=60)
     assert (await client.get(path(broken))).json()["code"] == "archive_failed"
 
+    unmatched = await transcribed(pool, storage, recordings.sample(), reference=(Line(1, "Nobody says this."),))
+
+    async def nothing() -> bool:
+        return (await client.get(path(unmatched), params={"by": "line"})).status_code == 409
+
+    await wait_until(nothing, "the reason", limit=60)
+    assert (await client.get(path(unmatched), params={"by": "line"})).json()["code"] == "nothing_to_cut"
+
     silent = await transcribed(pool, storage, recordings.sample(), speakers=0)
     assert (await client.get(path(silent), params={"by": "speaker"})).json()["code"] == "no_speakers"
+    assert (await client.get(path(silent), params={"by": "line"})).json()["code"] == "no_reference"
     wrong = await client.get(path(silent), params={"format": "ogg"})
     assert (wrong.status_code, wrong.json()["code"], wrong.json()["field"]) == (422, "invalid_option", "format")
     await storage.delete([silent.source_key])

@@ -12,13 +12,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from common.archives import Cut, Format
+from common.archives import By, Cut, Format
 from common.errors import PermanentError
-from common.transcript import Language, Segment, Transcript, encode
+from common.transcript import Diagnostics, Language, ReferenceLine, ReferenceReport, Segment, Transcript, Unmatched, encode
 from services.transcriber.clips import order
+from services.transcriber.clips.__main__ import archive
 from services.transcriber.clips.cutting import cut
 from services.transcriber.clips.order import Order
 from services.transcriber.clips.plan import Clip
+from tests.integration.engine.recorded import Dub, film
 
 RATE = 16_000
 
@@ -80,13 +82,13 @@ def test_the_process(tmp_path: Path) -> None:
     (tmp_path / "transcript.json").write_bytes(encode(transcript))
     recording(tmp_path / "a.wav")
 
-    def ordered(source: str) -> subprocess.CompletedProcess[bytes]:
+    def ordered(source: str, by: By = "segment") -> subprocess.CompletedProcess[bytes]:
         asked = Order(
             job_id="7",
             source=str(tmp_path / source),
             transcript=str(tmp_path / "transcript.json"),
             failure=str(tmp_path / "failure.json"),
-            cut=Cut("segment", "wav"),
+            cut=Cut(by, "wav"),
         )
         command = [sys.executable, "-m", "services.transcriber.clips"]
         return subprocess.run(command, input=order.encode(asked), capture_output=True, timeout=60, check=False)
@@ -110,6 +112,57 @@ def test_the_process(tmp_path: Path) -> None:
         ]
         assert b"Two." in zipped.read("transcript.srt")
         assert len(pcm_of(zipped.read("clips/0002.wav"))) == 24_000
+    assert ordered("a.wav", "line").returncode == 1
+    assert order.decode_failure((tmp_path / "failure.json").read_bytes()).code == "nothing_to_cut"
     (tmp_path / "empty").touch()
     assert ordered("empty").returncode == 1
     assert order.decode_failure((tmp_path / "failure.json").read_bytes()).code == "empty_audio"
+
+
+def test_an_archive_of_lines(tmp_path: Path) -> None:
+    """A clip for each line that was found, of all channels, exact to the sample; how it was found is beside it."""
+    lines = (
+        ReferenceLine(number=1, text="One.", start=1.5, end=2.5, coverage=1.0, readings=2, cutoff_uncertain=False),
+        ReferenceLine(number=2, text="Two.", start=0.0, end=1.0, coverage=0.75, readings=1, cutoff_uncertain=True),
+    )
+    about = Diagnostics(
+        lines=3, found=2, coverage=0.6, missing=(3,), repeated=(), unmatched=(Unmatched(1.0, 1.4, "ahem"),), last_end=2.5, input_end=3.0
+    )
+    said = (Segment(0, 0.0, 1.0, "Two.", 0.9, (), speaker="A", channel=1), Segment(1, 1.5, 2.4, "One. One.", 0.9, (), channel=0))
+    transcript = Transcript("", Language("en", 1.0), 3.0, said, (), {}, {}, reference=ReferenceReport(lines, about))
+    (tmp_path / "transcript.json").write_bytes(encode(transcript))
+    files = {"source": str(recording(tmp_path / "a.wav")), "transcript": str(tmp_path / "transcript.json"), "failure": ""}
+    written = io.BytesIO()
+    archive(Order(job_id="7", cut=Cut("line", "wav"), **files), written)
+    with zipfile.ZipFile(written) as zipped:
+        metadata = msgspec.json.decode(zipped.read("metadata.json"))
+        clips = {name: pcm_of(zipped.read(name)) for name in zipped.namelist() if name.startswith("clips/")}
+    assert {name: pcm.shape for name, pcm in clips.items()} == {"clips/line-0001.wav": (16_000, 2), "clips/line-0002.wav": (16_000, 2)}
+    assert clips["clips/line-0001.wav"][0].tolist() == [15, 115]
+    first, second = metadata["clips"]
+    assert first == {
+        "file": "clips/line-0001.wav",
+        "start": 1.5,
+        "end": 2.5,
+        "speaker": None,
+        "channel": None,
+        "text": "One.",
+        "segments": [1],
+        "number": 1,
+        "coverage": 1.0,
+        "readings": 2,
+        "cutoff_uncertain": False,
+        "seconds": 1.0,
+    }
+    assert (second["number"], second["cutoff_uncertain"]) == (2, True)
+    assert msgspec.convert(metadata["diagnostics"], Diagnostics) == about
+
+
+def test_of_several_tracks_the_one_that_was_transcribed_is_cut(tmp_path: Path) -> None:
+    """Which the job's language decides."""
+    quiet, loud = (np.full(RATE, level, np.int16) for level in (100, 10_000))
+    path = film(tmp_path / "film.mkv", [Dub(quiet, "ger", default=True), Dub(loud, "eng")], "pcm_s16le")
+    levels = [
+        float(np.median(pcm_of(one.file.read()))) for language in (None, "en") for one in cut(path, [clip(0, 0.2, 0.8)], "wav", language)
+    ]
+    assert levels == pytest.approx([100, 10_000], rel=0.05)

@@ -39,14 +39,20 @@ Pcm = NDArray[np.int16]
 
 
 def copy_redacted(
-    source: Path, output: Path, redactions: Sequence[Redaction], seconds: float, progress: Callable[[float], None] = lambda _: None
+    source: Path,
+    output: Path,
+    redactions: Sequence[Redaction],
+    seconds: float,
+    progress: Callable[[float], None] = lambda _: None,
+    *,
+    language: str | None = None,
 ) -> None:
     """Write an MP3 of the recording, which is `seconds` long. Raises `PermanentError` when it cannot be made.
 
-    `progress` gets the fraction done every now and then; what it raises ends the copying.
+    `language` chooses among several audio tracks. `progress` gets the fraction done every now and then; what it raises ends the copying.
     """
     try:
-        with sound(source) as frames:
+        with sound(source, language) as frames:
             written = _copy(frames, output, redactions, lambda done: progress(done / seconds))
     except av.FFmpegError as error:
         raise _failed("the recording could not be written anew") from error

@@ -5,7 +5,9 @@ import pytest
 
 from common.errors import PermanentError
 from common.lexicons.entries import Correction
+from common.references.lines import Line
 from common.transcript import Language, Segment, Transcript
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.postprocess import steps
 from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.protocol import Options
@@ -67,3 +69,42 @@ def test_a_language_without_a_list_is_told() -> None:
     """Nothing is masked, and the transcript says so."""
     made = PostProcessing().process(transcript(said("aloha"), language="haw"), Options(mask_profanity=True))
     assert (made.text, [note.code for note in made.degradations]) == ("aloha", ["profanity_unknown"])
+
+
+def test_topics_and_lines_are_told_of_what_is_written() -> None:
+    """Where they are asked for: of the corrected text, in the language that it is in."""
+    heard = transcript(said("ask mayer."))
+    options = Options(corrections=(Correction("mayer", "Meyer"),), topics=True, reference=(Line(7, "Ask Meyer!"),))
+    told: list[float] = []
+    made = PostProcessing().process(heard, options, told.append)
+    assert [topic.summary for topic in made.topics] == ["ask Meyer."]
+    assert made.reference is not None
+    assert [(line.number, line.coverage) for line in made.reference.lines] == [(7, 1.0)]
+    assert (made.warnings, made.degradations) == ((), ())
+
+
+def test_a_reference_of_which_nothing_is_said() -> None:
+    """The job is done all the same, with a warning."""
+    made = PostProcessing().process(transcript(said("ask mayer")), Options(reference=(Line(1, "Altogether different words."),)))
+    assert made.reference is not None
+    assert made.reference.lines == ()
+    assert made.warnings == (steps.REFERENCE_UNMATCHED,)
+
+
+def test_what_is_told_of_a_text_may_fail() -> None:
+    """The text stays, and the transcript says what is missing."""
+    broken = msgspec.structs.replace(said("ask mayer"), start=None)
+    heard = transcript(broken, said("now", 5.0))
+    made = PostProcessing().process(heard, Options(topics=True, reference=(Line(1, "ask mayer"),)))
+    assert (made.text, made.topics, made.reference) == ("ask mayer now", (), None)
+    assert made.degradations == (steps.TOPICS_FAILED, steps.REFERENCE_FAILED)
+
+
+def test_nobody_waits_for_lines_any_more() -> None:
+    """A cancelled request ends in the midst of looking for them."""
+
+    def gone(_: float) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        PostProcessing().process(transcript(said("ask mayer " * 300)), Options(reference=(Line(1, "ask mayer"),)), gone)

@@ -1,0 +1,1 @@
+"""Texts that recordings are expected to follow, line by line."""

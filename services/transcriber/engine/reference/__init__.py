@@ -1,0 +1,1 @@
+"""Which lines of a given text were said, and when."""
