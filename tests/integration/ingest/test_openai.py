@@ -41,8 +41,10 @@ def recording(sample: bytes) -> tuple[str, bytes]:
     return "talk.wav", sample
 
 
-async def test_every_format(official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes) -> None:
-    """Each `response_format` comes as the client's type for it, or as text; words, segments or both as asked for."""
+async def test_every_format_and_way_to_give_a_file(
+    official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes, tmp_path: Path
+) -> None:
+    """Each `response_format` comes as the client's type for it, or as text; a file may be a path, bytes, open, or something like it."""
     file, hear = recording(sample), official.audio.transcriptions
     async with transcribing(pool, storage):
         plain = await hear.create(file=file, model="whisper-1")
@@ -69,6 +71,17 @@ async def test_every_format(official: AsyncOpenAI, pool: Pool, storage: Storage,
         sure = await hear.create(file=file, model="gpt-4o-transcribe", include=["logprobs"])
         assert sure.logprobs is not None
         assert [(each.token, bytes(map(int, each.bytes or ()))) for each in sure.logprobs] == [(" Hello,", b" Hello,")]
+
+        path = tmp_path / "talk.wav"
+        path.write_bytes(sample)
+        for way in (path, sample, io.BytesIO(sample), ("talk.wav", sample, "audio/wav")):
+            assert (await hear.create(file=way, model="whisper-1")).text == TALK.text
+
+        def waiting() -> str:
+            with OpenAI(base_url=official.base_url, api_key="x") as blocking, path.open("rb") as opened:
+                return blocking.audio.transcriptions.create(file=opened, model="whisper-1").text
+
+        assert await asyncio.to_thread(waiting) == TALK.text
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # as OpenAI has announced the end of whisper-1
@@ -110,35 +123,6 @@ async def test_what_is_asked_for_reaches_the_job(
         await translate.create(file=file, model="whisper-1", response_format="diarized_json")  # type: ignore[call-overload]
 
 
-async def test_ways_to_give_a_file(ingest: RunningService, pool: Pool, storage: Storage, sample: bytes, tmp_path: Path) -> None:
-    """A path, an open file, bytes, something like a file; by the client that does not await, too."""
-    path = tmp_path / "talk.wav"
-    path.write_bytes(sample)
-    async with transcribing(pool, storage), client_of(ingest) as client:
-        for file in (path, sample, io.BytesIO(sample), ("talk.wav", sample, "audio/wav")):
-            heard = await client.audio.transcriptions.create(file=file, model="whisper-1")
-            assert heard.text == TALK.text
-
-        def waiting() -> str:
-            with OpenAI(base_url=f"{ingest.url}/v1", api_key="x") as blocking, path.open("rb") as file:
-                return blocking.audio.transcriptions.create(file=file, model="whisper-1").text
-
-        assert await asyncio.to_thread(waiting) == TALK.text
-
-
-async def test_models(service: Services) -> None:
-    """OpenAI's names for the default, and those that are offered by their own; any other is not found."""
-    ingest = await service("ingest", WHISPER_MODELS="base,hub/large-v3")
-    async with client_of(ingest) as client:
-        names = [model.id async for model in client.models.list()]
-        assert names == [*ALIASES, "base", "hub/large-v3"]
-        for name in ("whisper-1", "hub/large-v3"):
-            assert (await client.models.retrieve(name)).id == name
-        with pytest.raises(openai.NotFoundError) as caught:
-            await client.models.retrieve("gpt-5")
-        assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
-
-
 async def test_what_is_wrong_with_a_request(official: AsyncOpenAI, sample: bytes, database: asyncpg.Connection) -> None:
     """The client raises what it raises there, with the parameter's name; nothing is left behind."""
     hear, file = official.audio.transcriptions, recording(sample)
@@ -164,9 +148,9 @@ async def test_what_is_wrong_with_a_request(official: AsyncOpenAI, sample: bytes
     assert await database.fetchval("select count(*) from jobs") == 0
 
 
-async def test_keys_and_sizes(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
-    """401 without a key that is good, 403 for one that may only read, 413 for what is too large."""
-    ingest = await service("ingest", AUTH="on", MAX_UPLOAD_BYTES="10000")
+async def test_keys_models_and_sizes(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
+    """401 without a good key, 403 for one that may only read, 413 for what is too large; models by OpenAI's names and by their own."""
+    ingest = await service("ingest", AUTH="on", MAX_UPLOAD_BYTES="10000", WHISPER_MODELS="base,hub/large-v3")
     keys = {scope: await create_key(database, tenant="a", name="", scopes=(scope,)) for scope in ("read", "write")}
     kinds = {"sk-wrong": openai.AuthenticationError, keys["read"]: openai.PermissionDeniedError, keys["write"]: openai.APIStatusError}
     for key, kind in kinds.items():
@@ -176,6 +160,15 @@ async def test_keys_and_sizes(service: Services, sample: bytes, database: asyncp
         assert isinstance(caught.value, openai.APIStatusError)
         assert caught.value.type == "invalid_request_error"
     assert (caught.value.status_code, caught.value.code) == (413, "too_large")
+
+    async with client_of(ingest, keys["read"]) as client:
+        names = [model.id async for model in client.models.list()]
+        assert names == [*ALIASES, "base", "hub/large-v3"]
+        for name in ("whisper-1", "hub/large-v3"):
+            assert (await client.models.retrieve(name)).id == name
+        with pytest.raises(openai.NotFoundError) as unknown:
+            await client.models.retrieve("gpt-5")
+        assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
 
 
 async def test_who_must_wait(service: Services, sample: bytes, pool: Pool) -> None:

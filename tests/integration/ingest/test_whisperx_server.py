@@ -58,7 +58,7 @@ async def until(client: httpx.AsyncClient, job_id: str, status: str) -> dict[str
 async def test_a_job_from_its_submission_to_its_result(
     client: httpx.AsyncClient, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection
 ) -> None:
-    """The id at once, the status with and without the result, the list of what is active."""
+    """The id at once, the status with and without the result, the list of what is active; a note once the result has gone or expired."""
     job_id = await submitted(client, sample, enable_diarization="true", language="en")
     assert await database.fetchval("select options from jobs") == '{"diarize": true, "language": "en"}'
     waiting = await read(client, job_id)
@@ -81,6 +81,15 @@ async def test_a_job_from_its_submission_to_its_result(
     assert done["result"]["result"] == RESULT
     assert "result" not in await read(client, job_id, include_result="false")
     assert (await client.get(JOBS)).json() == {"jobs": []}
+
+    await storage.delete_prefix(f"results/{job_id}/")
+    gone = await read(client, job_id)
+    assert (gone["status"], gone["result_note"], "result" in gone) == ("completed", NOTE, False)
+    await pool.execute("update jobs set expires_at = now()")
+    assert not (await read(client, job_id, include_result="false"))["result_available"]
+    await pool.execute("update jobs set status = 'expired', result = null")
+    swept = await read(client, job_id)
+    assert (swept["status"], swept["progress"], swept["result_note"]) == ("completed", "Done", NOTE)
 
 
 async def test_what_comes_in_the_answer(client: httpx.AsyncClient, pool: Pool, storage: Storage, sample: bytes) -> None:
@@ -128,18 +137,3 @@ async def test_results_that_are_not_kept(service: Services, pool: Pool, storage:
             assert (done["result_available"], done["result_note"], done["result_expires_at"]) == (False, NOTE, None)
             answer = await client.post(HEAR, files={"file": ("audio.mp3", sample)}, data={"stored_output": "false"})
         assert answer.json()["text"] == TALK.text
-
-
-async def test_a_result_that_has_expired(client: httpx.AsyncClient, pool: Pool, storage: Storage, sample: bytes) -> None:
-    """Its time is over, or its bytes have gone before: the job is there, and a note instead of the result."""
-    job_id = await submitted(client, sample)
-    async with transcribing(pool, storage):
-        await until(client, job_id, "completed")
-    await storage.delete_prefix(f"results/{job_id}/")
-    gone = await read(client, job_id)
-    assert (gone["status"], gone["result_note"], "result" in gone) == ("completed", NOTE, False)
-    await pool.execute("update jobs set expires_at = now()")
-    assert not (await read(client, job_id, include_result="false"))["result_available"]
-    await pool.execute("update jobs set status = 'expired', result = null")
-    swept = await read(client, job_id)
-    assert (swept["status"], swept["progress"], swept["result_note"]) == ("completed", "Done", NOTE)
