@@ -1,5 +1,6 @@
 """Jobs for tests, brought to where a test wants them by the same transitions that the services make."""
 
+import hashlib
 from datetime import timedelta
 
 import msgspec
@@ -8,7 +9,7 @@ from common import ids
 from common.database import Connection
 from common.ids import JobId, LeaseToken
 from common.jobs import store
-from common.jobs.job import Failure, Job, Result, Source
+from common.jobs.job import Failure, Job, Result, Source, Stored
 from common.jobs.options import Options, Priority
 from common.references.lines import Line
 from common.storage import Storage
@@ -18,6 +19,7 @@ HOUR = timedelta(hours=1)
 LOST = timedelta(seconds=-1)  # a lease that has run out when it is given
 BROKEN = Failure("engine_broke", "The engine broke.", retryable=True)
 
+TRANSCRIPT = Stored(2, hashlib.sha256(b"{}").hexdigest())
 _SOURCE = Source(filename="talk.wav", content_type="audio/wav", size=4, sha256="00" * 32, kind="audio")
 
 
@@ -38,13 +40,14 @@ async def queued(
     trace: str | None = None,
     duration: float | None = None,
     reference: tuple[Line, ...] = (),
+    webhook_url: str | None = None,
 ) -> Job:
     """A new job, with its token in the outbox."""
     return await store.create(
         connection,
         job_id=JobId(ids.new()),
         tenant=tenant,
-        options=Options(priority=priority, reference=reference),
+        options=Options(priority=priority, reference=reference, webhook_url=webhook_url),
         source=msgspec.structs.replace(_SOURCE, duration=duration),
         retention=retention,
         max_attempts=max_attempts,
@@ -62,15 +65,24 @@ async def claimed(connection: Connection, lease: timedelta = HOUR, *, worker: st
 async def finished(connection: Connection, job: Job) -> Job:
     """A claimed job, completed with a transcript where its attempt would put it."""
     assert job.lease_token is not None
-    result = Result(bucket="bucket", keys={"transcript": transcript_key(job.id, job.lease_token)}, language="en", duration=1.0, speakers=1)
+    result = Result(
+        bucket="bucket",
+        keys={"transcript": transcript_key(job.id, job.lease_token)},
+        objects={"transcript": TRANSCRIPT},
+        language="en",
+        duration=1.0,
+        speakers=1,
+    )
     done = await store.finish(connection, job, result)
     assert done is not None
     return done
 
 
-async def finished_with_bytes(connection: Connection, storage: Storage, *, retention: timedelta = HOUR) -> Job:
+async def finished_with_bytes(
+    connection: Connection, storage: Storage, *, retention: timedelta = HOUR, webhook_url: str | None = None
+) -> Job:
     """A completed job whose recording and transcript are in the bucket."""
-    job = await queued(connection, retention=retention)
+    job = await queued(connection, retention=retention, webhook_url=webhook_url)
     await storage.put(source_key(job.id), b"RIFF", content_type="audio/wav")
     job = await claimed(connection)
     assert job.lease_token is not None

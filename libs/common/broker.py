@@ -6,7 +6,7 @@ and the work goes on. What was delivered and not acked comes back, and finds tha
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Self
 
 import aio_pika
@@ -141,6 +141,22 @@ class Broker:
         except ChannelNotFoundEntity:
             self._declared = False
             raise
+
+    async def waiting(self, queue: topology.Queue, size: int) -> AsyncGenerator[list[AbstractIncomingMessage], None]:
+        """The messages that wait in `queue`, until there is none, in lists of at most `size`. Each must be settled by the caller.
+
+        Raises one of `LOST`.
+        """
+        async with await self.channel() as channel:
+            source = await channel.get_queue(queue.name, ensure=False)
+            while True:
+                found: list[AbstractIncomingMessage] = []
+                while len(found) < size and (message := await source.get(fail=False)) is not None:
+                    found.append(message)
+                if found:
+                    yield found
+                if len(found) < size:
+                    return
 
     async def _consumer_cancelled(self, channel: AbstractChannel) -> asyncio.Event:
         """Set when the broker ends a consumer of `channel`, as for a deleted queue: the iterator alone would wait for ever."""

@@ -18,7 +18,19 @@ SQL = Queries(Path(__file__).with_name("cleanup.sql"))
 CHANNEL = "cleanup"
 """Notified with the id of a request that has been carried out."""
 
-DutyName = Literal["expire", "audio", "expired_uploads", "uploads", "orphans", "dead_letters", "measure"]
+DutyName = Literal[
+    "expire",
+    "audio",
+    "expired_uploads",
+    "uploads",
+    "orphans",
+    "lost",
+    "dead_letters",
+    "deliveries",
+    "tombstones",
+    "idempotency_keys",
+    "measure",
+]
 
 
 class Cleanup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,7 +42,10 @@ class Cleanup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one sweep did, or in a dry run would have done. `complete` is false when it failed or was stopped before its last batch."""
+    """What one sweep did, or in a dry run would have done. `complete` is false when it failed or was stopped before its last batch.
+
+    `backlog_seconds`: how long the thing that had waited longest had been due.
+    """
 
     duty: str
     dry_run: bool
@@ -38,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     swept: int
     failed: int
     seconds: float
+    backlog_seconds: float = 0
     complete: bool
     error: str | None
 

@@ -4,8 +4,11 @@ So there is no change without its event and no event without its change, whateve
 outbox the scheduler as well: a retry, a webhook's next attempt and a delayed sweep are rows that are not due yet, which no restart forgets.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+
+import msgspec
 
 from common import ids, tracing
 from common.database import Connection, Queries
@@ -14,6 +17,14 @@ from common.ids import EventId
 
 SQL = Queries(Path(__file__).with_name("outbox.sql"))
 SOURCE = "/verbatim"
+
+
+class News(msgspec.Struct, frozen=True):
+    """One event of many: what it is about, its data, and the trace that it belongs to."""
+
+    subject: str
+    data: bytes
+    trace: str | None
 
 
 async def add(
@@ -33,6 +44,25 @@ async def add(
     event_id = EventId(ids.new())
     await connection.execute(SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_within(trace), delay)
     return event_id
+
+
+async def add_many(connection: Connection, event_type: str, news: Sequence[News]) -> None:
+    """Add events of one type, to be published at once, in one statement however many they are."""
+    await connection.execute(
+        SQL["add_events"],
+        event_type,
+        SOURCE,
+        [ids.new() for _ in news],
+        [each.subject for each in news],
+        [each.data for each in news],
+        [tracing.current_within(each.trace) for each in news],
+    )
+
+
+async def backlog(connection: Connection, limit: int) -> int:
+    """How many events wait to be published, as far as that is less than `limit`."""
+    waiting: int = await connection.fetchval(SQL["count_due_events"], limit)
+    return waiting
 
 
 async def take(connection: Connection, limit: int) -> list[tuple[int, Event]]:

@@ -2,6 +2,15 @@
 insert into outbox (event_id, type, source, subject, body, trace, available_at)
 values ($1, $2, $3, $4, $5, $6, now() + $7::interval);
 
+-- name: add_events
+-- Many of one type, due at once.
+insert into outbox (event_id, type, source, subject, body, trace)
+select event_id, $1, $2, subject, body, trace
+from unnest($3::uuid[], $4::text[], $5::bytea[], $6::text[]) as news (event_id, subject, body, trace);
+
+-- name: count_due_events
+select count(*) from (select from outbox where available_at <= now() limit $1) due;
+
 -- name: take_events
 -- Locks what it returns until the relay's transaction ends; a relay that dies unlocks them by dying.
 select id, event_id, type, source, subject, body, trace, created_at

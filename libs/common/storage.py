@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 2**20
 _DELETE_BATCH = 1_000
+_GONE = {"404", "NoSuchKey"}
 
 
 class Object(msgspec.Struct, frozen=True):
@@ -135,16 +136,31 @@ class Storage:
                     await asyncio.to_thread(file.write, chunk)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are not there are no error."""
+        """Delete objects; those that are not there are no error, and one that is kept is one."""
+        kept = await self.delete_each(keys)
+        if kept:
+            raise kept[min(kept)]
+
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
+        """Delete objects, and go on whatever the store refuses: those that it has not deleted, each with why."""
         remaining = list(keys)
+        kept: dict[str, TransientError] = {}
+        while batch := remaining[:_DELETE_BATCH]:
+            remaining = remaining[_DELETE_BATCH:]
+            try:
+                kept |= await self._delete(batch)
+            except TransientError as error:
+                kept |= dict.fromkeys(batch, error)
+        return kept
+
+    async def _delete(self, keys: list[str]) -> dict[str, TransientError]:
         with translated("objects"):
-            while batch := remaining[:_DELETE_BATCH]:
-                remaining = remaining[_DELETE_BATCH:]
-                answer = await self._client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
-                )
-                if answer.get("Errors"):
-                    raise TransientError("storage_unavailable", f"The store did not delete {len(answer['Errors'])} objects.")
+            answer = await self._client.delete_objects(
+                Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        refused = [error for error in answer.get("Errors", ()) if error.get("Code") not in _GONE]
+        found = TransientError("storage_unavailable", f"The store did not delete {len(refused)} objects.")
+        return {error["Key"]: found for error in refused}
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete everything under `prefix`; returns how many objects that were."""
@@ -162,6 +178,13 @@ class Storage:
             async for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for entry in page.get("Contents", ()):
                     yield Object(entry["Key"], entry["Size"], entry["LastModified"])
+
+    async def page(self, prefix: str, *, after: str, size: int) -> tuple[list[Object], bool]:
+        """At most `size` objects (and 1,000) under `prefix` whose keys follow `after`, in key order; and whether there may be more."""
+        with translated(prefix):
+            answer = await self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=after, MaxKeys=size)
+        found = [Object(entry["Key"], entry["Size"], entry["LastModified"]) for entry in answer.get("Contents", ())]
+        return found, answer["IsTruncated"]
 
     async def open_uploads(self, prefix: str = "") -> AsyncIterator[StaleUpload]:
         """Every multipart upload under `prefix` that is neither completed nor aborted, in no particular order."""

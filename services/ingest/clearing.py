@@ -15,18 +15,16 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Operation
 
 from common.database import Pool
+from common.emptying import empty
 from common.jobs import listing, store
 from common.jobs.job import Job, Status
 from common.jobs.listing import Filters, Place
 from common.storage import Storage
-from common.storage_keys import job_prefixes
-from common.tolerance import attempt_each
 from services.ingest import query
 from services.ingest.auth import caller
 from services.ingest.refusals import REFUSALS, refusals
 
 _PAGE = 100
-_AT_ONCE = 8
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +132,6 @@ async def _pages(pool: Pool, tenant: str, filters: Filters, room: int) -> AsyncG
 
 async def delete_page(pool: Pool, storage: Storage, tenant: str, status: Status, jobs: list[Job]) -> Cleared:
     """Delete those of `jobs` that still have the `status` they were chosen for."""
-    objects = 0
     cancelled: list[Job] = []
     if not status.final:
         async with pool.acquire() as connection:
@@ -142,12 +139,7 @@ async def delete_page(pool: Pool, storage: Storage, tenant: str, status: Status,
         jobs, status = cancelled, Status.CANCELLED
     async with pool.acquire() as connection:
         jobs = await store.condemn_many(connection, [job.id for job in jobs], tenant, status)
-
-    async def empty(job: Job) -> None:
-        nonlocal objects
-        objects += await storage.delete_prefixes(job_prefixes(job.id))
-
-    emptied = await attempt_each(jobs, empty, at_once=_AT_ONCE)
+    emptied = await empty(storage, [job.id for job in jobs])
     async with pool.acquire() as connection:
-        deleted = await store.delete_many(connection, [job.id for job in emptied], tenant)
-    return Cleared(deleted=len(deleted), cancelled=len(cancelled), objects=objects, failed=len(jobs) - len(emptied))
+        deleted = await store.delete_many(connection, emptied.jobs, tenant)
+    return Cleared(deleted=len(deleted), cancelled=len(cancelled), objects=emptied.objects, failed=len(jobs) - len(emptied.jobs))

@@ -121,6 +121,11 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         f"The job failed: {examples.FAILURE['message']}",
         {"job_error": examples.FAILURE},
     ),
+    ("/api/v1/jobs/{job_id}/receipt", 404): (
+        "receipt_not_found",
+        f"There is no receipt for a job {examples.JOB_ID}; it has neither expired nor been deleted, or long ago.",
+        {},
+    ),
     ("/api/v1/jobs/{job_id}/audio", 410): ("audio_deleted", "The recording has been deleted.", {}),
     ("/api/v1/jobs/{job_id}/retry", 409): (
         "wrong_status",
@@ -169,6 +174,7 @@ _STRUCTS: dict[str, Any] = {
     "LexiconList": examples.LEXICON_LIST,
     "CleanupDocument": examples.CLEANUP,
     "StorageDocument": examples.STORAGE,
+    "Receipt": examples.RECEIPT,
     "Resumed": {"requeued": 12, "rescued": 1, "audio_gone": 0, "more": False},
     "Cleared": {"deleted": 15, "cancelled": 0, "objects": 30, "failed": 0, "more": False},
     "KeyDocument": examples.KEY,

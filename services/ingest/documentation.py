@@ -45,7 +45,7 @@ _MEANINGS = {
     "reuse": "Take the result of an earlier job of yours with the same recording and options, if there is one: `cache` says so",
     "priority": "high before normal before low",
     "webhook_url": "Told of the end of the job",
-    "expires_in": "Seconds from the job's end to its expiry",
+    "expires_in": "Seconds from the job's end to its expiry; 0: nothing is kept once webhooks and uploads are delivered or given up",
     "metadata": "Up to 50 strings by their keys, echoed",
 }
 """What each option is for; its type, limits and default are those of the struct."""
@@ -135,8 +135,8 @@ _BODY = RequestBody(
 _KEY = Parameter(
     name="Idempotency-Key",
     param_in="header",
-    description="Makes the submission safe to send again: for 24 hours the same request with the same key gets the first answer, and the"
-    " header `Idempotency-Replayed`. A refused submission does not use up its key.",
+    description="Makes the submission safe to send again: for a day, or as the server is set, the same request with the same key gets"
+    " the first answer, and the header `Idempotency-Replayed`. A refused submission does not use up its key.",
     schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[!-~]+$"),
     example="2f1c9c3e-6a4f-4f0e-8f57-0b7d7a3e9d11",
 )

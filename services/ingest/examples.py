@@ -29,11 +29,14 @@ _QUEUED: dict[str, Any] = {
         "kind": "audio",
         "duration": 92.64,
         "duration_estimated": False,
+        "deleted_at": None,
     },
     "options": {"language": "en", "metadata": {"call": "7"}},
     "error": None,
     "result": None,
     "cache": None,
+    "lost": [],
+    "receipt": None,
     "trace_id": _TRACE_ID,
     "created_at": _AT.format("00.120394"),
     "queued_at": _AT.format("00.120394"),
@@ -42,11 +45,13 @@ _QUEUED: dict[str, Any] = {
     "links": {"self": _OWN, "transcript": f"{_OWN}/transcript"},
 }
 _PROCESSING = _QUEUED | {"revision": 1, "status": "processing", "stage": "fetch", "attempt": 1, "started_at": _AT.format("00.204811")}
+_TRANSCRIPT = {"size": 40_962, "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"}
 _RESULT = {
     "available": True,
     "expires_at": "2026-03-09T09:30:09.731266Z",
     "bucket": "verbatim",
     "keys": {"transcript": f"results/{JOB_ID}/{_LEASE}/transcript.json"},
+    "objects": {"transcript": _TRANSCRIPT},
     "language": "en",
     "duration": 92.64,
     "speakers": 2,
@@ -55,6 +60,19 @@ _ENDED = {"revision": 8, "stage": None, "finished_at": _AT.format("09.731266")}
 
 COMPLETED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "completed", "progress": 100.0, "result": _RESULT}
 CANCELLED: dict[str, Any] = _PROCESSING | _ENDED | {"status": "cancelled"}
+
+RECEIPT: dict[str, Any] = {
+    "reason": "expired",
+    "deleted_at": "2026-03-09T09:31:02.120394Z",
+    "objects": [
+        {"what": what, **stored, "deleted_at": "2026-03-09T09:31:02.120394Z"}
+        for what, stored in (
+            ("recording", {name: _QUEUED["source"][name] for name in ("size", "sha256")}),
+            ("transcript", _TRANSCRIPT),
+        )
+    ],
+}
+"""What was deleted of a job, as it says itself and as is told of it afterwards."""
 
 EVENTS: dict[str, dict[str, Any]] = {
     "job.created": _QUEUED,
@@ -65,8 +83,8 @@ EVENTS: dict[str, dict[str, Any]] = {
     "job.completed": COMPLETED,
     "job.failed": _PROCESSING | _ENDED | {"status": "failed", "error": FAILURE},
     "job.cancelled": CANCELLED,
-    "job.expired": COMPLETED | {"revision": 9, "status": "expired", "result": None},
-    "job.deleted": CANCELLED,
+    "job.expired": COMPLETED | {"revision": 9, "status": "expired", "result": None, "receipt": RECEIPT},
+    "job.deleted": CANCELLED | {"receipt": RECEIPT | {"reason": "deleted", "objects": RECEIPT["objects"][:1]}},
 }
 """What each event's body shows."""
 
@@ -167,7 +185,8 @@ CLEANUP: dict[str, Any] = {
     "requested_at": _AT.format("00.120394"),
     "finished_at": _AT.format("02.731266"),
     "reports": [
-        {"duty": "expire", "dry_run": True, "scanned": 240, "swept": 240, "failed": 0, "seconds": 1.734, "complete": True, "error": None}
+        {"duty": "expire", "dry_run": True, "scanned": 240, "swept": 240, "failed": 0, "seconds": 1.734}
+        | {"backlog_seconds": 412.8, "complete": True, "error": None}
     ],
     "links": {"self": f"/api/v1/admin/cleanup/{JOB_ID}"},
 }

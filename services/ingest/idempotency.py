@@ -23,10 +23,8 @@ from services.ingest.problems import Problem
 
 SQL = Queries(Path(__file__).with_name("idempotency.sql"))
 LEASE = timedelta(seconds=20)
-KEPT = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
 _MAX_LENGTH = 255
-_PURGED_AT_ONCE = 10
 
 log = structlog.get_logger(__name__)
 
@@ -42,12 +40,13 @@ class Answered(msgspec.Struct, frozen=True):
 class Held:
     """The key is this request's to answer."""
 
-    def __init__(self, tenant: str, key: str, token: LeaseToken) -> None:
+    def __init__(self, tenant: str, key: str, token: LeaseToken, kept: timedelta) -> None:
         self.mine = (tenant, key, token)
+        self._kept = kept
 
     async def answer(self, connection: Connection, answered: Answered) -> None:
         """Within the transaction that creates the job. Raises `Problem` 409 when another request has taken the key meanwhile."""
-        row = await connection.fetchrow(SQL["answer_key"], *self.mine, KEPT, answered.fingerprint, answered.job_id, answered.body)
+        row = await connection.fetchrow(SQL["answer_key"], *self.mine, self._kept, answered.fingerprint, answered.job_id, answered.body)
         if row is None:
             raise in_flight()
 
@@ -62,9 +61,12 @@ def valid(key: str) -> str:
 
 
 @asynccontextmanager
-async def hold(pool: Pool, tenant: str, key: str) -> AsyncIterator[Held | Answered]:
-    """The key for the time of the block, or what was answered to it. Raises `Problem` 409 while another request has it."""
-    found = await _reserve(pool, tenant, key)
+async def hold(pool: Pool, tenant: str, key: str, *, kept: timedelta) -> AsyncIterator[Held | Answered]:
+    """The key for the time of the block, or what was answered to it, for as long as that is `kept`.
+
+    Raises `Problem` 409 while another request has it.
+    """
+    found = await _reserve(pool, tenant, key, kept)
     if isinstance(found, Answered):
         yield found
         return
@@ -99,13 +101,12 @@ def another_request() -> Problem:
     )
 
 
-async def _reserve(pool: Pool, tenant: str, key: str) -> Held | Answered:
+async def _reserve(pool: Pool, tenant: str, key: str, kept: timedelta) -> Held | Answered:
     token = LeaseToken(ids.new())
     async with pool.acquire() as connection:
         while True:
             if await connection.fetchrow(SQL["reserve_key"], tenant, key, token, LEASE) is not None:
-                await connection.execute(SQL["purge_keys"], _PURGED_AT_ONCE)
-                return Held(tenant, key, token)
+                return Held(tenant, key, token, kept)
             row = await connection.fetchrow(SQL["read_key"], tenant, key)
             if row is None:
                 continue  # released between the two statements

@@ -24,10 +24,3 @@ returning key;
 -- name: release_key
 -- The request was refused or failed: nothing came of it, and the key may be used again.
 delete from idempotency_keys where tenant = $1 and key = $2 and lease_token = $3;
-
--- name: purge_keys
--- A few of those that mean nothing any more, at every reservation: the table never needs to be swept.
-delete from idempotency_keys
-where (tenant, key) in (
-    select tenant, key from idempotency_keys where expires_at < now() order by expires_at limit $1 for update skip locked
-);

@@ -11,7 +11,9 @@ from litestar.params import Parameter
 
 from common.database import Pool
 from common.ids import JobId
+from common.jobs import store
 from common.jobs.document import JobDocument
+from common.jobs.job import Receipt
 from common.jobs.watch import Watch
 from services.ingest import entering
 from services.ingest.auth import caller
@@ -20,6 +22,7 @@ from services.ingest.documentation import SubmitOperation
 from services.ingest.existing import there
 from services.ingest.idempotency import REPLAYED
 from services.ingest.places import Places
+from services.ingest.problems import Problem
 from services.ingest.reads import Reads
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.submission import Submissions
@@ -53,7 +56,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
     async def submit(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Stream a recording in as multipart/form-data, or say in JSON where it lies; the answer comes as soon as it is stored and queued.
 
-        With an `Idempotency-Key` a submission can be sent again without making a second job: for 24 hours each copy gets the first answer.
+        With an `Idempotency-Key` a submission can be sent again without making a second job: for a day each copy gets the first answer.
         """
         accepted = await entering.submit(submissions, request)
         headers = {"Location": f"/api/v1/jobs/{accepted.job_id}"} | ({REPLAYED: "true"} if accepted.replayed else {})
@@ -68,4 +71,16 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         job = there(job_id, await (until_changed(watch, JobId(job_id), read_now, wait) if wait else read_now()))
         return await places.document(pool, job)
 
-    return [submit, read]
+    @get("/{job_id:uuid}/receipt", summary="Read what was deleted", responses=REFUSALS | refusals({404: "Nothing was deleted"}))
+    async def read_receipt(request: Request[Any, Any, Any], job_id: UUID) -> Receipt:
+        """What was deleted of a job that has expired or was deleted, and when; for as long as tombstones are kept."""
+        tenant = caller(request, "read").tenant
+        async with pool.acquire() as connection:
+            receipt = await store.receipt_of(connection, JobId(job_id), tenant)
+        if receipt is None:
+            raise Problem(
+                404, "receipt_not_found", f"There is no receipt for a job {job_id}; it has neither expired nor been deleted, or long ago."
+            )
+        return receipt
+
+    return [submit, read, read_receipt]

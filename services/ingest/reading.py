@@ -15,7 +15,7 @@ from litestar.openapi.spec import Operation
 from common import rendering, transcript
 from common.database import Pool
 from common.errors import PermanentError
-from common.jobs.job import Job, Result, Status
+from common.jobs.job import TRANSCRIPT, Job, Result, Status
 from common.rendering.layout import Layout
 from common.storage import Storage
 from services.ingest import query
@@ -66,7 +66,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         try:
             document = transcript.decode(await storage.get(completed(job).keys["transcript"]))
         except PermanentError:  # the bytes go before the row says so
-            raise expired() from None
+            raise _lost() if TRANSCRIPT in job.lost else expired() from None
         origin = rendering.Origin(job.options.task, job.options.temperature)
         # Hours of speech take seconds to lay out, and others must not wait for that.
         body = await asyncio.to_thread(rendering.render, document, chosen, layout, origin)
@@ -128,6 +128,10 @@ def completed(job: Job) -> Result:
                 job_status=job.status.value,
                 progress=round(job.progress, 1),
             )
+
+
+def _lost() -> Problem:
+    return Problem(410, "result_lost", "The store no longer has the result, though its time is not over; submit the recording again.")
 
 
 def expired() -> Problem:

@@ -17,6 +17,7 @@ class Settings(Common, frozen=True, kw_only=True):
 
     A recording named by URL is fetched from public addresses and from `url_allow_networks`, within `url_timeout_seconds`.
     A job may name one of `whisper_models`, which the transcribers read from the same variable.
+    The answer to an `Idempotency-Key` is repeated for `idempotency_retention_hours`.
     An upload of which no job was made is removed `upload_retention_hours` after its last sign of life.
     Webhook endpoints may be at public addresses and in `webhook_allow_networks`.
     `rate_limit_per_minute` is for each API key; with `auth` off, for everybody together.
@@ -31,6 +32,7 @@ class Settings(Common, frozen=True, kw_only=True):
     max_attempts: int = 3
     job_result_retention_seconds: int = 7 * 86_400
     upload_retention_hours: float = 24
+    idempotency_retention_hours: float = 24
     url_allow_networks: tuple[Network, ...] = ()
     url_timeout_seconds: float = 900
     whisper_models: tuple[str, ...] = ()
@@ -59,7 +61,8 @@ class Settings(Common, frozen=True, kw_only=True):
             least: int | None = getattr(self, name)
             if least is not None and least < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
-        for name in ("upload_retention_hours", "url_timeout_seconds", "sync_limit_seconds", "sync_quiet_seconds"):
+        positive = ("job_result_retention_seconds", "upload_retention_hours", "idempotency_retention_hours", "url_timeout_seconds")
+        for name in (*positive, "sync_limit_seconds", "sync_quiet_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name.upper()} must be more than 0")
         for name in ("audio_hours_per_day", "audio_hours_per_month"):
@@ -83,6 +86,10 @@ class Settings(Common, frozen=True, kw_only=True):
     @property
     def upload_retention(self) -> timedelta:
         return timedelta(hours=self.upload_retention_hours)
+
+    @property
+    def idempotency_retention(self) -> timedelta:
+        return timedelta(hours=self.idempotency_retention_hours)
 
     @property
     def url_timeout(self) -> timedelta:

@@ -7,7 +7,7 @@ then the object stays, for the job if there is one, and otherwise for the janito
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 
 import msgspec
@@ -94,13 +94,16 @@ class Submissions:
             raise too_large(limit)
         async with aclosing(_limited(body, limit)) as chunks, AsyncExitStack() as stack:
             submission = await self._read(chunks, content_type, tenant, fields)
-            held = None if key is None else await stack.enter_async_context(idempotency.hold(self._pool, tenant, idempotency.valid(key)))
+            held = None if key is None else await stack.enter_async_context(self._held(tenant, idempotency.valid(key)))
             if isinstance(held, Answered):
                 if await submission.identify() != held.fingerprint:
                     raise idempotency.another_request()
                 return Accepted(held.job_id, held.body, replayed=True)
             await self._admission.check(self._pool, tenant)
             return await self._carry_out(submission, tenant, held)
+
+    def _held(self, tenant: str, key: str) -> AbstractAsyncContextManager[Held | Answered]:
+        return idempotency.hold(self._pool, tenant, key, kept=self._settings.idempotency_retention)
 
     async def _read(self, chunks: AsyncIterator[bytes], content_type: str, tenant: str, fields: Fields | None) -> Submission:
         kind, parameters = parse_options_header(content_type)
@@ -148,7 +151,8 @@ class Submissions:
     ) -> tuple[Job, bytes]:
         """The job and the answer to its key, in one transaction."""
         _check_model(received.options, self._settings.whisper_models)
-        retention = timedelta(seconds=received.options.expires_in or self._settings.job_result_retention_seconds)
+        kept = received.options.expires_in
+        retention = timedelta(seconds=self._settings.job_result_retention_seconds if kept is None else kept)
         async with connection.transaction():
             await self._admission.confirm(connection, tenant)
             if made.of_upload and await resumable.submit(connection, job_id, tenant) is None:

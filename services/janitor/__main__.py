@@ -12,13 +12,18 @@ from common.storage import Storage
 from services.janitor.commands import carry_out, obey
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.dead_letters import DeadLetters
-from services.janitor.duties.expire import Expire
+from services.janitor.duties.deliveries import Deliveries
+from services.janitor.duties.expire import Delivered, Expire
 from services.janitor.duties.expired_uploads import ExpiredUploads
+from services.janitor.duties.idempotency_keys import IdempotencyKeys
 from services.janitor.duties.lift import Lift
+from services.janitor.duties.lost import Lost
 from services.janitor.duties.measure import Measure
 from services.janitor.duties.orphans import Orphans
+from services.janitor.duties.reannounce import Reannounce
 from services.janitor.duties.reissue import Reissue
 from services.janitor.duties.rescue import Rescue
+from services.janitor.duties.tombstones import Tombstones
 from services.janitor.duties.uploads import Uploads
 from services.janitor.duty import Duty
 from services.janitor.schedule import every
@@ -31,14 +36,17 @@ async def serve(settings: Settings) -> None:
     async with resources("janitor", settings) as shared:
         life, stopping = shared.life, shared.life.stopping
         sweeper = Sweeper(shared.pool, stopping)
-        cleanup = duties(settings, shared.storage, shared.broker)
+        regular, reconciling = clearing(settings, shared.storage, shared.broker), comparing(settings, shared.storage)
+        measure = Measure(shared.storage, settings.space)
         life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
-        for urgent in (Rescue(), Reissue(shared.broker), Lift()):
-            # Each in a loop of its own: a broker that hangs must not hold up the rescue.
+        audio = Audio(shared.storage, settings.audio_retention, until_transcribed=settings.delete_audio_after_success)
+        for urgent in (Rescue(), Reissue(shared.broker), Reannounce(shared.broker), Lift(), Delivered(shared.storage), audio):
+            # Each in a loop of its own: a broker or a store that hangs must not hold up the rescue.
             life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping))
-        life.work("measure", every(settings.measure_interval, [Measure(shared.storage, settings.space)], sweeper, stopping))
-        life.work("cleanup", every(settings.cleanup_interval, cleanup, sweeper, stopping))
-        life.work("commands", obey(shared.broker, shared.pool, cleanup, sweeper, stopping))
+        life.work("measure", every(settings.measure_interval, [measure], sweeper, stopping))
+        life.work("cleanup", every(settings.cleanup_interval, regular, sweeper, stopping))
+        life.work("reconcile", every(settings.reconcile_interval, reconciling, sweeper, stopping))
+        life.work("commands", obey(shared.broker, shared.pool, [*regular, *reconciling, measure], sweeper, stopping))
         await life.run()
 
 
@@ -47,23 +55,34 @@ async def sweep_once(settings: Settings, *, dry_run: bool) -> None:
     async with resources("janitor", settings) as shared:
         sweeper = Sweeper(shared.pool, shared.life.stopping)
         request = Cleanup(dry_run=dry_run)
-        for report in await carry_out(request, duties(settings, shared.storage, shared.broker), sweeper, shared.life.stopping):
+        everything = [
+            *clearing(settings, shared.storage, shared.broker),
+            *comparing(settings, shared.storage),
+            Measure(shared.storage, settings.space),
+        ]
+        for report in await carry_out(request, everything, sweeper, shared.life.stopping):
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
         shared.life.stopping.set()
         await shared.life.run()
 
 
-def duties(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
-    """What is swept every `CLEANUP_INTERVAL_MINUTES` and on request."""
+def clearing(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
+    """What is swept every `CLEANUP_INTERVAL_MINUTES`, and on request."""
     return [
         Expire(storage),
-        Audio(storage, settings.audio_retention),
+        Audio(storage, settings.audio_retention, until_transcribed=settings.delete_audio_after_success),
         ExpiredUploads(storage),
         Uploads(storage, settings.stale_upload),
-        Orphans(storage, settings.orphan_grace),
-        DeadLetters(broker),
-        Measure(storage, settings.space),
+        DeadLetters(broker, settings.dead_letter_retention),
+        Deliveries(settings.delivery_retention),
+        Tombstones(settings.tombstone_retention),
+        IdempotencyKeys(),
     ]
+
+
+def comparing(settings: Settings, storage: Storage) -> list[Duty]:
+    """What goes through all that is stored, every `RECONCILE_INTERVAL_HOURS`, and on request."""
+    return [Orphans(storage, settings.orphan_grace), Lost(storage)]
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ So a sweep can be stopped, killed or run twice at any point, and costs the same 
 same path up to the change itself, and tells what would go.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -18,14 +18,18 @@ log = structlog.get_logger(__name__)
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many things were looked at, dealt with (in a dry run: would have been), and could not be dealt with."""
+    """How many things were looked at, dealt with (in a dry run: would have been), and could not be dealt with.
+
+    `late`: how long the one that had waited longest had been due.
+    """
 
     scanned: int = 0
     swept: int = 0
     failed: int = 0
+    late: timedelta = timedelta(0)
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.scanned + other.scanned, self.swept + other.swept, self.failed + other.failed)
+        return Counts(self.scanned + other.scanned, self.swept + other.swept, self.failed + other.failed, max(self.late, other.late))
 
 
 class Sweep(msgspec.Struct, frozen=True):
@@ -34,6 +38,10 @@ class Sweep(msgspec.Struct, frozen=True):
     connection: Connection
     now: datetime
     dry_run: bool
+
+    def late(self, due: Iterable[datetime | None]) -> timedelta:
+        """How long ago the first of these moments was; nothing if there is none."""
+        return max((self.now - moment for moment in due if moment is not None and moment < self.now), default=timedelta(0))
 
     def tell(self, duty: str, **what: object) -> None:
         """Name one thing that goes, or in a dry run would go."""

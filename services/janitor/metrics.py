@@ -10,7 +10,9 @@ _THINGS = Counter(
 )
 _SECONDS = Counter("verbatim_duty_seconds_total", "Seconds spent on a duty", ["duty"])
 _COMPLETE = Gauge("verbatim_duty_complete_timestamp_seconds", "When a duty last got to its end without an error", ["duty"])
-_BACKLOG = Gauge("verbatim_duty_backlog_seconds", "How long the oldest thing that a duty found had been due", ["duty"])
+_BACKLOG = Gauge(
+    "verbatim_duty_backlog_seconds", "How long the thing that had waited longest had been due when the duty came to it", ["duty"]
+)
 _BYTES = Gauge("verbatim_storage_bytes", "Bytes in the store")
 _OBJECTS = Gauge("verbatim_storage_objects", "Objects in the store")
 _CAPACITY = Gauge("verbatim_storage_capacity_bytes", "Bytes that the store may hold")
@@ -23,13 +25,9 @@ def swept(report: Report) -> None:
     for outcome, count in (("scanned", report.scanned), ("swept", report.swept), ("failed", report.failed)):
         _THINGS.labels(report.duty, outcome).inc(count)
     _SECONDS.labels(report.duty).inc(report.seconds)
+    _BACKLOG.labels(report.duty).set(report.backlog_seconds)
     if report.complete and report.error is None:
         _COMPLETE.labels(report.duty).set_to_current_time()
-
-
-def backlog(duty: str, seconds: float) -> None:
-    """How late the duty came to the first thing of this sweep; 0 when there was none."""
-    _BACKLOG.labels(duty).set(seconds)
 
 
 def measured(space: Space) -> None:

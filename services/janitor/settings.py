@@ -9,6 +9,9 @@ from services.janitor.duties.measure import Limits
 class Settings(Common, frozen=True, kw_only=True):
     """`audio_retention_hours` counts from the end of a job; unset, recordings stay for as long as the result does.
 
+    With `delete_audio_after_success` those of completed jobs go at once. The other retentions count from when a job expired or was
+    deleted, a delivery was over, a dead letter was recorded.
+
     The two graces count from the moment an object or an upload began. `orphan_grace_hours` must cover the time between the last byte of
     a recording and its job's row, and `stale_upload_hours` the longest upload: what is older is taken away, in use or not.
 
@@ -19,7 +22,12 @@ class Settings(Common, frozen=True, kw_only=True):
     cleanup_interval_minutes: float = 10
     stale_upload_hours: float = 24
     orphan_grace_hours: float = 24
+    reconcile_interval_hours: float = 6
     audio_retention_hours: float | None = None
+    delete_audio_after_success: bool = False
+    tombstone_retention_days: float = 30
+    delivery_retention_days: float = 30
+    dead_letter_retention_days: float = 14
     storage_capacity_bytes: int | None = None
     storage_warning_percent: float = 80
     storage_critical_percent: float = 95
@@ -32,6 +40,11 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("CLEANUP_INTERVAL_MINUTES must be more than 0")
         if min(self.stale_upload_hours, self.orphan_grace_hours, self.audio_retention_hours or 0) < 0:
             raise ValueError("STALE_UPLOAD_HOURS, ORPHAN_GRACE_HOURS and AUDIO_RETENTION_HOURS must not be negative")
+        if self.reconcile_interval_hours <= 0:
+            raise ValueError("RECONCILE_INTERVAL_HOURS must be more than 0")
+        for name in ("tombstone_retention_days", "delivery_retention_days", "dead_letter_retention_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name.upper()} must not be negative")
         if self.storage_capacity_bytes is not None and self.storage_capacity_bytes < 1:
             raise ValueError("STORAGE_CAPACITY_BYTES must be at least 1; leave it unset when it is not known")
         if not 0 < self.storage_warning_percent <= self.storage_critical_percent:
@@ -46,6 +59,22 @@ class Settings(Common, frozen=True, kw_only=True):
     @property
     def cleanup_interval(self) -> timedelta:
         return timedelta(minutes=self.cleanup_interval_minutes)
+
+    @property
+    def reconcile_interval(self) -> timedelta:
+        return timedelta(hours=self.reconcile_interval_hours)
+
+    @property
+    def tombstone_retention(self) -> timedelta:
+        return timedelta(days=self.tombstone_retention_days)
+
+    @property
+    def delivery_retention(self) -> timedelta:
+        return timedelta(days=self.delivery_retention_days)
+
+    @property
+    def dead_letter_retention(self) -> timedelta:
+        return timedelta(days=self.dead_letter_retention_days)
 
     @property
     def measure_interval(self) -> timedelta:

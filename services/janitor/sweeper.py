@@ -53,6 +53,7 @@ class Sweeper:
             swept=total.swept,
             failed=total.failed,
             seconds=round(time.monotonic() - started, 3),
+            backlog_seconds=round(total.late.total_seconds(), 3),
             complete=complete,
             error=error,
         )

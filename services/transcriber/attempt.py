@@ -35,7 +35,7 @@ from services.transcriber import metrics, protocol
 from services.transcriber.asked import asked
 from services.transcriber.checkpoints import Checkpoints, checkpoints
 from services.transcriber.child import Engine
-from services.transcriber.produced import Produced, forget_source
+from services.transcriber.produced import Kept, Produced, forget_source
 from services.transcriber.protocol import Decoded, Done, Progress, Stage, StageDone
 from services.transcriber.settings import Settings
 from services.transcriber.telling import telling
@@ -105,8 +105,8 @@ class Attempts:
                 done = await self._transcribe(job, Path(folder, "source"), produced, kept, progress)
                 progress.stage = "store"
                 with tracing.span("store"):
-                    keys = await produced.store(self._storage, job)
-        return _Transcribed(done, keys, kept)
+                    stored = await produced.store(self._storage, job)
+        return _Transcribed(done, stored, kept)
 
     async def _transcribe(self, job: Job, source: Path, produced: Produced, kept: Checkpoints, progress: "_Progress") -> Done:
         with tracing.span("fetch", size=job.source.size):
@@ -144,7 +144,8 @@ class Attempts:
         done = transcribed.done
         result = Result(
             bucket=self._storage.bucket,
-            keys=transcribed.keys,
+            keys=transcribed.stored.keys,
+            objects=transcribed.stored.objects,
             language=done.language,
             duration=done.duration,
             speakers=done.speakers,
@@ -228,10 +229,10 @@ class Attempts:
 
 
 class _Transcribed(NamedTuple):
-    """What was produced is in the store under `keys`, and the job's row does not say so yet."""
+    """What was produced is in the store as `stored` says, and the job's row does not say so yet."""
 
     done: Done
-    keys: dict[str, str]
+    stored: Kept
     checkpoints: Checkpoints
 
 

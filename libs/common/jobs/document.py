@@ -8,24 +8,28 @@ from typing import Literal
 
 import msgspec
 
-from common.jobs.job import Cache, Failure, Job, Status
+from common.jobs.job import TRANSCRIPT, Cache, Failure, Job, Receipt, Status, Stored
 from common.jobs.options import PRIORITIES, Options, Priority
 
 
 class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the documents of a completed job are; `duration` in seconds."""
+    """Where the documents of a completed job are, and what they were when they were stored; `duration` in seconds."""
 
     available: bool
     expires_at: datetime | None
     bucket: str
     keys: dict[str, str]
+    objects: dict[str, Stored]
     language: str
     duration: float
     speakers: int
 
 
 class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The submitted recording; `duration` in seconds, estimated from size and type until the recording has been decoded."""
+    """The submitted recording; `duration` in seconds, estimated from size and type until the recording has been decoded.
+
+    `deleted_at`: when it went, if it went before the rest.
+    """
 
     filename: str
     content_type: str
@@ -34,6 +38,7 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["audio", "video"]
     duration: float | None
     duration_estimated: bool
+    deleted_at: datetime | None
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +48,8 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     one with the higher revision tells the later state.
 
     `cache` says whether an earlier job's result was taken (`hit`), where that was asked for.
+    `lost` names what the store should have of the job and has not: `recording`, or one of the result's keys.
+    `receipt` tells of a job that has expired, and in `job.deleted`, what was deleted and when.
     `position` (1 is next) and `eta` (of its completion) are the API's to tell, of queued jobs: both are null in events.
     """
 
@@ -60,6 +67,8 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None
     result: ResultDocument | None
     cache: Cache | None
+    lost: list[str]
+    receipt: Receipt | None
     trace_id: str | None
     created_at: datetime
     queued_at: datetime | None
@@ -86,6 +95,8 @@ def public(job: Job, *, position: int | None = None, eta: datetime | None = None
         error=job.error,
         result=_result(job),
         cache=job.cache,
+        lost=list(job.lost),
+        receipt=job.receipt,
         trace_id=None if job.trace is None else job.trace.split("-")[1],
         created_at=job.created_at,
         queued_at=job.queued_at,
@@ -105,6 +116,7 @@ def _source(job: Job) -> SourceDocument:
         kind=found.kind,
         duration=None if job.duration is None else round(job.duration, 2),
         duration_estimated=not job.duration_known,
+        deleted_at=job.audio_deleted_at,
     )
 
 
@@ -113,10 +125,11 @@ def _result(job: Job) -> ResultDocument | None:
         return None
     found = job.result
     return ResultDocument(
-        available=job.status is Status.COMPLETED,
+        available=job.status is Status.COMPLETED and TRANSCRIPT not in job.lost,
         expires_at=job.expires_at,
         bucket=found.bucket,
         keys=found.keys,
+        objects=found.objects,
         language=found.language,
         duration=found.duration,
         speakers=found.speakers,

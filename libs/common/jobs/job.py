@@ -57,14 +57,47 @@ class Failure(msgspec.Struct, frozen=True):
     retryable: bool
 
 
+TRANSCRIPT = "transcript"
+"""What every result has, among its keys."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object as it was stored: its size in bytes, its hash in hex."""
+
+    size: int
+    sha256: str
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the winner's documents are; `duration` in seconds."""
+    """Where the winner's documents are, and what they were when they were stored; `duration` in seconds."""
 
     bucket: str
     keys: dict[str, str]
+    objects: dict[str, Stored] = {}
     language: str
     duration: float
     speakers: int
+
+
+Reason = Literal["expired", "deleted"]
+"""Its time was over, or somebody asked for it."""
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that is no more: what it was, and when it went. Size and hash are null where they were never known."""
+
+    what: str
+    size: int | None
+    sha256: str | None
+    deleted_at: datetime
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was deleted of a job, when, and why."""
+
+    reason: Reason
+    deleted_at: datetime
+    objects: list[Deleted]
 
 
 Cache = Literal["hit", "miss"]
@@ -74,7 +107,7 @@ Cache = Literal["hit", "miss"]
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `jobs`; `band` and `turn` are its place in the queue, `duration` is in seconds, `eta` the first that anybody was told.
 
-    `revision` grows with each change that watchers can see.
+    `revision` grows with each change that watchers can see. `lost` names objects that the store should have and has not.
     """
 
     id: JobId
@@ -107,6 +140,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     eta: datetime | None
     cache: Cache | None
+    audio_deleted_at: datetime | None = None
+    expired_at: datetime | None = None
+    lost: tuple[str, ...] = ()
+    receipt: Receipt | None = None
 
     @property
     def source_key(self) -> str:

@@ -233,6 +233,13 @@ from lost
 where jobs.id = lost.id
 returning jobs.*;
 
+-- name: fail_poisonous_jobs
+-- queued -> failed: of the given ones, those that have lost a worker, and not been given to another.
+update jobs
+set status = 'failed', error = $2, finished_at = now(), expires_at = now() + retention
+where id = any($1::uuid[]) and status = 'queued' and attempt > 0 and error->>'code' = $3
+returning *;
+
 -- name: lift_jobs
 -- queued -> queued: the first of a tenant's jobs in a band goes one band up when it has waited in it for longer than $1, as if it was
 -- submitted now; but while the tenant has a lifted job there, no other, or what is urgent would wait behind all that is merely old.
@@ -301,19 +308,120 @@ limit $2;
 select * from jobs where tenant = $1 and status = 'queued' and claim_after <= now() order by band, turn, id limit 1;
 
 -- name: expired_jobs
--- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_job`.
+-- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_jobs`. Those that are kept for no time at all are
+-- `delivered_jobs`.
 select * from jobs
-where status in ('completed', 'failed', 'cancelled') and expires_at < now()
+where status in ('completed', 'failed', 'cancelled') and expires_at < now() and retention <> '0'
   and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
 order by expires_at, id
 limit $1;
 
--- name: expire_job
--- completed | failed | cancelled -> expired: the bytes are gone, the row stays as a tombstone.
+-- name: delivered_jobs
+-- The same, of jobs of which nothing is kept after delivery: once what its submitter is to get is there as deliveries (or has not come to be in
+-- a week), and nobody is still to be told how it ended, but for paused endpoints. The limits keep the planner from reading all deliveries.
+select * from jobs
+where retention = '0' and status in ('completed', 'failed', 'cancelled') and expires_at < now()
+  and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+  and (
+      (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed'))
+      or expires_at < now() - interval '7 days'
+      or (select true from deliveries where deliveries.job_id = jobs.id and endpoint_id is null limit 1)
+  )
+  and (
+      select true from deliveries left join endpoints on endpoints.id = deliveries.endpoint_id
+      where deliveries.job_id = jobs.id and deliveries.state = 'pending' and deliveries.event_type = any($4::text[])
+        and coalesce(endpoints.status <> 'paused', true)
+      limit 1
+  ) is null
+order by expires_at, id
+limit $1;
+
+-- name: expire_jobs
+-- completed | failed | cancelled -> expired: the bytes are gone, the row stays as a tombstone with the receipt.
 update jobs
-set status = 'expired', result = null
-where id = $1 and status in ('completed', 'failed', 'cancelled') and expires_at < now()
+set status = 'expired', result = null, expired_at = now(), receipt = gone.receipt
+from unnest($1::uuid[], $2::jsonb[]) as gone (id, receipt)
+where jobs.id = gone.id and status in ('completed', 'failed', 'cancelled') and expires_at < now()
+returning jobs.*;
+
+-- name: old_tombstones
+-- expired -> (gone): nobody will ask any more.
+delete from jobs
+where id in (
+    select id from jobs where status = 'expired' and expired_at < now() - $1::interval
+    order by expired_at, id limit $2
+    for update skip locked
+)
 returning *;
+
+-- name: keep_receipts
+-- For jobs whose rows are gone.
+insert into receipts (job_id, tenant, receipt)
+select * from unnest($1::uuid[], $2::text[], $3::jsonb[])
+on conflict (job_id) do nothing;
+
+-- name: get_receipt
+-- What was deleted of a tenant's job, whether its tombstone is there or not.
+select receipt from jobs where id = $1 and tenant = $2 and receipt is not null
+union all
+select receipt from receipts where job_id = $1 and tenant = $2
+limit 1;
+
+-- name: old_receipts
+delete from receipts
+where job_id in (
+    select job_id from receipts where deleted_at < now() - $1::interval order by deleted_at, job_id limit $2 for update skip locked
+)
+returning deleted_at;
+
+-- name: recordings_over
+-- A page, after ($2, $3), of jobs that ended longer than $4 ago and still have their recording.
+select * from jobs
+where audio_deleted_at is null and status in ('completed', 'failed', 'cancelled') and finished_at < now() - $4::interval
+  and (finished_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+order by finished_at, id
+limit $1;
+
+-- name: recordings_transcribed
+-- The same of all that are completed.
+select * from jobs
+where audio_deleted_at is null and status in ('completed', 'failed', 'cancelled') and status = 'completed'
+  and (finished_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+order by finished_at, id
+limit $1;
+
+-- name: recordings_replaced
+-- The same of those that have a redacted copy instead.
+select * from jobs
+where audio_deleted_at is null and status = 'completed' and options ? 'redact'
+  and (finished_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+order by finished_at, id
+limit $1;
+
+-- name: forget_recordings
+-- The object is gone. It is not lost, should a look in between have found so.
+update jobs set audio_deleted_at = now(), lost = array_remove(lost, 'recording')
+where id = any($1::uuid[]) and audio_deleted_at is null and status in ('completed', 'failed', 'cancelled')
+returning id;
+
+-- name: holdings
+-- A page, after $2, of jobs whose recording or result must be in the store.
+select id, status, audio_deleted_at, lost, coalesce(result->'keys', '{}') as keys, options ? 'redact' as redact from jobs
+where status in ('queued', 'completed', 'failed', 'cancelled') and id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+order by id
+limit $1;
+
+-- name: mark_lost
+-- Only while nothing may have deleted it by right: a recording that is still the job's, a result that has not expired.
+update jobs set lost = string_to_array(found.lost, ',')
+from unnest($1::uuid[], $2::text[]) as found (id, lost)
+where jobs.id = found.id and jobs.lost <> string_to_array(found.lost, ',')
+  and status in ('queued', 'completed', 'failed', 'cancelled') and coalesce(expires_at > now(), true)
+returning jobs.id;
+
+-- name: lost_since
+-- When the lease ran out that ran out first, of those that have.
+select min(lease_until) from jobs where status = 'processing' and lease_until < now();
 
 -- name: count_jobs
 -- For /metrics.
@@ -321,4 +429,4 @@ select status::text as status, count(*) as jobs from jobs group by status;
 
 -- name: job_owners
 -- Of the given ids, those that are jobs, and what they say about their objects.
-select id, status, finished_at, lease_token, result, options ? 'redact' as redact from jobs where id = any($1::uuid[]);
+select id, status, lease_token, result from jobs where id = any($1::uuid[]);

@@ -22,7 +22,7 @@ Sensitive = Literal["number", "email", "phone", "card", "iban"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default.
+    """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default, 0 nothing is kept after delivery.
 
     `vad_min_silence` is in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that tells them apart),
     instead of leaving the part out and saying so in the transcript. What the lexicon held at submission is the job's own copy.
@@ -55,7 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reuse: bool = False
     priority: Priority = "normal"
     webhook_url: _Url | None = None
-    expires_in: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] | None = None
+    expires_in: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] | None = None
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
 
     def __post_init__(self) -> None:
@@ -67,6 +67,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("min_speakers is more than max_speakers")
         if not self.diarize and (self.min_speakers is not None or self.max_speakers is not None):
             raise ValueError(f"{'max' if self.min_speakers is None else 'min'}_speakers needs diarize=true")
+        if self.expires_in == 0 and self.webhook_url is None:
+            raise ValueError("expires_in is 0, so nothing is kept after delivery, and there is nowhere to deliver to; give a webhook_url")
         if self.redact:
             self._check_redaction()
         if isinstance(self.reference, tuple):

@@ -4,7 +4,7 @@ A write that finds the job no longer in the expected status, or leased to someon
 redeliveries and workers that wake from the dead all end there (design section 2, invariants 2 and 4).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,13 +16,18 @@ from common.database import Connection, Queries
 from common.ids import JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.duration import estimated_seconds
-from common.jobs.job import Cache, Failure, Job, Result, Source, Status, from_row
+from common.jobs.job import Cache, Failure, Job, Receipt, Result, Source, Status, from_row
 from common.jobs.options import ASIDE, PRIORITIES, OptionError, Options, stored
+from common.jobs.receipt import receipt
 from common.lexicons import store as lexicons
+from common.outbox import News
 from common.references import store as references
 from common.storage_keys import parse_key
+from common.webhook import ENDS
 
 SQL = Queries(Path(__file__).with_name("jobs.sql"))
+
+_WORKER_LOST = "worker_lost"
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -34,15 +39,24 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """What a job says about its objects: `leases` are those under which results may lie (running attempt and winner).
-
-    `redact`: only a redacted copy of the recording may be left once there is one.
-    """
+    """What a job says about its objects: `leases` are those under which results may lie (running attempt and winner)."""
 
     status: Status
-    finished_at: datetime | None
     leases: frozenset[LeaseToken]
-    redact: bool = False
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """What a job should have in the store: its recording, unless that was deleted or replaced, and its result's `keys`, by name.
+
+    `lost`: what was not there when somebody looked.
+    """
+
+    id: JobId
+    status: Status
+    audio_deleted_at: datetime | None
+    lost: tuple[str, ...]
+    keys: dict[str, str]
+    redact: bool
 
 
 async def create(  # noqa: PLR0913 - what a row is made of, by name
@@ -207,27 +221,55 @@ async def condemn_many(connection: Connection, job_ids: Iterable[JobId], tenant:
 
 
 async def delete(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
-    """completed | failed | cancelled | expired -> (gone). Call only when the job is condemned and its bytes are gone."""
+    """completed | failed | cancelled | expired -> (gone); a receipt stays. Call only when the job is condemned and its bytes are gone."""
     async with connection.transaction():
-        return await _change(connection, "job.deleted", "delete_job", job_id, tenant)
+        row = await connection.fetchrow(SQL["delete_job"], job_id, tenant)
+        deleted = [] if row is None else await _deleted(connection, [from_row(row)])
+    return deleted[0] if deleted else None
 
 
 async def delete_many(connection: Connection, job_ids: Iterable[JobId], tenant: str) -> list[Job]:
     """The same for many."""
     async with connection.transaction():
         jobs = [from_row(row) for row in await connection.fetch(SQL["delete_jobs"], list(job_ids), tenant)]
-        for job in jobs:
-            await _announce(connection, "job.deleted", job)
+        return await _deleted(connection, jobs)
+
+
+async def receipt_of(connection: Connection, job_id: JobId, tenant: str) -> Receipt | None:
+    """What was deleted of the job when it expired or was deleted, for as long as that is kept."""
+    found = await connection.fetchval(SQL["get_receipt"], job_id, tenant)
+    return None if found is None else msgspec.convert(found, Receipt)
+
+
+async def purge(connection: Connection, *, older_than: timedelta, limit: int) -> list[Job]:
+    """expired -> (gone), for tombstones older than that."""
+    async with connection.transaction():
+        jobs = [from_row(row) for row in await connection.fetch(SQL["old_tombstones"], older_than, limit)]
+        await _announce_all(connection, "job.deleted", jobs)
     return jobs
+
+
+async def purge_receipts(connection: Connection, *, older_than: timedelta, limit: int) -> list[datetime]:
+    """Forget receipts of deleted jobs; returns from when they were."""
+    return [row["deleted_at"] for row in await connection.fetch(SQL["old_receipts"], older_than, limit)]
 
 
 async def rescue(connection: Connection, *, limit: int) -> list[Job]:
     """processing -> queued (or failed, when attempts are used up) for jobs whose lease ran out."""
-    lost = Failure("worker_lost", "The worker stopped responding while it had this job.", retryable=True)
+    lost = Failure(_WORKER_LOST, "The worker stopped responding while it had this job.", retryable=True)
     async with connection.transaction():
         jobs = [from_row(row) for row in await connection.fetch(SQL["rescue_jobs"], limit, lost)]
         for job in jobs:
             await _announce(connection, "job.failed" if job.status is Status.FAILED else "job.requeued", job)
+    return jobs
+
+
+async def fail_poisonous(connection: Connection, job_ids: Sequence[JobId], failure: Failure) -> list[Job]:
+    """queued -> failed for those of the jobs that have lost a worker before."""
+    async with connection.transaction():
+        rows = await connection.fetch(SQL["fail_poisonous_jobs"], list(job_ids), failure, _WORKER_LOST)
+        jobs = [from_row(row) for row in rows]
+        await _announce_all(connection, "job.failed", jobs)
     return jobs
 
 
@@ -252,8 +294,7 @@ async def reissue(connection: Connection, *, older_than: timedelta, limit: int) 
     """A new token for up to `limit` queued jobs that have waited for longer than `older_than`."""
     async with connection.transaction():
         jobs = [from_row(row) for row in await connection.fetch(SQL["tokenless_jobs"], older_than, limit)]
-        for job in jobs:
-            await _announce(connection, "job.requeued", job)
+        await _announce_all(connection, "job.requeued", jobs)
     return jobs
 
 
@@ -263,10 +304,58 @@ async def due_to_expire(connection: Connection, *, after: Job | None, limit: int
     return [from_row(row) for row in await connection.fetch(SQL["expired_jobs"], limit, *key)]
 
 
-async def expire(connection: Connection, job_id: JobId) -> Job | None:
-    """completed | failed | cancelled -> expired. Call only when the bytes are gone."""
+async def delivered(connection: Connection, *, after: Job | None, limit: int) -> list[Job]:
+    """The same, of jobs of which nothing is kept after delivery, once all is delivered or given up."""
+    key = (None, None) if after is None else (after.expires_at, after.id)
+    return [from_row(row) for row in await connection.fetch(SQL["delivered_jobs"], limit, *key, list(ENDS))]
+
+
+async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
+    """completed | failed | cancelled -> expired, with a receipt; those that still were due. Call only when their bytes are gone."""
     async with connection.transaction():
-        return await _change(connection, "job.expired", "expire_job", job_id)
+        now = await connection.fetchval("select now()")
+        receipts = [receipt(job, "expired", now) for job in jobs]
+        rows = await connection.fetch(SQL["expire_jobs"], [job.id for job in jobs], receipts)
+        expired = [from_row(row) for row in rows]
+        await _announce_all(connection, "job.expired", expired)
+    return expired
+
+
+async def recordings_over(connection: Connection, older_than: timedelta, *, after: Job | None, limit: int) -> list[Job]:
+    """Jobs that ended longer ago than that and still have their recording; a page of them, following the job `after`."""
+    return await _recorded(connection, "recordings_over", after, limit, older_than)
+
+
+async def recordings_transcribed(connection: Connection, *, after: Job | None, limit: int) -> list[Job]:
+    """The same of all that are completed."""
+    return await _recorded(connection, "recordings_transcribed", after, limit)
+
+
+async def recordings_replaced(connection: Connection, *, after: Job | None, limit: int) -> list[Job]:
+    """The same of those that have a redacted copy in the recording's place."""
+    return await _recorded(connection, "recordings_replaced", after, limit)
+
+
+async def forget_recordings(connection: Connection, job_ids: Sequence[JobId]) -> int:
+    """Note that they are gone; returns for how many of the jobs that is news. Call only when they are gone."""
+    return len(await connection.fetch(SQL["forget_recordings"], list(job_ids)))
+
+
+async def holdings(connection: Connection, *, after: JobId | None, limit: int) -> list[Holding]:
+    """Jobs that must have objects in the store; a page of them, following the id `after`."""
+    return [msgspec.convert(dict(row), Holding) for row in await connection.fetch(SQL["holdings"], limit, after)]
+
+
+async def mark_lost(connection: Connection, lost: Mapping[JobId, Sequence[str]]) -> set[JobId]:
+    """Say of each job what the store has lost of it, nothing included; those for which that is news."""
+    rows = await connection.fetch(SQL["mark_lost"], list(lost), [",".join(names) for names in lost.values()])
+    return {row["id"] for row in rows}
+
+
+async def lost_since(connection: Connection) -> datetime | None:
+    """When the first of the leases that have run out did."""
+    since: datetime | None = await connection.fetchval(SQL["lost_since"])
+    return since
 
 
 async def counts(connection: Connection) -> dict[str, int]:
@@ -282,7 +371,23 @@ async def owners(connection: Connection, ids: Iterable[JobId]) -> dict[JobId, Ow
 def _owner(row: asyncpg.Record) -> Owner:
     keys = (row["result"] or {}).get("keys", {}).values()
     won = {place.lease for key in keys if (place := parse_key(key)) is not None}
-    return Owner(Status(row["status"]), row["finished_at"], frozenset({*won, row["lease_token"]} - {None}), row["redact"])
+    return Owner(Status(row["status"]), frozenset({*won, row["lease_token"]} - {None}))
+
+
+async def _recorded(connection: Connection, query: str, after: Job | None, limit: int, *arguments: object) -> list[Job]:
+    key = (None, None) if after is None else (after.finished_at, after.id)
+    return [from_row(row) for row in await connection.fetch(SQL[query], limit, *key, *arguments)]
+
+
+async def _deleted(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
+    """Keep receipts for jobs whose rows have gone, and announce it, within the caller's transaction."""
+    now = await connection.fetchval("select now()")
+    gone = [msgspec.structs.replace(job, receipt=receipt(job, "deleted", now)) for job in jobs]
+    if gone:
+        rows = [job.id for job in gone], [job.tenant for job in gone], [job.receipt for job in gone]
+        await connection.execute(SQL["keep_receipts"], *rows)
+        await _announce_all(connection, "job.deleted", gone)
+    return gone
 
 
 async def _change(connection: Connection, event: str, query: str, *arguments: object, delay: timedelta = timedelta(0)) -> Job | None:
@@ -299,3 +404,9 @@ async def _announce(connection: Connection, event: str, job: Job, *, delay: time
     """Put the event into the outbox, within the caller's transaction."""
     data = msgspec.json.encode(public(job))
     await outbox.add(connection, event, subject=str(job.id), data=data, delay=delay, trace=job.trace)
+
+
+async def _announce_all(connection: Connection, event: str, jobs: Sequence[Job]) -> None:
+    """The same for many."""
+    if jobs:
+        await outbox.add_many(connection, event, [News(str(job.id), msgspec.json.encode(public(job)), job.trace) for job in jobs])

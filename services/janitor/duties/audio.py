@@ -1,49 +1,62 @@
-"""Recordings that go before their result does: those of jobs that ended longer ago than the audio is kept, and those that were redacted.
+"""Recordings that go before their result does: those kept for a time of their own, those that were transcribed, those that were redacted.
 
-The listing of the bucket is the list of what is still to be deleted, so no mark on the job is needed, and a sweep that is killed leaves
-nothing half done. What belongs to no job is the orphans' duty.
+First the object goes, then the row says since when it is gone: a sweep that is killed in between leaves a recording that is still due.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
 
+import structlog
+
+from common.database import Connection
 from common.jobs import store
-from common.jobs.job import Status
-from common.jobs.store import Owner
+from common.jobs.job import Job
 from common.storage import Storage
-from common.storage_keys import AUDIO, parse_key
 from services.janitor.duty import Counts, Sweep
-from services.janitor.paging import pages
+
+log = structlog.get_logger(__name__)
 
 _PAGE = 1_000
+
+
+class _Over(Protocol):
+    async def __call__(self, connection: Connection, *, after: Job | None, limit: int) -> list[Job]: ...
 
 
 class Audio:
     name = "audio"
 
-    def __init__(self, storage: Storage, retention: timedelta | None) -> None:
-        """Without a `retention`, only what was redacted goes before its result does."""
+    def __init__(self, storage: Storage, retention: timedelta | None, *, until_transcribed: bool = False) -> None:
+        """`retention` counts from the job's end; `until_transcribed`: completed jobs keep none. What was redacted goes anyway."""
         self._storage = storage
-        self._retention = retention
+        at_once = timedelta(0)
+        self._over: list[tuple[_Over, timedelta]] = [(store.recordings_replaced, at_once)]
+        if until_transcribed:
+            self._over.append((store.recordings_transcribed, at_once))
+        if retention is not None:
+            self._over.append((partial(store.recordings_over, older_than=retention), retention))
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-        before = None if self._retention is None else sweep.now - self._retention
-        async with aclosing(pages(self._storage.objects(AUDIO), _PAGE)) as listing:
-            async for page in listing:
-                jobs = {found.key: place.job_id for found in page if (place := parse_key(found.key)) is not None}
-                owners = await store.owners(sweep.connection, set(jobs.values()))
-                over = [key for key, job_id in jobs.items() if is_over(owners.get(job_id), before)]
-                for key in over:
-                    sweep.tell(self.name, key=key)
-                if not sweep.dry_run:
-                    await self._storage.delete(over)
-                yield Counts(len(page), swept=len(over))
+        for over, kept in self._over:
+            last: Job | None = None
+            while jobs := await over(sweep.connection, after=last, limit=_PAGE):
+                last = jobs[-1]
+                for job in jobs:
+                    sweep.tell(self.name, job_id=str(job.id), key=job.source_key)
+                late = sweep.late(job.finished_at + kept for job in jobs if job.finished_at is not None)
+                if sweep.dry_run:
+                    yield Counts(len(jobs), swept=len(jobs), late=late)
+                else:
+                    yield Counts(len(jobs), late=late) + await self._delete(sweep.connection, jobs)
 
-
-def is_over(owner: Owner | None, before: datetime | None) -> bool:
-    """Whether a recording's job has ended, and did so before that moment; or at all, if a redacted copy has taken the recording's place."""
-    if owner is None or owner.finished_at is None or not owner.status.final:
-        return False
-    replaced = owner.redact and owner.status is Status.COMPLETED
-    return replaced or (before is not None and owner.finished_at < before)
+    async def _delete(self, connection: Connection, jobs: Sequence[Job]) -> Counts:
+        kept = await self._storage.delete_each(job.source_key for job in jobs)
+        if kept:
+            error = next(iter(kept.values()))
+            if len(kept) == len(jobs):
+                raise error
+            log.warning("left for the next sweep", recordings=len(kept), code=error.code, error=error.message)
+        gone = [job.id for job in jobs if job.source_key not in kept]
+        return Counts(swept=await store.forget_recordings(connection, gone), failed=len(kept))

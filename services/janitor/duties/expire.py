@@ -1,45 +1,73 @@
-"""Finished jobs past their time: first the bytes go, then the row becomes a tombstone and `job.expired` is announced.
+"""Finished jobs past their time: first the bytes go, then the row becomes a tombstone with a receipt, and `job.expired` is announced.
 
 In this order, since a row that is forgotten first would leave bytes that nobody looks for. Killed in between, the job is still due, and the
 next sweep deletes what is left and goes on. A job whose bytes cannot be deleted stays as it is.
+
+A page of jobs costs a few requests to the store and one transaction. It is never far ahead of the relays, which publish what is announced:
+events of jobs that wait to be worked on would have to wait behind.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
 
+from common import outbox
+from common.database import Connection
+from common.emptying import empty
 from common.jobs import store
 from common.jobs.job import Job
 from common.storage import Storage
-from common.storage_keys import job_prefixes
-from common.tolerance import attempt_each
-from services.janitor import metrics
 from services.janitor.duty import Counts, Sweep
 
-_BATCH = 100
-_AT_ONCE = 8
+_BATCH = 500
+_AHEAD = 1_000
+_BREATH_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0
+
+
+class _Due(Protocol):
+    async def __call__(self, connection: Connection, *, after: Job | None, limit: int) -> list[Job]: ...
 
 
 class Expire:
+    """All of them."""
+
     name = "expire"
+    due: Sequence[_Due] = (store.delivered, store.due_to_expire)
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-        last: Job | None = None
-        metrics.backlog(self.name, 0)
-        while jobs := await store.due_to_expire(sweep.connection, after=last, limit=_BATCH):
-            if last is None and jobs[0].expires_at is not None:
-                metrics.backlog(self.name, (sweep.now - jobs[0].expires_at).total_seconds())
-            last = jobs[-1]
-            for job in jobs:
-                sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
-            yield Counts(len(jobs), swept=len(jobs)) if sweep.dry_run else await self._expire(sweep, jobs)
+        for due in self.due:
+            last: Job | None = None
+            while jobs := await due(sweep.connection, after=last, limit=_BATCH):
+                last = jobs[-1]
+                for job in jobs:
+                    sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
+                late = sweep.late(job.expires_at for job in jobs)
+                if sweep.dry_run:
+                    yield Counts(len(jobs), swept=len(jobs), late=late)
+                    continue
+                yield Counts(len(jobs), late=late) + await self._expire(sweep.connection, jobs)
+                await _until_published(sweep.connection)
 
-    async def _expire(self, sweep: Sweep, jobs: list[Job]) -> Counts:
-        emptied = await attempt_each(jobs, self._delete_bytes, at_once=_AT_ONCE)
-        expired = [await store.expire(sweep.connection, job.id) for job in emptied]
+    async def _expire(self, connection: Connection, jobs: list[Job]) -> Counts:
+        emptied = set((await empty(self._storage, [job.id for job in jobs])).jobs)
+        expired = await store.expire(connection, [job for job in jobs if job.id in emptied])
         # One that is no longer due by now was changed by someone else, which is neither a success nor a failure of ours.
-        return Counts(len(jobs), swept=sum(job is not None for job in expired), failed=len(jobs) - len(emptied))
+        return Counts(swept=len(expired), failed=len(jobs) - len(emptied))
 
-    async def _delete_bytes(self, job: Job) -> None:
-        await self._storage.delete_prefixes(job_prefixes(job.id))
+
+class Delivered(Expire):
+    """Those of which nothing is kept after delivery, which is not to last until the next round of cleaning up."""
+
+    name = "delivered"
+    due = (store.delivered,)
+
+
+async def _until_published(connection: Connection) -> None:
+    """Give the relays time, but no more than this: what is due goes also while the broker is away."""
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+    while await outbox.backlog(connection, _AHEAD) >= _AHEAD and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - no relay tells
+        await asyncio.sleep(_BREATH_SECONDS)

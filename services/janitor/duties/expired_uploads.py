@@ -28,7 +28,8 @@ class ExpiredUploads:
             last = uploads[-1]
             for upload in uploads:
                 sweep.tell(self.name, upload_id=str(upload.id), status=upload.status.value)
-            yield Counts(len(uploads), swept=len(uploads)) if sweep.dry_run else await self._clear(sweep, uploads)
+            late = Counts(late=sweep.late(upload.expires_at for upload in uploads))
+            yield late + (Counts(len(uploads), swept=len(uploads)) if sweep.dry_run else await self._clear(sweep, uploads))
 
     async def _clear(self, sweep: Sweep, uploads: list[Upload]) -> Counts:
         for upload in uploads:

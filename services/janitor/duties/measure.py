@@ -12,12 +12,12 @@ import msgspec
 import structlog
 
 from common import space
+from common.paging import pages
 from common.space import Age, Level, Space, Usage
 from common.storage import Object, Storage
 from common.storage_keys import parse_key
 from services.janitor import metrics
 from services.janitor.duty import Counts, Sweep
-from services.janitor.paging import pages
 
 log = structlog.get_logger(__name__)
 

@@ -11,15 +11,14 @@ from datetime import timedelta
 import structlog
 
 from common import resumable
-from common.errors import TransientError
 from common.ids import JobId
 from common.jobs import store
 from common.jobs.job import Status
 from common.jobs.store import Owner
+from common.paging import pages
 from common.storage import Object, Storage
 from common.storage_keys import PREFIXES, Place, parse_key
 from services.janitor.duty import Counts, Sweep
-from services.janitor.paging import pages
 
 log = structlog.get_logger(__name__)
 
@@ -48,14 +47,14 @@ class Orphans:
             orphans.pop(key, None)  # of an upload, of which a job may be made yet
         for key, reason in orphans.items():
             sweep.tell(self.name, key=key, reason=reason)
+        late = sweep.late(found.modified + self._grace for found in page if found.key in orphans)
         if sweep.dry_run:
-            return Counts(len(page), swept=len(orphans))
-        try:
-            await self._storage.delete(orphans)
-        except TransientError as error:
-            log.warning("left for the next sweep", code=error.code, error=error.message)
-            return Counts(len(page), failed=len(orphans))
-        return Counts(len(page), swept=len(orphans))
+            return Counts(len(page), swept=len(orphans), late=late)
+        kept = await self._storage.delete_each(orphans)
+        if kept:
+            error = next(iter(kept.values()))
+            log.warning("left for the next sweep", objects=len(kept), code=error.code, error=error.message)
+        return Counts(len(page), swept=len(orphans) - len(kept), failed=len(kept), late=late)
 
 
 def why_orphaned(place: Place, owners: Mapping[JobId, Owner]) -> str | None:

@@ -47,7 +47,8 @@ class Reissue:
                 jobs = await store.reissue(sweep.connection, older_than=PATIENCE, limit=due)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
-        yield Counts(scanned=found, swept=len(jobs))
+        late = sweep.late(max(job.claim_after, job.queued_at or job.claim_after) for job in jobs)
+        yield Counts(scanned=found, swept=len(jobs), late=late)
 
     async def _count(self, connection: Connection) -> int:
         before = await store.tokens(connection, older_than=PATIENCE)

@@ -9,11 +9,11 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from common import resumable
+from common.paging import pages
 from common.storage import StaleUpload, Storage
 from common.storage_keys import PREFIXES, parse_key
 from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Sweep
-from services.janitor.paging import pages
 
 _PAGE = 100
 _AT_ONCE = 4
@@ -37,7 +37,8 @@ class Uploads:
                     for upload in stale:
                         sweep.tell(self.name, key=upload.key, initiated=upload.initiated.isoformat())
                     aborted = stale if sweep.dry_run else await attempt_each(stale, self._abort, at_once=_AT_ONCE)
-                    yield Counts(len(page), swept=len(aborted), failed=len(stale) - len(aborted))
+                    late = sweep.late(upload.initiated + self._age for upload in stale)
+                    yield Counts(len(page), swept=len(aborted), failed=len(stale) - len(aborted), late=late)
 
     async def _abort(self, upload: StaleUpload) -> None:
         await self._storage.abort_upload(upload.key, upload.upload_id)

@@ -214,28 +214,26 @@ async def test_a_worker_that_wakes_from_the_dead_cannot_finish(pool: Pool) -> No
 async def test_only_what_is_due_expires(pool: Pool) -> None:
     """Expiry needs a final status and a time in the past; the row stays, its result is forgotten."""
     async with pool.acquire() as connection:
-        for retention in (timedelta(0), HOUR):
+        for retention in (LOST, HOUR):
             await queued(connection, retention=retention)
         due, kept = [await finished(connection, await claimed(connection)) for _ in range(2)]
         await forget_events(connection)
 
         assert [job.id for job in await store.due_to_expire(connection, after=None, limit=10)] == [due.id]
-        assert await store.expire(connection, kept.id) is None
+        assert await store.expire(connection, [kept]) == []
         assert await announced(connection) == []
-        expired = await store.expire(connection, due.id)
+        [expired] = await store.expire(connection, [kept, due])
 
-        assert expired is not None
-        assert expired.result is None
+        assert (expired.id, expired.status, expired.result) == (due.id, Status.EXPIRED, None)
         assert await announced(connection) == [Announced("job.expired", str(due.id))]
-        assert await store.expire(connection, due.id) is None
-        assert await store.expire(connection, JobId(ids.new())) is None
+        assert await store.expire(connection, [due, replace(due, id=JobId(ids.new()))]) == []
 
 
 async def test_due_jobs_come_in_pages(pool: Pool) -> None:
     """Each page follows the last, so one job that cannot be dealt with does not hold up those behind it."""
     async with pool.acquire() as connection:
         for _ in range(5):
-            await queued(connection, retention=timedelta(0))
+            await queued(connection, retention=LOST)
         jobs = [await finished(connection, await claimed(connection)) for _ in range(5)]
         await connection.execute("update jobs set expires_at = date_trunc('hour', now()) - interval '1 hour'")  # ties
 

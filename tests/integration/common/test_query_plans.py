@@ -52,6 +52,10 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "next_of_tenant": (store.SQL["next_of_tenant"], "text", "'tenant 1'", "jobs_waiting"),
     "rescue_jobs": (store.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
     "expired_jobs": (store.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
+    "delivered_jobs": (store.SQL["delivered_jobs"], "int, timestamptz, uuid, text[]", "100, null, null, '{}'", "jobs_delivered"),
+    "recordings_over": (store.SQL["recordings_over"], "int, timestamptz, uuid, interval", "100, null, null, '1 h'", "jobs_recorded"),
+    "recordings_replaced": (store.SQL["recordings_replaced"], "int, timestamptz, uuid", "100, null, null", "jobs_redacted"),
+    "old_tombstones": (store.SQL["old_tombstones"], "interval, int", "'1 day', 100", "jobs_tombstones"),
     "resumable_jobs": (store.SQL["resumable_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_resumable"),
     "condemn_jobs": (store.SQL["condemn_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
     "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
@@ -67,7 +71,7 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "delete_events": (outbox.SQL["delete_events"], "bigint[]", "'{1,2,3}'", "outbox_pkey"),
     "next_due": (outbox.SQL["next_due"], "", "", "outbox_due"),
 }
-_SMALL = {"queue_rounds", "lexicons", "job_lexicons"}  # three rows; and none in this test
+_SMALL = {"queue_rounds", "lexicons", "job_lexicons", "deliveries", "endpoints"}  # three rows; and none in this test
 
 
 async def test_hot_queries_use_their_indexes(pool: Pool) -> None:

@@ -40,8 +40,8 @@ async def test_cancel_takes_the_lease_away(client: httpx.AsyncClient, sample: by
         assert await jobs.fail(connection, claimed, Failure("x", "y", retryable=False)) is None
 
 
-async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage) -> None:
-    """A failed job is queued again with its options and all its attempts; a finished one is not; without its recording it cannot be."""
+async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str, store: Storage, database: asyncpg.Connection) -> None:
+    """A failed job is queued again with its options and all its attempts; not once its time is over, nor without its recording."""
     job = await submit(client, sample, language="en")
     url = f"{JOBS}/{job['id']}/retry"
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:
@@ -54,6 +54,10 @@ async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str
         assert again.json()["options"] == {"language": "en"}
         assert again.json()["error"] is None
     await client.post(f"{JOBS}/{job['id']}/cancel")
+    await database.execute("update jobs set expires_at = now()")
+    due = await client.post(url)
+    assert (due.status_code, due.json()["code"]) == (409, "audio_gone")
+    await database.execute("update jobs set expires_at = now() + interval '1 hour'")
     await store.delete([f"audio/{job['id']}/source"])
     gone = await client.post(url)
     assert (gone.status_code, gone.json()["code"]) == (409, "audio_gone")
@@ -94,6 +98,8 @@ async def test_delete(client: httpx.AsyncClient, sample: bytes, database_url: st
         assert (await client.delete(f"{JOBS}/{job['id']}")).status_code == 204
         assert (await client.get(f"{JOBS}/{job['id']}")).status_code == 404
         assert (await client.delete(f"{JOBS}/{job['id']}")).json()["code"] == "job_not_found"
+        receipt = (await client.get(f"{JOBS}/{job['id']}/receipt")).json()
+        assert (receipt["reason"], receipt["objects"][0]["sha256"]) == ("deleted", job["source"]["sha256"])
     left = await left_behind(store, database)
     assert (left.jobs, left.objects) == (0, 0)
 

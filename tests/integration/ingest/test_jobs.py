@@ -5,6 +5,7 @@ import hashlib
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -153,7 +154,7 @@ async def test_transcript_in_every_format(client: httpx.AsyncClient, store: Stor
 
 
 async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:
-    """Not ready is 202 with Retry-After, failed is 409 with the reason, expired is 410."""
+    """Not ready is 202 with Retry-After, failed is 409 with the reason, expired is 410, and the job says what was deleted."""
     job = await submit(client, sample)
     url = f"{JOBS}/{job['id']}/transcript"
     early = await client.get(url)
@@ -165,18 +166,25 @@ async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: b
         failed = await client.get(url)
         assert (failed.status_code, failed.json()["job_error"]["code"]) == (409, "no_audio_stream")
         await connection.execute("update jobs set expires_at = now() - interval '1 second'")
-        assert await jobs.expire(connection, JobId(claimed.id))
+        assert await jobs.expire(connection, [claimed])
     expired = await client.get(url)
     assert (expired.status_code, expired.json()["code"]) == (410, "result_expired")
+    receipt = (await client.get(f"{JOBS}/{job['id']}")).json()["receipt"]
+    assert [(each["what"], each["sha256"]) for each in receipt["objects"]] == [("recording", job["source"]["sha256"])]
+    assert (await client.get(f"{JOBS}/{job['id']}/receipt")).json() == receipt
 
 
 async def test_transcript_that_is_just_being_deleted(client: httpx.AsyncClient, store: Storage, sample: bytes, database_url: str) -> None:
-    """The bytes go before the row says expired; in between, the result has expired all the same."""
+    """The bytes go before the row says expired; in between, the result has expired all the same. One that nobody deleted is lost."""
     job = await submit(client, sample)
     await finish(database_url, store, job["id"])
     await store.delete_prefix(f"results/{job['id']}/")
     answer = await client.get(f"{JOBS}/{job['id']}/transcript")
     assert (answer.status_code, answer.json()["code"]) == (410, "result_expired")
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        await jobs.mark_lost(connection, {JobId(UUID(job["id"])): ["transcript"]})
+    answer = await client.get(f"{JOBS}/{job['id']}/transcript")
+    assert (answer.status_code, answer.json()["code"]) == (410, "result_lost")
 
 
 async def test_health_and_metrics(client: httpx.AsyncClient) -> None:

@@ -8,6 +8,7 @@ from common.cleanup import Report
 from common.database import Pool
 from common.ids import JobId, LeaseToken
 from common.jobs import store
+from common.jobs.document import public
 from common.jobs.store import Owner
 from common.storage import Storage
 from common.storage_keys import audio_key, checkpoint_key, source_key, transcript_key
@@ -17,7 +18,7 @@ from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.uploads import Uploads
 from services.janitor.duty import Duty
 from services.janitor.sweeper import Sweeper
-from tests.jobs import BROKEN, HOUR, LOST, claimed, finished_with_bytes, queued
+from tests.jobs import BROKEN, HOUR, LOST, claimed, finished_with_bytes, queued, reread
 
 ANY_AGE = -HOUR  # whatever exists is older than that
 
@@ -81,6 +82,24 @@ async def test_recordings_go_before_results_do(pool: Pool, storage: Storage, swe
     assert source_key(young.id) in await keys(storage)
 
 
+async def test_completed_jobs_need_no_recording_if_the_operator_says_so(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """At once, and the job says since when it is gone; a failed job's stays, which may be tried again."""
+    async with pool.acquire() as connection:
+        done = await finished_with_bytes(connection, storage)
+        failed = await queued(connection)
+        await put(storage, source_key(failed.id))
+        await store.fail(connection, await claimed(connection), BROKEN)
+        duty = Audio(storage, None, until_transcribed=True)
+        assert (await sweep(sweeper, duty)).swept == 1
+        assert (await sweep(sweeper, duty)).scanned == 0
+        gone = await reread(connection, done)
+        assert gone.audio_deleted_at is not None
+        assert public(gone).source.deleted_at == gone.audio_deleted_at
+        assert (await reread(connection, failed)).audio_deleted_at is None
+    assert source_key(done.id) not in await keys(storage)
+    assert source_key(failed.id) in await keys(storage)
+
+
 async def test_recordings_of_failed_jobs_go_too(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
     """With a retention of nothing, as soon as the job is over."""
     async with pool.acquire() as connection:
@@ -118,7 +137,7 @@ async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage
     async with pool.acquire() as connection:
         done = await finished_with_bytes(connection, storage)
         expired = await finished_with_bytes(connection, storage, retention=LOST)
-        await store.expire(connection, expired.id)
+        await store.expire(connection, [expired])
         await queued(connection)
         running = await claimed(connection)
         waiting = await queued(connection)

@@ -1,22 +1,28 @@
 """Finished jobs past their time: bytes first, then the row, and each job once."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
 from prometheus_client import REGISTRY
 
+from common import ids
 from common.cleanup import Report
 from common.database import Pool
+from common.envelope import Event
 from common.errors import TransientError
+from common.ids import EventId
 from common.jobs import store
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import RESULTS, checkpoint_key, source_key
-from services.janitor.duties.expire import Expire
+from common.webhook import EventType
+from services.janitor.duties.expire import Delivered, Expire
 from services.janitor.duty import Sweep
 from services.janitor.sweeper import Sweeper
-from tests.jobs import BROKEN, Announced, announced, claimed, finished, finished_with_bytes, forget_events, queued, reread
+from services.notifier.intake import Intake
+from tests.jobs import BROKEN, TRANSCRIPT, Announced, announced, claimed, finished, finished_with_bytes, forget_events, queued, reread
 
 PAST = timedelta(seconds=-1)
 
@@ -38,14 +44,18 @@ class Reluctant(Storage):
         super().__init__(storage._client, storage.bucket)
         self._kept = kept
 
-    async def delete_prefix(self, prefix: str) -> int:
-        if prefix == self._kept:
-            raise TransientError("storage_unavailable", "The store did not delete 1 object.")
-        return await super().delete_prefix(prefix)
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
+        asked = list(keys)
+        kept = [key for key in asked if key.startswith(self._kept)]
+        refused = TransientError("storage_unavailable", "The store did not delete 1 object.")
+        return dict.fromkeys(kept, refused) | await super().delete_each(key for key in asked if key not in kept)
 
 
 async def test_a_due_job_loses_its_bytes_and_leaves_a_tombstone(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
-    """All its bytes are gone, also those of losing attempts, the row says so, and `job.expired` is announced; a job not due is whole."""
+    """All its bytes are gone, also those of losing attempts, the row says so with a receipt, and `job.expired` is announced.
+
+    A job not due is whole.
+    """
     async with pool.acquire() as connection:
         due = await finished_with_bytes(connection, storage, retention=PAST)
         for left in (f"{RESULTS}{due.id}/{due.id}/transcript.json", checkpoint_key(due.id, "align")):
@@ -59,6 +69,11 @@ async def test_a_due_job_loses_its_bytes_and_leaves_a_tombstone(pool: Pool, stor
         assert (report.scanned, report.swept, report.failed, report.complete) == (1, 1, 0, True)
         tombstone = await reread(connection, due)
         assert (tombstone.status, tombstone.result) == (Status.EXPIRED, None)
+        assert tombstone.receipt == await store.receipt_of(connection, due.id, due.tenant)
+        assert tombstone.receipt is not None
+        gone = {(each.what, each.size, each.sha256) for each in tombstone.receipt.objects}
+        assert gone == {("recording", due.source.size, due.source.sha256), ("transcript", TRANSCRIPT.size, TRANSCRIPT.sha256)}
+        assert {each.deleted_at for each in tombstone.receipt.objects} == {tombstone.expired_at}
         assert tombstone.source == due.source
         assert await keys(storage) == {key for key in await keys(storage) if str(kept.id) in key}
         assert len(before & await keys(storage)) == 0
@@ -186,3 +201,49 @@ async def test_how_late_it_is_can_be_told(pool: Pool, storage: Storage, sweeper:
         told = REGISTRY.get_sample_value("verbatim_duty_backlog_seconds", {"duty": "expire"})
         assert told is not None
         assert least <= told < least + 600
+
+
+async def told(pool: Pool, job: Job, event_type: EventType) -> None:
+    """The notifier has heard how it ended."""
+    event = Event(id=EventId(ids.new()), type=event_type, source="/", subject=str(job.id), time=job.created_at, data=b"{}")
+    await Intake(pool).handle(event)
+
+
+async def test_nothing_is_kept_after_delivery_and_all_until_then(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """A job with a retention of 0 goes once its webhook is delivered or given up; not before, and not while nobody has heard of its end."""
+    async with pool.acquire() as connection:
+        job = await finished_with_bytes(connection, storage, retention=timedelta(0), webhook_url="https://example.com/hook")
+        for state in (None, "pending", "failed"):
+            assert (await sweep(sweeper, storage)).scanned == 0
+            if state == "pending":
+                await told(pool, job, "job.completed")
+            elif state is not None:
+                await connection.execute("update deliveries set state = $1, finished_at = now()", state)
+        report = await sweeper.sweep(Delivered(storage))
+        assert report is not None
+        assert (report.swept, report.error) == (1, None)
+        assert (await reread(connection, job)).status is Status.EXPIRED
+    assert await keys(storage) == set()
+
+
+async def test_a_paused_endpoint_holds_nothing(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Nobody knows for how long it is paused; one that is enabled is waited for, and so is the job's own webhook."""
+    async with pool.acquire() as connection:
+        await connection.execute(
+            "insert into endpoints (id, tenant, url, events, description, status)"
+            " values (gen_random_uuid(), 'default', 'https://example.com/all', '{job.completed}', '', 'enabled')"
+        )
+        job = await finished_with_bytes(connection, storage, retention=timedelta(0), webhook_url="https://example.com/hook")
+        await told(pool, job, "job.completed")
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now() where endpoint_id is null")
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await connection.execute("update endpoints set status = 'paused'")
+        assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_a_job_that_is_due_cannot_be_tried_again(pool: Pool) -> None:
+    """Its bytes may be going at this moment."""
+    async with pool.acquire() as connection:
+        job = await queued(connection, retention=PAST)
+        await store.fail(connection, await claimed(connection), BROKEN)
+        assert await store.resubmit(connection, job.id, job.tenant) is None

@@ -148,6 +148,6 @@ async def test_asking_and_failing(pool: Pool) -> None:
         await connection.execute("update archive_requests set requested_at = now() - interval '1 hour'")
         await archives.ask(connection, wanted)
         await connection.execute("update jobs set expires_at = now() - $1::interval", HOUR)
-        await store.expire(connection, job.id)
+        await store.expire(connection, [job])
         assert await archives.find(connection, wanted) is None
         assert await archives.finish(connection, wanted) is False

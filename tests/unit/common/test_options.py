@@ -17,6 +17,7 @@ from common.jobs.options import OptionError, Options, convert, parse
         ({"redact": ""}, Options()),
         ({"metadata": '{"desk": "3"}'}, Options(metadata={"desk": "3"})),
         ({"prompt": "null"}, Options(prompt="null")),
+        ({"expires_in": "0", "webhook_url": "https://a.b/"}, Options(expires_in=0, webhook_url="https://a.b/")),
     ],
 )
 def test_what_is_understood(values: dict[str, Any], expected: Options) -> None:
@@ -38,6 +39,8 @@ def test_what_is_understood(values: dict[str, Any], expected: Options) -> None:
         ({"min_speakers": 2}, "min_speakers"),
         ({"diarize": True, "min_speakers": 3, "max_speakers": 2}, "min_speakers"),
         ({"redact": "weather"}, "redact"),
+        ({"expires_in": "-1"}, "expires_in"),
+        ({"expires_in": 0}, "expires_in"),  # nothing is kept after delivery, and nothing would be delivered
         ({"model": "a b"}, "model"),
         ({"tempo": 1}, "tempo"),
     ],

@@ -1,6 +1,7 @@
 """What the janitor decides, without a server in sight."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,20 +9,19 @@ import pytest
 from common import ids
 from common.ids import JobId, LeaseToken
 from common.jobs.job import Status
-from common.jobs.store import Owner, Tokens
-from common.storage_keys import Place
-from services.janitor.duties.audio import is_over
+from common.jobs.store import Holding, Owner, Tokens
+from common.storage_keys import Place, source_key
+from services.janitor.duties.lost import missing as missing_objects
 from services.janitor.duties.orphans import why_orphaned
 from services.janitor.duties.reissue import missing
 
 JOB, OTHER = JobId(ids.new()), JobId(ids.new())
 LEASE, LOSER = LeaseToken(ids.new()), LeaseToken(ids.new())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
 
 
-def owner(status: Status, *, finished_at: datetime | None = None) -> Owner:
-    return Owner(status, finished_at, frozenset({LEASE}))
+def owner(status: Status) -> Owner:
+    return Owner(status, frozenset({LEASE}))
 
 
 @pytest.mark.parametrize(
@@ -46,30 +46,27 @@ def test_missing_tokens_are_those_that_neither_outbox_nor_queue_has(
     assert missing(Tokens(claimable, waiting, unpublished), ready) == expected
 
 
-@pytest.mark.parametrize("status", list(Status))
-def test_a_recording_is_kept_while_its_job_may_need_it(status: Status) -> None:
-    """Only a job that ended before the moment is done with its recording."""
-    assert is_over(owner(status, finished_at=NOW - SECOND), NOW) is status.final
-    assert not is_over(owner(status, finished_at=NOW), NOW)
-    assert not is_over(owner(status), NOW)
+def holding(status: Status, **more: Any) -> Holding:
+    keys = {"transcript": "results/transcript"}
+    return msgspec.structs.replace(Holding(JOB, status, None, (), keys, redact=False), **more)
 
 
-@pytest.mark.parametrize("status", list(Status))
-def test_a_recording_goes_when_its_redacted_copy_is_there(status: Status) -> None:
-    """At once; while the job is not completed there is none, and another attempt may need the recording."""
-    redacted = msgspec.structs.replace(owner(status, finished_at=NOW), redact=True)
-    assert is_over(redacted, NOW) is (status is Status.COMPLETED)
-    assert is_over(redacted, None) is (status is Status.COMPLETED)
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.FAILED, Status.COMPLETED])
+def test_a_job_has_its_recording_until_that_was_deleted_or_replaced(status: Status) -> None:
+    """A redacted copy replaces it once it is there, that is when the job is completed."""
+    results = {"results/transcript"}
+    assert missing_objects(holding(status), {source_key(JOB), *results}) == ()
+    assert missing_objects(holding(status), results) == ("recording",)
+    assert missing_objects(holding(status, audio_deleted_at=NOW), results) == ()
+    assert missing_objects(holding(status, redact=True), results) == (() if status is Status.COMPLETED else ("recording",))
 
 
-def test_recordings_stay_with_their_results_unless_told_otherwise() -> None:
-    """Without a retention of their own."""
-    assert not is_over(owner(Status.COMPLETED, finished_at=NOW - SECOND), None)
-
-
-def test_a_recording_without_a_job_is_the_orphans_duty() -> None:
-    """Its age since a job's end cannot be told, as there is no job."""
-    assert not is_over(None, NOW)
+def test_a_completed_job_has_its_results() -> None:
+    """Each of those that its row names; those that it does not name are nothing to it."""
+    both = {"transcript": "results/transcript", "audio": "results/audio"}
+    job = holding(Status.COMPLETED, keys=both, redact=True)
+    assert missing_objects(job, {"results/audio", "results/other"}) == ("transcript",)
+    assert missing_objects(job, set()) == ("audio", "transcript")
 
 
 @pytest.mark.parametrize(

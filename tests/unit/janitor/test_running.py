@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from common.errors import PermanentError, TransientError
+from common.paging import pages
 from common.settings import SettingsError, load
 from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Duty, Sweep
-from services.janitor.paging import pages
 from services.janitor.schedule import every
 from services.janitor.settings import Settings
 
@@ -115,11 +115,22 @@ def test_settings_have_the_documented_defaults() -> None:
     assert settings.stale_upload == timedelta(hours=24)
     assert settings.orphan_grace == timedelta(hours=24)
     assert settings.audio_retention is None
+    assert not settings.delete_audio_after_success
+    assert settings.reconcile_interval == timedelta(hours=6)
+    assert (settings.tombstone_retention, settings.delivery_retention) == (timedelta(days=30), timedelta(days=30))
+    assert settings.dead_letter_retention == timedelta(days=14)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"RESCUE_INTERVAL_SECONDS": "0"}, {"CLEANUP_INTERVAL_MINUTES": "-1"}, {"ORPHAN_GRACE_HOURS": "-1"}, {"AUDIO_RETENTION_HOURS": "-1"}],
+    [
+        {"RESCUE_INTERVAL_SECONDS": "0"},
+        {"CLEANUP_INTERVAL_MINUTES": "-1"},
+        {"RECONCILE_INTERVAL_HOURS": "0"},
+        {"ORPHAN_GRACE_HOURS": "-1"},
+        {"AUDIO_RETENTION_HOURS": "-1"},
+        {"TOMBSTONE_RETENTION_DAYS": "-1"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, str]) -> None:
     """By the name of the variable."""

@@ -1,4 +1,4 @@
-"""Listings of any length, a page at a time: what a sweep holds in memory does not grow with the bucket."""
+"""Listings of any length, a page at a time: what is held in memory does not grow with what is listed."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeVar

@@ -1,0 +1,88 @@
+"""Delete all that is stored for many jobs, and say for which of them nothing is left: those alone may be forgotten.
+
+What lies under a job's prefixes is told by listing it, since losers' results and archives are in no row. Jobs that are dealt with
+together have neighbouring ids, as a rule (they begin with a time), so their objects are listed together: a thousand a request where they
+lie close, a few where other jobs' lie between them. And a thousand are deleted with one request. Memory does not grow with the store.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from common.errors import TransientError
+from common.ids import JobId
+from common.paging import pages
+from common.storage import Object, Storage
+from common.storage_keys import PREFIXES
+
+log = structlog.get_logger(__name__)
+
+_PAGE = 1_000
+_FEW = 10
+
+
+class Emptied(msgspec.Struct, frozen=True):
+    """The jobs of which nothing is left, in the order in which they were given, and how many objects were deleted."""
+
+    jobs: list[JobId]
+    objects: int
+
+
+async def empty(storage: Storage, job_ids: Sequence[JobId]) -> Emptied:
+    """Delete everything that is stored for the jobs. Raises `TransientError` when that could be done for none of them."""
+    found = await asyncio.gather(*(_empty_prefix(storage, prefix, job_ids) for prefix in PREFIXES))
+    stuck: dict[JobId, TransientError] = {}
+    for _, kept in found:
+        stuck |= kept
+    if stuck and len(stuck) == len(set(job_ids)):
+        raise next(iter(stuck.values()))
+    if stuck:
+        log.warning("left for another time", jobs=len(stuck), error=next(iter(stuck.values())).message)
+    return Emptied([job_id for job_id in job_ids if job_id not in stuck], sum(deleted for deleted, _ in found))
+
+
+async def objects_of(storage: Storage, prefix: str, job_ids: Sequence[JobId]) -> AsyncIterator[Object]:
+    """What lies under `prefix` for each of the jobs, in the order of keys."""
+    wanted = sorted(str(job_id) for job_id in job_ids)
+    place, after, size = 0, "", _PAGE
+    while place < len(wanted):
+        start = f"{prefix}{wanted[place]}/"
+        page, more = await storage.page(prefix, after=max(after, start), size=size)
+        hits = 0
+        for found in page:
+            owner = _owner(prefix, found.key)
+            place = bisect_left(wanted, owner, place)
+            if place == len(wanted):
+                return
+            if wanted[place] == owner:
+                hits += 1
+                yield found
+        if not more or not page:
+            return
+        after = page[-1].key
+        # Where others' objects lie in between, a smaller page finds the next of ours as well.
+        size = min(_PAGE, max(_FEW, 2 * hits))
+
+
+async def _empty_prefix(storage: Storage, prefix: str, job_ids: Sequence[JobId]) -> tuple[int, dict[JobId, TransientError]]:
+    """How many objects were deleted there, and the jobs of which some are left, with why."""
+    deleted, stuck = 0, dict[JobId, TransientError]()
+    try:
+        async with aclosing(pages(objects_of(storage, prefix, job_ids), _PAGE)) as listing:
+            async for page in listing:
+                kept = await storage.delete_each(found.key for found in page)
+                deleted += len(page) - len(kept)
+                stuck |= {JobId(UUID(_owner(prefix, key))): error for key, error in kept.items()}
+    except TransientError as error:  # what was not listed may be anybody's
+        return deleted, dict.fromkeys(job_ids, error)
+    return deleted, stuck
+
+
+def _owner(prefix: str, key: str) -> str:
+    """Whose it is: what follows the prefix, which is a job's id if the key is one of ours."""
+    return key.removeprefix(prefix).partition("/")[0]

@@ -1,0 +1,9 @@
+-- name: old_deliveries
+-- delivered | failed -> (gone), with their attempts. What is still to be sent is kept, however old.
+delete from deliveries
+where id in (
+    select id from deliveries where state <> 'pending' and finished_at < now() - $1::interval
+    order by finished_at, id limit $2
+    for update skip locked
+)
+returning finished_at;

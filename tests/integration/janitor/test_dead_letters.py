@@ -1,0 +1,157 @@
+"""Messages that were given up."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+
+import msgspec
+from aio_pika import Message
+from aio_pika.abc import AbstractIncomingMessage
+
+from common import ids, topology
+from common.archives import Cut, Wanted
+from common.broker import Broker, settle
+from common.cleanup import Report
+from common.database import Pool
+from common.due import Due
+from common.envelope import Event, to_message
+from common.ids import EventId
+from common.jobs import store
+from common.jobs.job import Job, Status
+from common.topology import Queue
+from services.janitor.duties.dead_letters import DeadLetters, read, record
+from services.janitor.sweeper import Sweeper
+from services.notifier.intake import Intake
+from tests.jobs import LOST, Announced, announced, claimed, finished, forget_events, queued, reread
+from tests.running import wait_until
+
+DAY = timedelta(days=1)
+
+
+async def sweep(sweeper: Sweeper, broker: Broker, *, retention: timedelta = DAY, dry_run: bool = False) -> Report:
+    report = await sweeper.sweep(DeadLetters(broker, retention), dry_run=dry_run)
+    assert report is not None
+    assert report.error is None, report.error
+    return report
+
+
+async def dead(broker: Broker, queue: Queue, count: int) -> None:
+    async def there() -> bool:
+        return await broker.ready(Queue(queue.dead, ())) == count
+
+    await wait_until(there, "the dead letters")
+
+
+@asynccontextmanager
+async def published(broker: Broker, queue: Queue, *messages: Message) -> AsyncIterator[list[AbstractIncomingMessage]]:
+    """The messages in the hands of a consumer of the queue."""
+    async with await broker.channel() as channel:
+        exchange = await channel.get_exchange(topology.EXCHANGE, ensure=False)
+        for message in messages:
+            await exchange.publish(message, queue.bindings[0])
+        source = await channel.get_queue(queue.name, ensure=False)
+        yield [found for _ in messages if (found := await source.get(timeout=10)) is not None]
+
+
+async def reject(broker: Broker, queue: Queue, *messages: Message) -> None:
+    async with published(broker, queue, *messages) as found:
+        for message in found:
+            await settle(message, poison=True)
+    await dead(broker, queue, len(messages))
+
+
+async def exhaust(broker: Broker, queue: Queue, message: Message) -> None:
+    """Let consumers die on it until the broker gives it up."""
+    async with published(broker, queue, message):
+        pass
+    for _ in range(topology.DELIVERY_LIMIT + 2):
+        async with await broker.channel() as channel:
+            await (await channel.get_queue(queue.name, ensure=False)).get(fail=False, timeout=10)
+    await dead(broker, queue, 1)
+
+
+def token(job: Job) -> Message:
+    event = Event(id=EventId(ids.new()), type="job.created", source="/", subject=str(job.id), time=job.created_at, data=b"{}")
+    return to_message(event, trace=None)
+
+
+async def letters(pool: Pool) -> list[tuple[str, str, bytes]]:
+    return [(row["queue"], row["reason"], row["body"]) for row in await pool.fetch("select * from dead_letters order by body")]
+
+
+async def test_they_are_recorded_and_kept_for_a_while(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """Whatever is in them; once, if a janitor dies between the record and the ack; until they are too old. A dry run leaves them."""
+    queue = topology.NOTIFIER_EVENTS
+    odd = Message(b"\0b", headers={"a": "\0", "n": {"m": [1, "\0"]}, "ce-subject": "no job"}, type="x")
+    await reject(broker, queue, Message(b"a"), odd)
+    assert (await sweep(sweeper, broker, dry_run=True)).scanned == 2
+    assert await letters(pool) == []
+    before = [(queue.name, "rejected", b"\0b"), (queue.name, "rejected", b"a")]
+    await record_and_die(pool, broker, queue)
+    await dead(broker, queue, 2)
+    report = await sweep(sweeper, broker)
+    assert (report.swept, report.failed) == (2, 0)
+    assert await letters(pool) == before
+    assert await broker.ready(Queue(queue.dead, ())) == 0
+    assert (await sweep(sweeper, broker)).swept == 0
+    assert (await sweep(sweeper, broker, retention=timedelta(0))).swept == 2
+    assert await letters(pool) == []
+
+
+async def record_and_die(pool: Pool, broker: Broker, queue: Queue) -> None:
+    """What a janitor has done that is killed before it acks."""
+    async with pool.acquire() as connection, aclosing(broker.waiting(Queue(queue.dead, ()), 10)) as batches:
+        async for messages in batches:
+            await record(connection, [read(message) for message in messages])
+            return
+
+
+async def test_a_job_that_takes_its_workers_down_fails(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """Once its token is given up and no worker has it; until then it is given time. Its owner is told."""
+    async with pool.acquire() as connection:
+        await queued(connection, max_attempts=99)
+        job = await claimed(connection, lease=LOST)
+        await exhaust(broker, topology.TRANSCRIBER_JOBS, token(job))
+        await sweep(sweeper, broker)
+        assert (await reread(connection, job)).status is Status.PROCESSING
+        await store.rescue(connection, limit=1)
+        await forget_events(connection)
+        await sweep(sweeper, broker)
+        failed = await reread(connection, job)
+        assert failed.status is Status.FAILED
+        assert failed.error is not None
+        assert (failed.error.code, failed.error.retryable) == ("workers_lost", False)
+        assert await announced(connection) == [Announced("job.failed", str(job.id))]
+
+
+async def test_an_innocent_job_is_left_alone(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """A token is not tied to the job it names: one that has lost no worker does not fail for it, nor one whose token made no sense."""
+    async with pool.acquire() as connection:
+        job = await queued(connection)
+        await exhaust(broker, topology.TRANSCRIBER_JOBS, token(job))
+        await sweep(sweeper, broker)
+        assert await reread(connection, job) == job
+        lost = await claimed(connection, lease=LOST)
+        await store.rescue(connection, limit=1)
+        await reject(broker, topology.TRANSCRIBER_JOBS, token(lost))
+        await sweep(sweeper, broker)
+        assert (await reread(connection, job)).status is Status.QUEUED
+    assert [reason for _, reason, _ in await letters(pool)] == ["delivery_limit", "rejected"]
+
+
+async def test_what_breaks_whoever_makes_it_fails(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """An attempt at a delivery, or an archive, that is given up is not announced again."""
+    async with pool.acquire() as connection:
+        await queued(connection, webhook_url="https://example.com/hook")
+        job = await finished(connection, await claimed(connection))
+        await Intake(pool).handle(
+            Event(id=EventId(ids.new()), type="job.completed", source="/", subject=str(job.id), time=job.created_at, data=b"{}")
+        )
+        delivery_id = await connection.fetchval("select id from deliveries")
+        wanted = Wanted(job.id, Cut())
+        await connection.execute("insert into archive_requests (job_id, variant) values ($1, $2)", job.id, wanted.cut.variant)
+        await reject(broker, topology.NOTIFIER_DELIVERIES, Message(msgspec.json.encode(Due(delivery_id, 1))))
+        await reject(broker, topology.TRANSCRIBER_ARCHIVES, Message(msgspec.json.encode(wanted)))
+        await sweep(sweeper, broker)
+        assert await connection.fetchval("select state from deliveries") == "failed"
+        assert (await connection.fetchval("select error from archive_requests"))["code"] == "archive_failed"

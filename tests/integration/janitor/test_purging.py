@@ -1,0 +1,140 @@
+"""Rows that were kept for long enough: tombstones, receipts, deliveries that are over, answers to idempotency keys."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from common import ids
+from common.cleanup import Report
+from common.database import Pool
+from common.envelope import Event
+from common.ids import EventId
+from common.jobs import store
+from common.jobs.job import Job
+from services.janitor.duties.deliveries import Deliveries
+from services.janitor.duties.idempotency_keys import IdempotencyKeys
+from services.janitor.duties.tombstones import Tombstones
+from services.janitor.duty import Duty, Sweep
+from services.janitor.sweeper import Sweeper
+from services.notifier.intake import Intake
+from tests.jobs import LOST, Announced, announced, claimed, finished, forget_events, queued
+
+DAY = timedelta(days=1)
+MANY = 1_200
+
+
+async def sweep(sweeper: Sweeper, duty: Duty, *, dry_run: bool = False) -> Report:
+    report = await sweeper.sweep(duty, dry_run=dry_run)
+    assert report is not None
+    assert report.error is None, report.error
+    return report
+
+
+async def expired(pool: Pool) -> Job:
+    async with pool.acquire() as connection:
+        job = await queued(connection, retention=LOST, webhook_url="https://example.com/hook")
+        job = await finished(connection, await claimed(connection))
+        [job] = await store.expire(connection, [job])
+    return job
+
+
+async def test_tombstones_go_after_their_time(pool: Pool, sweeper: Sweeper) -> None:
+    """With all that refers to them, announced, and no trace is left; younger ones stay. Late is what was due a day ago and is not."""
+    old, young = await expired(pool), await expired(pool)
+    await Intake(pool).handle(
+        Event(id=EventId(ids.new()), type="job.completed", source="/", subject=str(old.id), time=old.created_at, data=b"{}")
+    )
+    async with pool.acquire() as connection:
+        await connection.execute("update jobs set expired_at = now() - interval '49 hours' where id = $1", old.id)
+        await forget_events(connection)
+        duty = Tombstones(DAY)
+        assert (await sweep(sweeper, duty, dry_run=True)).swept == 1
+        report = await sweep(sweeper, duty)
+        assert report.swept == 1
+        assert DAY.total_seconds() <= report.backlog_seconds - 3_600 < DAY.total_seconds() + 600
+        assert await connection.fetchval("select array_agg(id) from jobs") == [young.id]
+        assert await connection.fetchval("select count(*) from deliveries") == 0
+        assert await announced(connection) == [Announced("job.deleted", str(old.id))]
+        assert await store.receipt_of(connection, old.id, old.tenant) is None
+        assert await store.receipt_of(connection, young.id, young.tenant) is not None
+
+
+async def test_receipts_of_deleted_jobs_are_kept_as_long(pool: Pool, sweeper: Sweeper) -> None:
+    """A job that somebody deleted leaves a receipt, for its tenant alone, and that goes like a tombstone."""
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await finished(connection, await claimed(connection))
+        deleted = await store.delete(connection, job.id, job.tenant)
+        assert deleted is not None
+        receipt = await store.receipt_of(connection, job.id, job.tenant)
+        assert receipt is not None
+        assert receipt == deleted.receipt
+        assert (receipt.reason, [each.what for each in receipt.objects]) == ("deleted", ["recording", "transcript"])
+        assert await store.receipt_of(connection, job.id, "another") is None
+        assert (await sweep(sweeper, Tombstones(DAY))).swept == 0
+        assert (await sweep(sweeper, Tombstones(timedelta(0)))).swept == 1
+        assert await store.receipt_of(connection, job.id, job.tenant) is None
+
+
+async def test_deliveries_that_are_over_go_after_their_time(pool: Pool, sweeper: Sweeper) -> None:
+    """With their attempts; what is still to be sent stays, however old."""
+    job = await expired(pool)
+    for _ in range(3):
+        await Intake(pool).handle(
+            Event(id=EventId(ids.new()), type="job.completed", source="/", subject=str(job.id), time=job.created_at, data=b"{}")
+        )
+    async with pool.acquire() as connection:
+        pending, old, young = [row["id"] for row in await connection.fetch("select id from deliveries order by id")]
+        await connection.execute("update deliveries set created_at = now() - interval '1 year'")
+        await connection.execute("update deliveries set state = 'failed', finished_at = now() - interval '2 days' where id = $1", old)
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now() where id = $1", young)
+        await connection.execute("insert into delivery_attempts (delivery_id, attempt, milliseconds) values ($1, 1, 1)", old)
+        assert (await sweep(sweeper, Deliveries(DAY), dry_run=True)).swept == 1
+        assert (await sweep(sweeper, Deliveries(DAY))).swept == 1
+        assert {row["id"] for row in await connection.fetch("select id from deliveries")} == {pending, young}
+        assert await connection.fetchval("select count(*) from delivery_attempts") == 0
+
+
+async def test_keys_that_are_free_again_go(pool: Pool, sweeper: Sweeper) -> None:
+    """More than a batch of them; those that stand for something stay."""
+    await pool.execute(
+        "insert into idempotency_keys (tenant, key, lease_token, expires_at)"
+        " select 'a', n::text, gen_random_uuid(), now() + case when n <= $1 then -1 else 1 end * interval '1 hour'"
+        " from generate_series(1, $1 + 2) n",
+        MANY,
+    )
+    assert (await sweep(sweeper, IdempotencyKeys(), dry_run=True)).swept == 1_000  # it looks at a batch
+    assert (await sweep(sweeper, IdempotencyKeys())).swept == MANY
+    assert await pool.fetchval("select count(*) from idempotency_keys") == 2
+
+
+@pytest.mark.parametrize("name", ["tombstones", "deliveries", "keys"])
+async def test_purges_at_once_share_the_rows(pool: Pool, name: str) -> None:
+    """Even without the lock, as after a lost connection, each row goes once, and a tombstone is announced once."""
+    duties: dict[str, Duty] = {"tombstones": Tombstones(DAY), "deliveries": Deliveries(DAY), "keys": IdempotencyKeys()}
+    await pool.execute(
+        "insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, expired_at)"
+        " select gen_random_uuid(), 'a', 'expired', 1, '{}',"
+        """ '{"filename": "a", "content_type": "a", "size": 1, "sha256": "a", "kind": "audio"}', '1 s', 1, now() - interval '2 days'"""
+        " from generate_series(1, $1)",
+        MANY,
+    )
+    await pool.execute(
+        "insert into deliveries (id, job_id, event_id, event_type, endpoint, body, state, finished_at)"
+        " select gen_random_uuid(), id, gen_random_uuid(), 'job.completed', '', '', 'failed', expired_at from jobs",
+    )
+    await pool.execute(
+        "insert into idempotency_keys (tenant, key, lease_token, expires_at) select 'a', id::text, id, expired_at from jobs",
+    )
+
+    async def work() -> int:
+        async with pool.acquire() as connection:
+            now = await connection.fetchval("select now()")
+            return sum([counts.swept async for counts in duties[name].batches(Sweep(connection, now, dry_run=False))])
+
+    assert sum(await asyncio.gather(*(work() for _ in range(3)))) == MANY
+    if name == "tombstones":
+        async with pool.acquire() as connection:
+            found = await announced(connection)
+        assert len(found) == len(set(found)) == MANY

@@ -1,0 +1,91 @@
+"""A store that does not delete all that it is told to: nothing is forgotten before its object is gone."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from common import storage as stores
+from common.database import Pool
+from common.ids import JobId, new
+from common.jobs import store
+from common.jobs.job import Status
+from common.storage import Storage
+from common.storage_keys import parse_key, source_key
+from deploy.local.stack import Stack
+from services.janitor.duties.audio import Audio
+from services.janitor.duties.expire import Expire
+from services.janitor.duties.orphans import Orphans
+from services.janitor.duty import Duty
+from services.janitor.sweeper import Sweeper
+from tests.gateway import Gateway, gateway
+from tests.integration.janitor.test_bucket_duties import ANY_AGE, keys, put
+from tests.jobs import finished_with_bytes, reread
+
+PAST = timedelta(seconds=-1)
+
+
+@pytest.fixture
+async def between(stack: Stack, storage: Storage) -> AsyncIterator[tuple[Gateway, Storage]]:
+    """A gateway to the test's bucket, and the bucket as it is seen through it."""
+    async with (
+        gateway(stack.s3.endpoint_url or "", storage) as (opened, url),
+        stores.connect(
+            endpoint_url=url, bucket=storage.bucket, access_key=stack.s3.access_key, secret_key=stack.s3.secret_key, region="us-east-1"
+        ) as seen,
+    ):
+        yield opened, seen
+
+
+def every_second(key: str) -> bool:
+    """Of a kind of objects about half, always the same."""
+    place = parse_key(key)
+    assert place is not None
+    return bool((place.job_id.int + len(place.kind)) % 2)
+
+
+async def counts(sweeper: Sweeper, duty: Duty) -> tuple[int, int]:
+    report = await sweeper.sweep(duty)
+    assert report is not None
+    assert report.error is None, report.error
+    return report.swept, report.failed
+
+
+async def test_no_job_is_forgotten_before_its_last_object(
+    pool: Pool, storage: Storage, between: tuple[Gateway, Storage], sweeper: Sweeper
+) -> None:
+    """Refused one by one: each job of which anything is left stays as it is and is tried again, each of which nothing is left expires."""
+    refusing, seen = between
+    async with pool.acquire() as connection:
+        jobs = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(24)]
+        refusing.refused = lambda key: every_second(key) or parse_key(key) == parse_key(source_key(jobs[0].id))
+        swept, failed = await counts(sweeper, Expire(seen))
+        left = {place.job_id for key in await keys(storage) if (place := parse_key(key)) is not None}
+        assert (swept, failed) == (len(jobs) - len(left), len(left))
+        for job in jobs:
+            found = await reread(connection, job)
+            assert (found == job) is (job.id in left)
+            assert (found.status is Status.EXPIRED) is (job.id not in left)
+        refusing.refused = lambda _key: False
+        refusing.busy = True
+        assert await counts(sweeper, Expire(seen)) == (failed, 0)
+        assert await store.counts(connection) == {"expired": len(jobs)}
+    assert await keys(storage) == set()
+
+
+async def test_no_recording_is_said_to_be_gone_that_is_there(
+    pool: Pool, storage: Storage, between: tuple[Gateway, Storage], sweeper: Sweeper
+) -> None:
+    """Nor is an orphan counted as gone."""
+    refusing, seen = between
+    async with pool.acquire() as connection:
+        jobs = [await finished_with_bytes(connection, storage) for _ in range(6)]
+    orphans = [source_key(JobId(new())) for _ in range(6)]
+    await put(storage, *orphans)
+    refused = {source_key(jobs[0].id), *orphans[:2]}
+    refusing.refused = lambda key: key in refused
+    assert await counts(sweeper, Audio(seen, timedelta(0))) == (5, 1)
+    assert await counts(sweeper, Orphans(seen, ANY_AGE)) == (4, 2)
+    assert {key for key in await keys(storage) if key.startswith("audio/")} == refused
+    async with pool.acquire() as connection:
+        assert [(await reread(connection, job)).audio_deleted_at is None for job in jobs] == [True] + [False] * 5

@@ -1,0 +1,103 @@
+"""Which requests it takes to list what is stored for many jobs, whatever lies between them."""
+
+import random
+from bisect import bisect_right
+from datetime import UTC, datetime
+from itertools import chain
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from common.emptying import empty, objects_of
+from common.errors import TransientError
+from common.ids import JobId
+from common.storage import Object, Storage
+from common.storage_keys import AUDIO, PREFIXES, RESULTS
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Listing:
+    """Keys in order, and how often a page of them was asked for. Refuses to delete what is `kept`."""
+
+    def __init__(self, *keys: str, kept: tuple[str, ...] = ()) -> None:
+        self.keys = sorted(keys)
+        self.requests = 0
+        self.listed = 0
+        self._kept = kept
+
+    async def page(self, prefix: str, *, after: str, size: int) -> tuple[list[Object], bool]:
+        keys = [key for key in self.keys if key.startswith(prefix)]
+        start = bisect_right(keys, after)
+        found = keys[start : start + size]
+        self.requests += 1
+        self.listed += len(found)
+        return [Object(key, 1, NOW) for key in found], start + size < len(keys)
+
+    async def delete_each(self, keys: list[str]) -> dict[str, TransientError]:
+        asked = list(keys)
+        self.keys = [key for key in self.keys if key not in asked or key in self._kept]
+        return {key: TransientError("storage_unavailable", "No.") for key in asked if key in self._kept}
+
+
+def numbered(*numbers: int) -> list[JobId]:
+    return [JobId(UUID(int=number)) for number in numbers]
+
+
+def store(listing: Listing) -> Storage:
+    return cast("Storage", listing)
+
+
+async def listed(listing: Listing, *numbers: int) -> list[str]:
+    return [found.key async for found in objects_of(store(listing), RESULTS, numbered(*numbers))]
+
+
+def result(number: int, name: str = "transcript.json") -> str:
+    return f"{RESULTS}{UUID(int=number)}/lease/{name}"
+
+
+async def test_neighbours_are_listed_together() -> None:
+    """Some thousands of jobs take some requests."""
+    listing = Listing(*(result(number) for number in range(3_000)))
+    assert await listed(listing, *range(500, 2_500)) == [result(number) for number in range(500, 2_500)]
+    assert listing.requests == 3  # the last one's end tells that there is no more of them
+
+
+async def test_what_lies_between_is_passed_over() -> None:
+    """Jobs far apart take a request each, and a short one but for the first."""
+    listing = Listing(*(result(number) for number in range(50_000)))
+    wanted = [10_000, 20_000, 30_000, 40_000]
+    assert await listed(listing, *wanted) == [result(number) for number in wanted]
+    assert listing.requests <= 6
+    assert listing.listed < 1_100
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_nothing_is_missed_and_nothing_is_anybody_elses(seed: int) -> None:
+    """Whatever the jobs have, and wherever a page ends."""
+    chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    stored = {number: [result(number, f"{part}.json") for part in range(chance.choice([0, 1, 1, 2, 60]))] for number in range(400)}
+    wanted = chance.sample(range(450), chance.choice([1, 20, 300]))
+    found = await listed(Listing(*chain(*stored.values()), f"{AUDIO}{UUID(int=wanted[0])}/source"), *wanted)
+    assert found == sorted(key for number in wanted for key in stored.get(number, []))
+
+
+async def test_a_job_is_empty_when_nothing_of_it_is_left() -> None:
+    """Under any prefix; what is refused of one job makes no difference to another."""
+    ids = numbered(1, 2, 3)
+    everything = [f"{prefix}{job_id}/x" for prefix in PREFIXES for job_id in ids]
+    listing = Listing(*everything, "audio/readme.txt", kept=(f"{AUDIO}{ids[1]}/x",))
+    emptied = await empty(store(listing), ids)
+    assert emptied.jobs == [ids[0], ids[2]]
+    assert emptied.objects == len(everything) - 1
+    assert listing.keys == sorted(["audio/readme.txt", f"{AUDIO}{ids[1]}/x"])
+    assert (await empty(store(listing), [])).jobs == []
+
+
+async def test_a_store_that_refuses_everything_is_away() -> None:
+    """That is no matter of one job or another."""
+    ids = numbered(1, 2)
+    keys = tuple(f"{AUDIO}{job_id}/x" for job_id in ids)
+    with pytest.raises(TransientError, match="storage_unavailable"):
+        await empty(store(Listing(*keys, kept=keys)), ids)
