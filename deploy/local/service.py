@@ -113,7 +113,7 @@ def fingerprint(environment: Mapping[str, str]) -> str:
 _CONFIGURATION = (
     *("AMQP_", "ASR_", "AUDIO_", "AUTH", "AWS_ACCESS", "AWS_SECRET", "AWS_REGION", "CLEANUP_", "CONSUMER_", "DATABASE_", "ENGINE"),
     *("DRAIN_", "HEALTH_", "HEARTBEAT_", "HF_", "HOST", "JOB_", "LEASE_", "LOG_", "MAX_", "OPENAI_", "ORPHAN_", "OTEL_", "PORT"),
-    *("RESCUE_", "S3_", "STALE_", "STORAGE_", "UPLOAD_", "URL_", "VERBATIM_", "WEBHOOK_", "WHISPER_"),
+    *("REFERENCE_", "RESCUE_", "S3_", "STALE_", "STORAGE_", "UPLOAD_", "URL_", "VERBATIM_", "WEBHOOK_", "WHISPER_"),
 )
 
 

@@ -5,6 +5,7 @@ written in one transaction. Who asks again after a while has it made again: by t
 wrong may have passed.
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,8 @@ SQL = Queries(Path(__file__).with_name("archives.sql"))
 MAKING_LIMIT = timedelta(minutes=20)
 """How long making one may take; less than any broker's consumer_timeout."""
 
+_DIGITS = 4
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _FORGOTTEN = timedelta(minutes=30)
 _ATTEMPTS = 3
 _DELAY = timedelta(seconds=15)
@@ -43,6 +46,17 @@ class Cut(msgspec.Struct, frozen=True):
     def variant(self) -> str:
         """Its name among the job's archives."""
         return f"{self.by}-{self.format}"
+
+
+def segment_clip(number: int, count: int, speaker: str | None, suffix: str) -> str:
+    """What the clip of the `number`-th of `count` segments or turns is called; from 1, so that files sort as they are heard."""
+    who = "" if speaker is None else f"-{_UNSAFE.sub('_', speaker)}"
+    return f"clips/{number:0{max(_DIGITS, len(str(count)))}}{who}.{suffix}"
+
+
+def line_clip(number: int, suffix: str) -> str:
+    """What the clip of the reference's line with this number is called."""
+    return f"clips/line-{number:0{_DIGITS}}.{suffix}"
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,6 +33,7 @@ from services.ingest.admission import Admission, RateLimit
 from services.ingest.arriving import Arrivals
 from services.ingest.auth import Authentication
 from services.ingest.compat import router as compat
+from services.ingest.compat.references import References
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
 from services.ingest.openai import router as openai
@@ -94,7 +95,7 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     calls = Calls(pool, storage, watch, settings.patience)
     compatible = openai.routers(submissions, calls, streams.feeds, settings.whisper_models)
-    earlier = compat.router(pool, submissions, calls, health)
+    earlier = compat.router(pool, submissions, calls, References.read(settings.reference_texts_dir), health)
     hooks = webhooks(pool, settings.webhook_allow_networks)
     administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])

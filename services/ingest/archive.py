@@ -60,8 +60,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         completed(job)
         wanted = Wanted(job.id, asked)
-        if not await storage.exists(wanted.key):
-            raise await _not_there(pool, storage, job, wanted)
+        await require(pool, storage, job, wanted)
         stem = PurePath(job.source.filename).stem or "recording"
         url = await storage.presign(
             wanted.key, lifetime=LINK_LIFETIME, filename=f"{stem}-{wanted.cut.variant}.zip", content_type="application/zip"
@@ -69,6 +68,12 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         return Response(None, status_code=302, headers={"Location": url})
 
     return [read_archive]
+
+
+async def require(pool: Pool, storage: Storage, job: Job, wanted: Wanted) -> None:
+    """Return if the archive of a completed job is there, else have it made. Raises the `Problem` that says why it is not there."""
+    if not await storage.exists(wanted.key):
+        raise await _not_there(pool, storage, job, wanted)
 
 
 async def _not_there(pool: Pool, storage: Storage, job: Job, wanted: Wanted) -> Problem:

@@ -16,6 +16,7 @@ class Settings(Common, frozen=True, kw_only=True):
     """`max_upload_bytes` bounds a whole submission; `job_result_retention_seconds` counts from the end of a job.
 
     A recording named by URL is fetched from public addresses and from `url_allow_networks`, within `url_timeout_seconds`.
+    Texts in `reference_texts_dir` are found in recordings of their number, for clients of an earlier service.
     A job may name one of `whisper_models`, which the transcribers read from the same variable.
     The answer to an `Idempotency-Key` is repeated for `idempotency_retention_hours`.
     An upload of which no job was made is removed `upload_retention_hours` after its last sign of life.
@@ -35,6 +36,7 @@ class Settings(Common, frozen=True, kw_only=True):
     idempotency_retention_hours: float = 24
     url_allow_networks: tuple[Network, ...] = ()
     url_timeout_seconds: float = 900
+    reference_texts_dir: str | None = None
     whisper_models: tuple[str, ...] = ()
     webhook_allow_networks: tuple[Network, ...] = ()
     cors_allow_origins: tuple[str, ...] = ()

@@ -8,16 +8,21 @@ from litestar import Router
 
 from common.database import Pool
 from common.health import Health
-from services.ingest.compat import queue, refusing, shared, storage
+from services.ingest.compat import media, queue, refusing, segments, shared, storage
+from services.ingest.compat.references import References
+from services.ingest.compat.zips import Zips
 from services.ingest.submission import Submissions
 from services.ingest.synchronous import Calls
 
 
-def router(pool: Pool, submissions: Submissions, calls: Calls, health: Health) -> Router:
+def router(pool: Pool, submissions: Submissions, calls: Calls, references: References, health: Health) -> Router:
     """Their paths."""
+    zips = Zips(pool, calls.storage)
     handlers = [
         *queue.handlers(pool, calls.storage, health),
+        *media.handlers(pool, calls.storage, submissions, calls),
+        *segments.handlers(pool, calls.storage, zips),
         *storage.handlers(pool, calls.storage, submissions, calls.watch),
-        *shared.handlers(pool, submissions, calls, health),
+        *shared.handlers(pool, submissions, calls, zips, references, health),
     ]
     return Router("/", route_handlers=handlers, exception_handlers=refusing.HANDLERS, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Paths that two documents name: answers have the fields of both."""
+"""Paths that two documents name: `file` makes a request one document's, `audio_file` the other's, and answers have the fields of both."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -17,32 +17,42 @@ from common.jobs.queue import Worker
 from common.transcript import Transcript
 from services.ingest import operations
 from services.ingest.auth import caller
-from services.ingest.compat import finding, queue, refusing, words
+from services.ingest.compat import finding, queue, refusing, segments, words
+from services.ingest.compat.references import References
+from services.ingest.compat.splitting import Splitting
 from services.ingest.compat.submitting import Upload, submit
+from services.ingest.compat.zips import Zips
 from services.ingest.problems import Problem
 from services.ingest.query import invalid
 from services.ingest.submission import Submissions
 from services.ingest.synchronous import Calls
 
+_QUEUED, _SPLIT, _SPLIT_NOW = "file", "audio_file", "split_audio"
 _DEFAULT_LIMIT, _MOST = 100, 1_000
 
 
-def handlers(pool: Pool, submissions: Submissions, calls: Calls, health: Health) -> list[HTTPRouteHandler]:
+def handlers(
+    pool: Pool, submissions: Submissions, calls: Calls, zips: Zips, references: References, health: Health
+) -> list[HTTPRouteHandler]:
     """`/transcribe`, `/transcribe/async`, `/jobs` and `/health`."""
 
     @post("/transcribe/async", status_code=200, request_max_body_size=None)
     async def enqueue(request: Request[Any, Any, Any]) -> dict[str, Any]:
-        accepted = await submit(submissions, request, Upload(("file",), queue.NAMES))
+        recording = _Recording(references)
+        accepted = await submit(submissions, request, recording)
         return {
             "success": True,
             "job_id": str(accepted.job_id),
             "status": "queued",
-            "message": queue.MESSAGE,
+            "message": segments.MESSAGE if recording.split else queue.MESSAGE,
         }
 
     @post("/transcribe", status_code=200, request_max_body_size=None)
     async def wait(request: Request[Any, Any, Any]) -> ASGIApp:
-        accepted = await submit(submissions, request, Upload(("file",), queue.NAMES))
+        recording = _Recording(references)
+        accepted = await submit(submissions, request, recording)
+        if recording.flag(_SPLIT_NOW):
+            return Splitting(calls, zips).answer(request, accepted)
         return calls.answer(request, accepted, _Door())
 
     @get("/jobs")
@@ -53,7 +63,7 @@ def handlers(pool: Pool, submissions: Submissions, calls: Calls, health: Health)
         if status is not None and status not in words.SHOWN:
             raise invalid("status", f"it is one of {', '.join(words.SHOWN)}")
         jobs = await finding.latest(pool, tenant, limit, finding.EVERY if status is None else words.SHOWN[status])
-        return {"total": len(jobs), "jobs": [queue.shown(job) for job in jobs]}
+        return {"total": len(jobs), "jobs": [queue.shown(job) | segments.listed(job) for job in jobs]}
 
     @get("/health")
     async def read_health() -> Response[dict[str, Any]]:
@@ -80,14 +90,31 @@ def _processor(workers: Sequence[Worker]) -> dict[str, Any]:
     }
 
 
+class _Recording(Upload):
+    """A recording in either document's form. Only one that is to be split has a reference text, if there is one of its number."""
+
+    def __init__(self, references: References) -> None:
+        super().__init__((_QUEUED, _SPLIT), queue.NAMES)
+        self._references = references
+
+    @property
+    def split(self) -> bool:
+        return self.field == _SPLIT
+
+    def chosen(self) -> dict[str, Any]:
+        self.flag(_SPLIT_NOW)  # refused before there is a job
+        lines = self._references.of(self.filename) if self.split else None
+        return {} if lines is None else {"reference": lines}
+
+
 class _Door:
-    """A call that waits: the result alone, as the job has it."""
+    """A call that waits: the result alone, with the fields of both documents."""
 
     media_type = "application/json"
     padded = True
 
     def completed(self, job: Job, document: Transcript) -> bytes:
-        return msgspec.json.encode(queue.result(job, document))
+        return msgspec.json.encode(queue.result(job, document) | segments.metadata(job, document))
 
     def failed(self, problem: Problem) -> bytes:
         return msgspec.json.encode(refusing.document(problem))

@@ -1,16 +1,12 @@
 """Which clips there are to cut: one for each segment, turn of a speaker or line of a reference, in the order in which they begin."""
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import msgspec
 
-from common.archives import By
+from common.archives import By, line_clip, segment_clip
 from common.transcript import ReferenceLine, Segment, Transcript
-
-_DIGITS = 4
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,8 +35,7 @@ def plan(transcript: Transcript, by: By, suffix: str) -> list[Clip]:
         return sorted((_line(line, transcript.segments, suffix) for line in found), key=lambda clip: (clip.start, clip.end))
     ordered = sorted(transcript.segments, key=lambda segment: (segment.start, segment.end))
     groups = [[segment] for segment in ordered] if by == "segment" else list(_turns(ordered))
-    digits = max(_DIGITS, len(str(len(groups))))
-    return [_clip(f"{number:0{digits}}", group, suffix) for number, group in enumerate(groups, 1)]
+    return [_clip(segment_clip(number, len(groups), group[0].speaker, suffix), group) for number, group in enumerate(groups, 1)]
 
 
 def _turns(segments: list[Segment]) -> Iterator[list[Segment]]:
@@ -48,11 +43,10 @@ def _turns(segments: list[Segment]) -> Iterator[list[Segment]]:
         yield list(group)
 
 
-def _clip(name: str, group: list[Segment], suffix: str) -> Clip:
+def _clip(file: str, group: list[Segment]) -> Clip:
     first = group[0]
-    speaker = "" if first.speaker is None else f"-{_UNSAFE.sub('_', first.speaker)}"
     return Clip(
-        file=f"clips/{name}{speaker}.{suffix}",
+        file=file,
         start=first.start,
         end=max(segment.end for segment in group),
         speaker=first.speaker,
@@ -65,7 +59,7 @@ def _clip(name: str, group: list[Segment], suffix: str) -> Clip:
 def _line(line: ReferenceLine, segments: Iterable[Segment], suffix: str) -> Clip:
     """All channels of it: a line may be shared by several speakers."""
     return Clip(
-        file=f"clips/line-{line.number:0{_DIGITS}}.{suffix}",
+        file=line_clip(line.number, suffix),
         start=line.start,
         end=line.end,
         speaker=None,

@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -47,6 +48,7 @@ class Clients:
         self._server = urlsplit(url).netloc
         self.folder = folder
         self._node = node
+        self._numbers = count()
 
     def give(self, content: bytes, *names: str) -> None:
         """Put a recording where the examples look for it."""
@@ -67,7 +69,7 @@ class Clients:
         if snippet.endswith(".sh") and job_id is not None:
             text = _JOBS.sub(job_id, text)
         self.folder.mkdir(parents=True, exist_ok=True)
-        program = self.folder / snippet.replace("/", "-")
+        program = self.folder / f"{next(self._numbers)}-{snippet.replace('/', '-')}"
         program.write_text(text)
         return await self._end(*self._command(program))
 

@@ -4,18 +4,24 @@ They wait five or ten seconds between two looks, so they run side by side.
 """
 
 import asyncio
+import zipfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from common.broker import Broker
 from common.database import Pool, connect
 from common.storage import Storage
+from services.transcriber.archives import Archives
 from tests import bucket, recordings
 from tests.e2e.contracts.clients import Clients, Ended
 from tests.e2e.contracts.node import Node
-from tests.running import Services
-from tests.transcribing import TALK, transcribing
+from tests.running import Services, wait_until
+from tests.transcribing import SEGMENTS, TALK, transcribing
 
 
 @pytest.fixture
@@ -40,6 +46,19 @@ async def storage(environment: dict[str, str]) -> AsyncIterator[Storage]:
     """The bucket that ingest works on."""
     async with bucket.opened(environment) as opened:
         yield opened
+
+
+@asynccontextmanager
+async def cutting(pool: Pool, storage: Storage, amqp_url: str, scratch: Path) -> AsyncIterator[None]:
+    """While the block runs, archives are made."""
+    stopping = asyncio.Event()
+    async with Broker(amqp_url, name="test") as broker:
+        running = asyncio.create_task(Archives(pool, storage, broker, scratch).run(stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await running
 
 
 def well(ended: Ended) -> Ended:
@@ -77,3 +96,85 @@ async def test_operating_the_storage(clients: Clients, service: Services) -> Non
     assert stats["file_count"] == 0
     assert cleaned == {"scanned": 0, "deleted": 0, "failed": 0, "errors": []}
     assert health["status"] == "healthy"
+
+
+_POLLING = "    # Poll for completion"
+
+
+def inside(text: str) -> tuple[str, str]:
+    """The part of the example that polls, moved into the block in which its session is open."""
+    polling = text[text.index(_POLLING) : text.index("# Run the example")]
+    return polling, "".join(f"    {line}" if line.strip() else line for line in polling.splitlines(keepends=True))
+
+
+async def test_media_files(clients: Clients, pool: Pool, storage: Storage) -> None:
+    """The example in Python submits, and then polls with a session that it has closed; with its polling inside, it reads the transcript."""
+    text = (Path(__file__).parent / "snippets" / "media" / "poll.py").read_text()
+    async with transcribing(pool, storage):
+        whole, mended = await asyncio.gather(clients.run("media/poll.py"), clients.run("media/poll.py", instead=inside(text)))
+    assert "Session is closed" in whole.errors
+    assert f"Transcript: {TALK.text[:100]}..." in well(mended).output
+    async with httpx.AsyncClient(base_url=clients.url) as http:
+        jobs = (await http.get("/jobs")).json()["jobs"]
+    assert [job["status"] for job in jobs] == ["completed"] * 2
+    [status] = well(await clients.run("media/status.sh", job_id=jobs[0]["job_id"])).answers()
+    assert (status["status"], status["has_result"], status["language"]) == ("completed", True, "en")
+    [result] = well(await clients.run("media/result.sh", job_id=jobs[0]["job_id"])).answers()
+    assert result["result"]["transcript"] == TALK.text
+    [health] = well(await clients.run("media/health.sh")).answers()
+    assert health["background_processor"]["max_workers"] > 0
+    # curl refuses the example's own mixture of -F and -G; what it means is this.
+    meant = ('" \\\n  -F "file=@large_video.mp4" \\\n  -G -d "language=en" \\\n  -d "webhook_url=https://myapp.com/webhook"', "")
+    assert (await clients.run("media/submit.sh")).status == 2
+    query = '?language=en&webhook_url=https://myapp.com/webhook" \\\n  -F "file=@large_video.mp4"'
+    [submitted] = well(await clients.run("media/submit.sh", instead=(meant[0], query))).answers()
+    assert (submitted["status"], submitted["filename"]) == ("pending", "large_video.mp4")
+
+
+@pytest.mark.parametrize("client", ["segments/poll.py", "segments/poll.mjs"])
+async def test_clips(client: str, clients: Clients, pool: Pool, storage: Storage, amqp_url: str, tmp_path: Path) -> None:
+    """A recording is submitted, polled for, downloaded in clips, described, and cleared away; each client has a server to clear."""
+    async with transcribing(pool, storage), cutting(pool, storage, amqp_url, tmp_path):
+        output = well(await clients.run(client)).output
+        assert f"Surah {'None' if client.endswith('py') else 'null'}: {len(SEGMENTS)} ayahs" in output
+        assert "Jobs reset: 0" in output
+        assert "Jobs deleted: 1" in output
+    if client.endswith("mjs"):
+        assert "/download" in output.partition("Went to: ")[2]
+    else:
+        with zipfile.ZipFile(clients.folder / "result.zip") as zipped:
+            assert [name for name in zipped.namelist() if name.startswith("clips/")] == [
+                "clips/0001-SPEAKER_00.mp3",
+                "clips/0002-SPEAKER_01.mp3",
+            ]
+
+
+async def test_clips_step_by_step(clients: Clients, pool: Pool, storage: Storage, amqp_url: str, tmp_path: Path) -> None:
+    """The requests one by one, and before and after the migration from the synchronous call."""
+    async with transcribing(pool, storage), cutting(pool, storage, amqp_url, tmp_path):
+        [submitted] = well(await clients.run("segments/submit.sh")).answers()
+        job_id = submitted["job_id"]
+        assert submitted == {"success": True, "job_id": job_id, "status": "queued", "message": "Job queued for processing"}
+        well(await clients.run("segments/sync.py", before="import requests\n"))
+        with zipfile.ZipFile(clients.folder / "result.zip") as zipped:
+            assert "metadata.json" in zipped.namelist()
+        well(await clients.run("segments/async.py", before="import requests\n"))
+        status: dict[str, Any] = {}
+
+        async def cut() -> bool:
+            [found] = well(await clients.run("segments/status.sh", job_id=job_id)).answers()
+            status.update(found)
+            return bool(found["status"] == "completed")
+
+        await wait_until(cut, "the clips", limit=60)
+        assert status["download_url"] == f"/jobs/{job_id}/download"
+        well(await clients.run("segments/download.sh", job_id=job_id))
+        assert zipfile.is_zipfile(clients.folder / "result.zip")
+        [metadata] = well(await clients.run("segments/metadata.sh", job_id=job_id)).answers()
+        assert [ayah["filename"] for ayah in metadata["ayahs"]] == ["clips/0001-SPEAKER_00.mp3", "clips/0002-SPEAKER_01.mp3"]
+        [listed] = well(await clients.run("segments/list.sh")).answers()
+        assert listed["total"] == 3
+        [resumed] = well(await clients.run("segments/resume.sh")).answers()
+        assert (resumed["success"], resumed["jobs_reset"], resumed["worker_running"]) == (True, 0, True)
+        [cleared] = well(await clients.run("segments/clear.sh")).answers()
+        assert cleared["jobs_deleted"] >= 2

@@ -1,17 +1,28 @@
 """The earlier services' paths on the real API: what each answers while a job waits, works, is done and has failed, and what it refuses."""
 
+import asyncio
+import io
 import re
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
+import pytest
 
+from common.broker import Broker
 from common.database import Pool
 from common.jobs.job import Failure, Job
 from common.storage import Storage
 from common.transcript import Transcript
+from services.ingest.auth import create_key
+from services.transcriber.archives import Archives
 from tests.integration.ingest.test_lexicons import make
+from tests.jobs import LOST, claimed, queued
 from tests.running import Services, wait_until
-from tests.transcribing import TALK, transcribing
+from tests.transcribing import SEGMENTS, TALK, transcribing
 
 BROKEN = Failure("unsupported_media", "The recording cannot be decoded.", retryable=False)
 NOBODY = "01a1fc79-ac2b-701c-998d-fef8062222ee"
@@ -76,6 +87,7 @@ async def test_the_queue(client: httpx.AsyncClient, sample: bytes, pool: Pool, s
     assert (failed["status"], failed["error"]) == ("failed", BROKEN.message)
     listed = (await client.get("/jobs")).json()
     assert (listed["total"], [job["job_id"] for job in listed["jobs"]]) == (2, [second["job_id"], first["job_id"]])
+    assert listed["jobs"][1]["original_filename"] == "talk.wav"
     for query, ids in {"status=completed": [first["job_id"]], "status=queued": [], "limit=1": [second["job_id"]]}.items():
         assert [job["job_id"] for job in (await client.get(f"/jobs?{query}")).json()["jobs"]] == ids
     for query in ("status=done", "limit=0", "limit=x"):
@@ -89,6 +101,91 @@ async def test_waiting_for_the_result(client: httpx.AsyncClient, sample: bytes, 
         broken = await client.post("/transcribe", files={"file": ("broken.wav", sample)})
     assert (found["text"], found["language"], len(found["segments"])) == (TALK.text, "en", 2)
     refused(broken, 400, BROKEN.message)
+
+
+async def test_media_files(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage) -> None:
+    """`/process` with its query, `/status` at each step, `/result` with 202, 200 and 500, the work under way, the synchronous calls."""
+    query = {"language": "en", "webhook_url": "https://example.com/hook?secret=1"}
+    begun = await sent(client, "/process", sample, params=query)
+    assert (begun["status"], begun["filename"], begun["file_size"], begun["file_type"]) == ("pending", "talk.wav", len(sample), "audio")
+    assert begun["message"] == "File uploaded successfully. Processing started."
+    assert _ZONED.fullmatch(begun["created_at"])
+    job_id = begun["job_id"]
+    native = (await client.get(f"/api/v1/jobs/{job_id}")).json()
+    assert native["options"]["topics"]
+    pending = await client.get(f"/result/{job_id}")
+    assert (pending.status_code, pending.json()["status"], pending.json()["progress_percentage"]) == (202, "pending", 0)
+    async with pool.acquire() as connection:
+        taken = await claimed(connection)
+        working = (await client.get("/jobs/processing")).json()
+        assert (working["active_jobs"], working["processing_job_ids"]) == (1, [job_id])
+        status = (await client.get(f"/status/{job_id}")).json()
+        assert (status["status"], status["current_step"], status["has_result"]) == ("processing", "Fetching the file", False)
+        assert status["webhook_url"] == "https://example.com/hook"
+        processing = await client.get(f"/result/{job_id}")
+        assert (processing.status_code, processing.json()["message"]) == (202, "Job is currently being processed")
+        await connection.execute("update jobs set lease_until = now() - interval '1 s' where id = $1", taken.id)
+    assert (await client.post("/jobs/resume")).json()["jobs_reset"] == 1
+    broken = await sent(client, "/process", sample, name="broken.mp4")
+    async with transcribing(pool, store, hear):
+        await ended(client, f"/status/{job_id}")
+        await ended(client, f"/status/{broken['job_id']}")
+        direct = [await sent(client, path, sample, params={"language": "en"}) for path in ("/process-audio", "/process-video")]
+    result = await client.get(f"/result/{job_id}")
+    assert (result.status_code, result.json()["status"]) == (200, "completed")
+    assert result.json()["result"]["transcript"] == TALK.text == direct[0]["transcript"] == direct[1]["transcript"]
+    failed = await client.get(f"/result/{broken['job_id']}")
+    assert (failed.status_code, failed.json()["error_message"]) == (500, BROKEN.message)
+    health = (await client.get("/health")).json()
+    assert (health["status"], health["background_processor"]["status"], health["active_jobs"]) == ("healthy", "running", 0)
+
+
+async def test_clips(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, broker: Broker, tmp_path: Path) -> None:
+    """A recording in clips: not before it is completed, then a zip and what is in it; resumed and cleared with counts."""
+    submitted = await sent(client, "/transcribe/async", sample, field="audio_file", name="surah_12.mp3")
+    assert submitted["message"] == "Job queued for processing"
+    path = f"/jobs/{submitted['job_id']}"
+    status = (await client.get(f"{path}/status")).json()
+    assert (status["status"], status["original_filename"], status["started_at"]) == ("queued", "surah_12.mp3", None)
+    for what in ("download", "metadata"):
+        refused(await client.get(f"{path}/{what}"), 400, "Job is not completed yet. Current status: queued")
+    archives, stopping = Archives(pool, store, broker, tmp_path), asyncio.Event()
+    cutting = asyncio.create_task(archives.run(stopping))
+    async with transcribing(pool, store, hear):
+        done = await ended(client, f"{path}/status")
+        assert (done["download_url"], done["metadata_url"]) == (f"{path}/download", f"{path}/metadata")
+        zipped = await client.get(done["download_url"])
+        assert (zipped.status_code, zipped.headers["content-type"]) == (200, "application/zip")
+        metadata = (await client.get(done["metadata_url"])).json()
+        with zipfile.ZipFile(io.BytesIO(zipped.content)) as archive:
+            assert {ayah["filename"] for ayah in metadata["ayahs"]} <= set(archive.namelist())
+        assert (metadata["total_ayahs"], metadata["transcription"]) == (len(SEGMENTS), TALK.text)
+        assert metadata["diagnostics"]["last_ayah_end_timestamp"] == "00:00:14.500"
+        at_once = await client.post("/transcribe", files={"audio_file": ("surah.mp3", sample)}, data={"split_audio": "true"})
+        assert (at_once.status_code, at_once.headers["content-type"]) == (200, "application/zip")
+        broken = await sent(client, "/transcribe/async", sample, field="audio_file", name="broken.mp3")
+        failed = await ended(client, f"/jobs/{broken['job_id']}/status")
+        assert failed["error"] == BROKEN.message
+        refused(await client.get(f"/jobs/{broken['job_id']}/download"), 400, "Job is not completed yet. Current status: failed")
+    stopping.set()
+    await cutting
+    async with pool.acquire() as connection:
+        await queued(connection)
+        await claimed(connection, lease=LOST)
+    resumed = (await client.post("/jobs/resume")).json()
+    assert resumed == {
+        "success": True,
+        "message": "Job queue resumed. 1 processing job(s) reset to queued.",
+        "jobs_reset": 1,
+        "worker_running": True,
+        "worker_processing": False,
+    }
+    cleared = (await client.delete("/jobs/finished")).json()
+    assert (cleared["success"], cleared["jobs_deleted"]) == (True, 3)
+    assert cleared["message"] == f"Cleared 3 finished job(s) and removed {cleared['files_removed']} file(s)"
+    again = (await client.delete("/jobs/finished")).json()
+    assert again == {"success": True, "message": "No finished jobs to clear", "jobs_deleted": 0, "files_removed": 0}
+    assert [job["status"] for job in (await client.get("/jobs")).json()["jobs"]] == ["queued"]
 
 
 async def test_storage(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, service: Services) -> None:
@@ -106,3 +203,52 @@ async def test_storage(client: httpx.AsyncClient, sample: bytes, pool: Pool, sto
     await service("janitor", CLEANUP_INTERVAL_MINUTES="600")
     cleaned = (await client.post("/admin/cleanup")).json()
     assert (cleaned["deleted"], cleaned["failed"], cleaned["errors"]) == (0, 0, [])
+
+
+async def test_refusals(client: httpx.AsyncClient, service: Services, sample: bytes) -> None:
+    """Each in the documents' shape and words: no such job, no such format, no file, too large, a full store's limits as everywhere."""
+    for path in ("/jobs/{}", "/status/{}", "/result/{}", "/jobs/{}/status", "/jobs/{}/download", "/jobs/{}/metadata", "/api/jobs/{}"):
+        for job_id in (NOBODY, "abc123-def456-789"):
+            refused(await client.get(path.format(job_id)), 404, "Job not found")
+    for path, field in {"/transcribe/async": "audio_file", "/transcribe": "file", "/process": "file", "/api/jobs": "file"}.items():
+        refused(await client.post(path, files={field: ("notes.xyz", b"text")}), 400, "Unsupported audio format: .xyz")
+        nothing = await client.post(path, files={"other": (None, "nothing")})
+        assert (nothing.status_code, nothing.json()["code"]) == (422, "file_missing")
+    strict = await service("ingest", MAX_UPLOAD_BYTES="1000")
+    async with httpx.AsyncClient(base_url=strict.url, timeout=30) as small:
+        large = await small.post("/process", files={"file": ("talk.wav", sample)})
+    assert (large.status_code, large.json()["code"]) == (400, "too_large")
+    wrong = await client.post("/process", files={"file": ("talk.wav", sample)}, params={"language": "klingon"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_option")
+
+
+async def test_keys(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
+    """With keys on, every path but health asks for one; tenants do not see each other; what is the operator's needs the scope."""
+    guarded = await service("ingest", AUTH="on")
+    mine, other = [await create_key(database, tenant=name, name="", scopes=("read", "write")) for name in ("a", "b")]
+    async with httpx.AsyncClient(base_url=guarded.url) as http:
+        for method, path in (
+            *(
+                ("GET", path)
+                for path in ("/jobs", "/jobs/x", "/jobs/processing", "/queue/stats", "/status/x", "/result/x", "/storage/stats")
+            ),
+            *(("POST", path) for path in ("/transcribe", "/transcribe/async", "/process", "/process-audio", "/process-video")),
+            *(("POST", path) for path in ("/api/jobs", "/admin/cleanup", "/jobs/resume")),
+            ("DELETE", "/jobs/finished"),
+        ):
+            answer = await http.request(method, path)
+            assert (answer.status_code, "detail" in answer.json()) == (401, True), path
+        assert (await http.get("/health")).status_code == 200
+        headers = {"Authorization": f"Bearer {mine}"}
+        job = (await http.post("/transcribe/async", files={"file": ("talk.wav", sample)}, headers=headers)).json()
+        assert (await http.get(f"/jobs/{job['job_id']}", headers=headers)).status_code == 200
+        assert (await http.get(f"/jobs/{job['job_id']}", headers={"Authorization": f"Bearer {other}"})).status_code == 404
+        for method, path in (("GET", "/storage/stats"), ("POST", "/admin/cleanup"), ("POST", "/jobs/resume")):
+            assert (await http.request(method, path, headers=headers)).status_code == 403
+
+
+@pytest.fixture
+async def broker(amqp_url: str) -> AsyncIterator[Broker]:
+    """The virtual host that ingest speaks to."""
+    async with Broker(amqp_url, name="test") as opened:
+        yield opened

@@ -1,0 +1,42 @@
+"""A call that waits for its job, and then for the zip of its clips.
+
+A zip has no room for white space, so nothing is sent before it is there.
+"""
+
+from functools import partial
+from typing import Any
+
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from services.ingest.compat import zips
+from services.ingest.compat.zips import Zips
+from services.ingest.submission import Accepted
+from services.ingest.synchronous import Call, Calls, send_body
+
+
+class Splitting:
+    """Answers with zips."""
+
+    def __init__(self, calls: Calls, made: Zips) -> None:
+        self._calls = calls
+        self._zips = made
+
+    def answer(self, request: Request[Any, Any, Any], accepted: Accepted) -> ASGIApp:
+        """The answer to a call whose job is `accepted`."""
+        call = Call(self._calls, request, accepted)
+
+        async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+            await call.attended(receive, partial(self._send, call, send))
+
+        return app
+
+    async def _send(self, call: Call, send: Send) -> None:
+        outcome = await call.outcome()
+        lacking = await self._zips.lacking(outcome.job, seconds=call.patience.limit)
+        if lacking is not None:
+            raise lacking
+        await call.begin(send, zips.MEDIA_TYPE, zips.headers(outcome.job))
+        async for chunk in self._zips.read(outcome.job):
+            await send_body(send, chunk, more=True)
+        await send_body(send, b"")
