@@ -173,7 +173,7 @@ async def test_keys_models_and_sizes(service: Services, sample: bytes, database:
 
 async def test_who_must_wait(service: Services, sample: bytes, pool: Pool) -> None:
     """429 and 503 say when to come again, and the client comes again by itself."""
-    ingest = await service("ingest", MAX_QUEUED_JOBS="1", SYNC_LIMIT_SECONDS="0.1")
+    ingest = await service("ingest", MAX_QUEUED_JOBS="1", SYNC_LIMIT_SECONDS="0.1", RATE_LIMIT_PER_MINUTE="60")
     async with client_of(ingest) as client:
         with pytest.raises(openai.InternalServerError):
             await client.audio.transcriptions.create(file=recording(sample), model="whisper-1")
@@ -188,6 +188,9 @@ async def test_who_must_wait(service: Services, sample: bytes, pool: Pool) -> No
             await client.audio.transcriptions.create(file=recording(sample), model="whisper-1")
         assert (nearly_full.value.status_code, nearly_full.value.code) == (503, "storage_full")
         assert int(nearly_full.value.response.headers["retry-after"]) > 0
+        await pool.execute("update rate_limits set full_at = now() + interval '60 seconds'")
+        answer = await client.with_options(max_retries=1).models.with_raw_response.list()
+        assert (answer.status_code, answer.retries_taken) == (200, 1)
 
 
 async def test_a_job_that_fails(
