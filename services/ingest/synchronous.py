@@ -106,7 +106,8 @@ class Call:
         """Answer for as long as the client is there. What `answer` raises is raised."""
 
         async def answering() -> None:
-            await self._patiently(self._keep)
+            async with self.limited():
+                await self._patiently(self._keep)
             await answer()
 
         tasks = [

@@ -23,9 +23,6 @@ from services.ingest.problems import Problem
 from services.ingest.synchronous import Call, Calls, send_body, told
 from services.ingest.watching import HEADERS, HEARTBEAT, MEDIA_TYPE
 
-_SLACK = 0.5
-"""Seconds by which what is heard, cut at pauses, and the lines of the transcript may differ."""
-
 
 class Deltas:
     """What has been told of a text so far."""
@@ -46,7 +43,8 @@ class Deltas:
                 yield delta
 
     def _tell(self, start: float, end: float, text: str) -> str | None:
-        if not text or (self._begun and start < self._until - _SLACK):
+        """What lies before by more than half is told already: lines of the transcript are cut in other places than what was heard."""
+        if not text or (self._begun and (start + end) / 2 <= self._until):
             return None
         delta = f" {text}" if self._begun else text
         self._until, self._begun = end, True
