@@ -63,13 +63,19 @@ class Settings(Common, frozen=True, kw_only=True):
             least: int | None = getattr(self, name)
             if least is not None and least < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
-        positive = ("job_result_retention_seconds", "upload_retention_hours", "idempotency_retention_hours", "url_timeout_seconds")
-        for name in (*positive, "sync_limit_seconds", "sync_quiet_seconds"):
+        positive = (
+            "upload_retention_hours",
+            "idempotency_retention_hours",
+            "url_timeout_seconds",
+            "sync_limit_seconds",
+            "sync_quiet_seconds",
+        )
+        for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name.upper()} must be more than 0")
-        for name in ("audio_hours_per_day", "audio_hours_per_month"):
-            hours: float | None = getattr(self, name)
-            if hours is not None and hours < 0:
+        for name in ("job_result_retention_seconds", "audio_hours_per_day", "audio_hours_per_month"):
+            amount: float | None = getattr(self, name)
+            if amount is not None and amount < 0:
                 raise ValueError(f"{name.upper()} must not be negative")
 
     @property
