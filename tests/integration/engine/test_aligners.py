@@ -10,10 +10,11 @@ import transformers
 
 from services.transcriber.engine.alignment.alignment import OWN, Alignment
 from services.transcriber.engine.alignment.choice import choose_aligners
-from services.transcriber.engine.alignment.letters import LetterModels
+from services.transcriber.engine.alignment.letters import LetterModels, any_held
 from services.transcriber.engine.alignment.phonemes import LANGUAGES, PhonemeModels, Phonemes
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
+from services.transcriber.engine.imports import lean
 from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import ALIGNER
 from services.transcriber.engine.media import Samples, decode
@@ -50,6 +51,30 @@ def own_model(tmp_path: Path) -> Path:
     config = untyped.Wav2Vec2Config(vocab_size=len(ALPHABET), **small, num_conv_pos_embedding_groups=4)
     untyped.Wav2Vec2ForCTC(config).save_pretrained(directory)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("held", "counts"),
+    [
+        ("hub/models--Systran--faster-whisper-large-v3", False),
+        ("hub/models--theainerd--Wav2Vec2-large-xlsr-hindi", True),
+        ("torchaudio/wav2vec2_fairseq_base_ls960_asr_ls960.pth", True),
+        ("torchaudio", False),
+        ("speakers", False),
+    ],
+)
+def test_a_hub_with_other_models_holds_no_aligner(tmp_path: Path, held: str, counts: bool) -> None:  # noqa: FBT001 - a row
+    """Then WhisperX's aligners are not even imported, which takes many seconds of the first job in each language."""
+    (tmp_path / held).mkdir(parents=True)
+    assert any_held(tmp_path) is counts
+
+
+def test_every_aligner_of_the_hub_is_called_so() -> None:
+    """A WhisperX that names one otherwise shows here."""
+    with lean():
+        from whisperx import alignment  # noqa: PLC0415 - as where it is used
+
+    assert all("wav2vec2" in name.lower() for name in alignment.DEFAULT_ALIGN_MODELS_HF.values())
 
 
 def greeting(language: str) -> Heard:

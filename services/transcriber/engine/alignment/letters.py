@@ -65,10 +65,10 @@ class LetterModels:
 
     def _load(self, language: str) -> Letters | None:
         own = self._root / f"wav2vec2-{language}"
-        if not (self._download or own.is_dir() or _holds(self._root / "torchaudio") or _holds(self._root / "hub")):
+        if not (self._download or own.is_dir() or any_held(self._root)):
             return None
         with lean():
-            # Not at the top: it takes its time, and nobody needs it who has no such model.
+            # Not at the top: it takes many seconds, and nobody needs it who has no such model.
             from whisperx import alignment  # noqa: PLC0415
 
         bundle = alignment.DEFAULT_ALIGN_MODELS_TORCH.get(language)
@@ -90,8 +90,11 @@ class LetterModels:
         return Letters(f"wav2vec2 {Path(named).name}", model, about["dictionary"], self._device)
 
 
-def _holds(cache: Path) -> bool:
-    return cache.is_dir() and any(cache.iterdir())
+def any_held(root: Path) -> bool:
+    """Whether some aligner has been fetched before. Other models are in the hub's cache too; all that WhisperX names are called so."""
+    torchaudios, hubs = root / "torchaudio", root / "hub"
+    fetched = torchaudios.is_dir() and any(torchaudios.iterdir())
+    return fetched or any("wav2vec2" in model.name.lower() for model in hubs.glob("models--*"))
 
 
 def _file(bundle: str) -> str:
