@@ -4,14 +4,17 @@ import asyncio
 import hashlib
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from common import ids
+from common.broker import Broker
 from common.database import connect
 from common.ids import JobId, LeaseToken
 from common.jobs import store as jobs
@@ -19,7 +22,9 @@ from common.jobs.job import Failure, Result
 from common.storage import Storage
 from common.storage_keys import audio_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
+from tests.integration.engine.recorded import silent_video
 from tests.running import Services, wait_until
+from tests.tap import tap
 
 JOBS = "/api/v1/jobs"
 
@@ -50,6 +55,17 @@ async def test_submission_is_stored_and_queued(client: httpx.AsyncClient, store:
     assert job["options"] == {"language": "en", "metadata": {"call": "7"}}
     assert await store.get(f"audio/{job['id']}/source") == sample
     assert (await client.get(answer.headers["location"])).json() == job
+
+
+async def test_a_video_is_called_one(client: httpx.AsyncClient, broker: Broker, tmp_path: Path) -> None:
+    """In the answer, in every document of the job, and in events, which webhooks show alike."""
+    video = silent_video(tmp_path / "film.mp4").read_bytes()
+    async with tap(broker, "job.created") as heard:
+        job = (await client.post(JOBS, files={"file": ("film.wav", video)})).json()
+        [event] = await heard.until(1)
+    read = (await client.get(f"{JOBS}/{job['id']}")).json()
+    told = [msgspec.json.decode(event.body), read, job]
+    assert [(each["source"]["kind"], each["source"]["content_type"]) for each in told] == [("video", "video/mp4")] * 3
 
 
 async def test_fields_in_any_order(client: httpx.AsyncClient, sample: bytes) -> None:
