@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from common.errors import PermanentError
+from common.jobs import options
+from common.jobs.options import OptionError
 
 _NUMBER = re.compile(r"\d+")
 _NUMBERED = re.compile(r"(\d+)\t(.*)")
@@ -34,7 +36,12 @@ class References:
             number = _NUMBER.fullmatch(path.stem)
             if number is None:
                 raise _wrong(f"{path.name} is not named by a number, as 12.txt is")
-            texts[int(number[0])] = parse(path.read_text(encoding="utf-8-sig"))
+            try:
+                lines = parse(path.read_text(encoding="utf-8-sig"))
+                options.parse({"reference": lines})
+            except (OptionError, UnicodeDecodeError) as error:
+                raise _wrong(f"{path.name}: {error}") from None
+            texts[int(number[0])] = lines
         if directory is not None and not texts:
             raise _wrong("there is no file like 12.txt in it")
         return cls(texts)

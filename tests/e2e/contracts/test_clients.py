@@ -29,7 +29,7 @@ async def clients(service: Services, tmp_path: Path, node: Node) -> Clients:
     """Examples that speak to an ingest of the test's own, with a recording under each name that they use."""
     ingest = await service("ingest")
     found = Clients(ingest.url, tmp_path / "clients", node)
-    names = ("call.wav", "call_recording.wav", "audio.wav", "large_video.mp4", "surah_12.mp3", "surah.mp3", "recording.mp3")
+    names = ("audio.mp3", "call.wav", "call_recording.wav", "audio.wav", "large_video.mp4", "surah_12.mp3", "surah.mp3", "recording.mp3")
     found.give(recordings.sample(), *names)
     return found
 
@@ -87,6 +87,23 @@ async def test_the_queue_and_the_storage(clients: Clients, pool: Pool, storage: 
     [queue] = well(await clients.run("queue/queue.sh")).answers()
     assert queue == {"queue_length": 0, "redis_healthy": True}
     assert 'verbatim_jobs{status="completed"} 4.0' in well(await clients.run("queue/metrics.sh")).output
+
+
+async def test_the_whisperx_server(clients: Clients, pool: Pool, storage: Storage) -> None:
+    """Those that keep their result here: submitted and polled for, asked for with and without its result, or in the answer."""
+    async with transcribing(pool, storage):
+        python, submitted, waited = await asyncio.gather(
+            clients.run("whisperx/poll.py"), clients.run("whisperx/submit.sh"), clients.run("whisperx/sync.sh")
+        )
+    assert TALK.text in well(python).output
+    [answer] = well(waited).answers()
+    assert (answer["text"], "job_id" in answer) == (TALK.text, False)
+    [job] = well(submitted).answers()
+    assert job["status"] == "in_progress"
+    [status] = well(await clients.run("whisperx/status.sh", job_id=job["job_id"])).answers()
+    assert (status["status"], status["result_available"], "result" in status) == ("completed", True, False)
+    [whole] = well(await clients.run("whisperx/result.sh", job_id=job["job_id"])).answers()
+    assert whole["result"]["result"]["text"] == TALK.text
 
 
 async def test_operating_the_storage(clients: Clients, service: Services) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from common.broker import Broker
 from common.database import Pool
 from common.jobs.job import Failure, Job
 from common.storage import Storage
-from common.transcript import Transcript
+from common.transcript import Diagnostics, ReferenceLine, ReferenceReport, Transcript
 from services.ingest.auth import create_key
 from services.transcriber.archives import Archives
 from tests.integration.ingest.test_lexicons import make
@@ -186,6 +187,54 @@ async def test_clips(client: httpx.AsyncClient, sample: bytes, pool: Pool, store
     again = (await client.delete("/jobs/finished")).json()
     assert again == {"success": True, "message": "No finished jobs to clear", "jobs_deleted": 0, "files_removed": 0}
     assert [job["status"] for job in (await client.get("/jobs")).json()["jobs"]] == ["queued"]
+
+
+def recite(job: Job) -> Transcript | Failure:
+    """A transcript in which lines 0 and 2 are found, or none."""
+    found = [
+        ReferenceLine(number=number, text=text, start=start, end=start + 4, coverage=1.0, readings=1, cutoff_uncertain=False)
+        for number, text, start in (() if "other" in job.source.filename else ((0, "In the name", 6.7), (2, "Second line", 12.0)))
+    ]
+    diagnostics = Diagnostics(
+        lines=3,
+        found=len(found),
+        coverage=0.7 if found else 0.0,
+        missing=(1,),
+        repeated=(),
+        unmatched=(),
+        last_end=found[-1].end if found else None,
+        input_end=30.0,
+    )
+    return msgspec.structs.replace(TALK, reference=ReferenceReport(tuple(found), diagnostics))
+
+
+async def test_clips_of_a_known_text(service: Services, sample: bytes, pool: Pool, store: Storage, broker: Broker, tmp_path: Path) -> None:
+    """A recording whose name has the number of a text is split by its lines; when none of them is found it is completed all the same."""
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "112.txt").write_text("0\tIn the name\nFirst line\nSecond line\n")
+    ingest = await service("ingest", REFERENCE_TEXTS_DIR=str(texts))
+    stopping = asyncio.Event()
+    cutting = asyncio.create_task(Archives(pool, store, broker, tmp_path).run(stopping))
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client, transcribing(pool, store, recite):
+        jobs = [
+            (await sent(client, "/transcribe/async", sample, field="audio_file", name=name))["job_id"]
+            for name in ("surah_112.mp3", "surah_112-other.mp3")
+        ]
+        said, other = [await ended(client, f"/jobs/{job_id}/status") for job_id in jobs]
+        metadata = (await client.get(said["metadata_url"])).json()
+        assert [(ayah["ayah_number"], ayah["is_basmala"]) for ayah in metadata["ayahs"]] == [(0, True), (2, False)]
+        assert (metadata["surah_number"], metadata["total_ayahs"], metadata["diagnostics"]["missing_ayahs"]) == (112, 1, [1])
+        with zipfile.ZipFile(io.BytesIO((await client.get(said["download_url"])).content)) as archive:
+            assert [name for name in archive.namelist() if "clips/" in name] == [ayah["filename"] for ayah in metadata["ayahs"]]
+        assert other["status"] == "completed"
+        assert (await client.get(other["metadata_url"])).json()["ayahs"] == []
+        nothing = await client.get(other["download_url"])
+        assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_cut")
+        queued_kind = await sent(client, "/transcribe/async", sample, name="call_112.wav")
+        assert "reference" not in (await client.get(f"/api/v1/jobs/{queued_kind['job_id']}")).json()["options"]
+    stopping.set()
+    await cutting
 
 
 async def test_storage(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, service: Services) -> None:

@@ -228,6 +228,10 @@ def test_reference_texts(tmp_path: Path) -> None:
     assert [line["number"] for line in found.of("12 - live.wav") or []] == [0, 1, 2, 7, 8]
     assert (found.of("surah_13.mp3"), found.of("talk.mp3"), References.read(None).of("12.mp3")) == (None, None, None)
     assert (number_in("surah_012_ayah_3.mp3"), number_in("talk.mp3")) == (12, None)
+    (tmp_path / "13.txt").write_text("1\tFirst\n1\tSecond\n")
+    with pytest.raises(PermanentError, match=r"REFERENCE_TEXTS_DIR: 13.txt: .* number 1"):
+        References.read(str(tmp_path))
+    (tmp_path / "13.txt").unlink()
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(PermanentError, match="REFERENCE_TEXTS_DIR"):
         References.read(str(tmp_path))
