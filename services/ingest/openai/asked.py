@@ -49,7 +49,7 @@ class Asked:
         self._models = models
         self._seen: set[str] = set()
         self._lists: dict[str, list[str]] = {}
-        self._vad: dict[str, str] = {}
+        self._vad: dict[str, Any] = {}
         self._options: dict[str, Any] = {}
 
     @property
@@ -164,19 +164,21 @@ def _flag(name: str, text: str) -> bool:
     return text.lower() == "true"
 
 
-def _chunking(name: str, text: str) -> dict[str, str]:
+def _chunking(name: str, text: str) -> dict[str, Any]:
     """`auto`, an object in JSON, or its members in fields of their own, as the clients send them."""
     if name != _CHUNKING:
         return {name.removeprefix(f"{_CHUNKING}[").removesuffix("]"): text}
     if text == "auto":
         return {}
     try:
-        return {member: str(value) for member, value in msgspec.json.decode(text, type=dict[str, Any]).items()}
+        return {
+            member: value for member, value in msgspec.structs.asdict(msgspec.json.decode(text, type=_Vad)).items() if value is not None
+        }
     except msgspec.DecodeError:
         raise invalid(name, "it is auto or an object whose type is server_vad") from None
 
 
-def _vad(members: dict[str, str]) -> dict[str, Any]:
+def _vad(members: dict[str, Any]) -> dict[str, Any]:
     try:
         vad = msgspec.convert(members, _Vad, strict=False)
     except msgspec.ValidationError as error:

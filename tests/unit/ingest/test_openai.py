@@ -49,13 +49,14 @@ def test_what_is_understood(fields: list[tuple[str, str]], options: Options) -> 
     [
         ([("model", "whisper-1"), ("model", "whisper-1")], "model"),
         ([("chunking_strategy", "often")], "chunking_strategy"),
+        ([("chunking_strategy", f'{{"type": {"[" * 9_000}')], "chunking_strategy"),
         ([("chunking_strategy[threshold]", "0.3")], "chunking_strategy"),
         ([("stream", "yes")], "stream"),
         ([("task", "translate")], "task"),
         ([("timestamp_granularities[]", "letter")], "timestamp_granularities"),
         ([("stored_output", "true"), ("response_format", "srt")], "stored_output"),
     ],
-    ids=["twice", "chunks", "no-type", "flag", "task", "letters", "nothing-to-format"],
+    ids=["twice", "chunks", "deep", "no-type", "flag", "task", "letters", "nothing-to-format"],
 )
 def test_what_is_refused(fields: list[tuple[str, str]], field: str) -> None:
     """By the parameter's name."""
