@@ -1,7 +1,9 @@
 """The whole pipeline in real processes: a recording goes in over HTTP; a transcript, a broker event and a signed webhook come out."""
 
 import asyncio
+import io
 import re
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +19,7 @@ from tests.recordings import sample, wav
 from tests.running import Services, wait_until
 
 JOBS = "/api/v1/jobs"
+SCRIPT = "This is Diane in New Jersey.\nNobody ever said anything of the kind."
 
 
 class Receiver:
@@ -72,9 +75,8 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
         channel = await connection.channel()
         listening = await channel.declare_queue(exclusive=True)
         await listening.bind("verbatim.events", "job.#")
-        answer = await client.post(
-            JOBS, files={"file": ("talk.wav", sample())}, data={"webhook_url": hook.url, "metadata": '{"call": "7"}'}
-        )
+        fields = {"webhook_url": hook.url, "metadata": '{"call": "7"}', "reference": SCRIPT}
+        answer = await client.post(JOBS, files={"file": ("talk.wav", sample())}, data=fields)
         submitted = answer.json()
         job = await until_final(client, submitted["id"])
         assert job["status"] == "completed", job["error"]
@@ -105,9 +107,14 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
         assert [kind for kind in types if kind != "job.progress"] == ["job.created", "job.started", "job.completed"]
 
         async def archived() -> bool:
-            return (await client.get(f"{JOBS}/{job['id']}/archive")).status_code == 302
+            return (await client.get(f"{JOBS}/{job['id']}/archive", params={"by": "line"})).status_code == 302
 
         await wait_until(archived, "the archive", limit=60)
+        clips = await client.get(f"{JOBS}/{job['id']}/archive", params={"by": "line"}, follow_redirects=True)
+        with zipfile.ZipFile(io.BytesIO(clips.content)) as zipped:
+            metadata = msgspec.json.decode(zipped.read("metadata.json"))
+        assert [(clip["number"], clip["text"]) for clip in metadata["clips"]] == [(1, "This is Diane in New Jersey.")]
+        assert metadata["diagnostics"]["missing"] == [2]
 
 
 UNDECODABLE = {
