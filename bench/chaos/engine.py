@@ -21,6 +21,10 @@ _STUMBLES = 0.02
 _TICK = 0.05
 
 
+_REQUESTS = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 - for as long as the process lives
+"""Unbuffered: what waits in a buffer would not show as readable."""
+
+
 def main() -> None:
     say(Ready("cpu", {"asr": "stub"}, 0.0))
     waiting: list[Transcribe] = []
@@ -32,7 +36,7 @@ def main() -> None:
 
 def take(waiting: list[Transcribe]) -> set[str]:
     """One more line from the parent; returns whom nobody waits for any more."""
-    line = sys.stdin.buffer.readline()
+    line = _REQUESTS.readline()
     if not line:
         sys.exit(0)  # the parent is gone
     request = protocol.decode_request(line)
@@ -77,7 +81,7 @@ def _cancelled(request_id: str) -> Failed:
 
 
 def _told(seconds: float = 0.0) -> bool:
-    return bool(select.select([sys.stdin.buffer], [], [], seconds)[0])
+    return bool(select.select([_REQUESTS], [], [], seconds)[0])
 
 
 if __name__ == "__main__":

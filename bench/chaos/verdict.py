@@ -128,14 +128,15 @@ async def of_leaks(place: Place, before: dict[str, int]) -> list[Finding]:
     allowed = {name: count * (1 if name == "verbatim-listen" else _POOL) for name, count in most.items()}
     now = handles(place)
     engines = place.children()
-    left = sorted(path.name for path in place.temporary.glob("verbatim-*"))
+    folders = sorted(path.name for path in place.temporary.glob("verbatim-*"))
+    left = sorted(str(path.relative_to(place.temporary)) for path in place.temporary.glob("verbatim-*/*/*"))
     return [
         Finding("no connection leaks", len(held), [f"{name}: {held[name]}" for name in allowed if held.get(name, 0) > allowed[name]]),
         Finding(
             "no file or socket leaks", len(now), [f"{name}: {before[name]} -> {now[name]}" for name in now if now[name] > before[name] + 20]
         ),
         Finding("no engine is left over", 2, [str(engine.pid) for engine in engines] if len(engines) != 2 else []),
-        Finding("no temporary folder is left over", 1, left),
+        Finding("no recording is left on the disk", len(folders), left + (folders if len(folders) != 2 else [])),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -22,12 +23,26 @@ from services.ingest.settings import Settings
 _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
 
 
+_UNHEARD_SECONDS = 1.0
+_POLL_SECONDS = 0.02
+
+
 class _Server(uvicorn.Server):
     """Signals are the lifecycle's."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who has connected and not been heard yet is heard: a balancer takes its request for ours, and gives it to nobody else."""
+        for server in self.servers:
+            server.close()
+        for _ in range(round(_UNHEARD_SECONDS / _POLL_SECONDS)):
+            if not any(getattr(connection, "cycle", self) is None for connection in self.server_state.connections):
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        await super().shutdown(sockets)
 
 
 async def serve(settings: Settings) -> None:

@@ -52,6 +52,29 @@ async def test_killed_in_the_middle_of_an_upload(service: Services, environment:
         await wait_until(swept, "the janitor to abort the upload", 30)
 
 
+async def test_a_stop_hears_who_has_connected(service: Services) -> None:
+    """A request on a connection that was made before the stop is answered, though it comes after; then the service ends."""
+    ingest = await service("ingest")
+    url = httpx.URL(ingest.url)
+
+    async def deaf() -> bool:
+        try:
+            _, other = await asyncio.open_connection(url.host, url.port)
+        except ConnectionRefusedError:
+            return True
+        other.close()
+        return False
+
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    await asyncio.to_thread(httpx.get, f"{ingest.url}/health/live")  # by now the connection before it has been accepted
+    ingest.terminate()
+    await wait_until(deaf, "the ingest to take no more connections")
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    assert await ingest.gone() == 0
+
+
 async def test_killed_relay_loses_no_event(service: Services, environment: dict[str, str], database_url: str) -> None:
     """A relay that dies in the middle of publishing thousands of events leaves the rest to the next: all arrive, at least once."""
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:
