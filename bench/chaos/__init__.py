@@ -12,6 +12,7 @@ The seed decides load and faults. What falls between two instructions is for the
 import argparse
 import asyncio
 import contextlib
+import logging
 import random
 import sys
 import time
@@ -27,7 +28,7 @@ from bench.chaos.verdict import Finding
 from deploy.local.service import REPOSITORY
 
 ROOT = REPOSITORY / ".verbatim" / "chaos"
-_REST_SECONDS = 240
+_REST_SECONDS = 150
 _SHOWN = 5
 
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6, help="at once")
     options = parser.parse_args(arguments)
+    logging.disable()  # libraries tell of every connection that is lost
     findings, figures = asyncio.run(_run(options.minutes, options.seed, options.clients))
     rows = [
         ("what must be so", "looked at", "wrong"),

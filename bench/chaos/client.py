@@ -159,11 +159,11 @@ class Clients:
             try:
                 answer = await self._http.request(method, path, **arguments)
             except httpx.HTTPError as error:
-                self.failed_requests[type(error).__name__] += 1
+                self.failed_requests[f"{method} {type(error).__name__}"] += 1
             else:
                 busy = answer.status_code == 409 and answer.json().get("code") == "idempotency_key_in_use"
                 if answer.status_code < 500 and answer.status_code != 429 and not busy:
                     return answer
                 if not busy:
-                    self.failed_requests[f"{answer.status_code} {answer.json().get('code')}"] += 1
+                    self.failed_requests[f"{method} {answer.status_code} {answer.json().get('code')}"] += 1
             await asyncio.sleep(0.3)

@@ -17,11 +17,12 @@ import aioboto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
 
 from common.errors import PermanentError, TransientError
 from common.multipart import Multipart
 from common.storage_errors import code, translated
-from common.upload import BUFFERS, Upload
+from common.upload import BUFFERS, PATIENCE, Upload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -50,9 +51,10 @@ class StaleUpload(msgspec.Struct, frozen=True):
 class Storage:
     """Failures come out as `TransientError("storage_unavailable")` or, for what is not there, `PermanentError("object_missing")`."""
 
-    def __init__(self, client: "S3Client", bucket: str, *, public: "S3Client | None" = None) -> None:
-        """`public` signs for the host by which clients reach the store, where that is another."""
+    def __init__(self, client: "S3Client", bucket: str, *, public: "S3Client | None" = None, patience: timedelta = PATIENCE) -> None:
+        """`public` signs for the host by which clients reach the store, where that is another; no write takes longer than `patience`."""
         self._client = client
+        self._patience = patience
         self._public = public or client
         self.bucket = bucket
         self._buffers = asyncio.Semaphore(BUFFERS)
@@ -83,7 +85,8 @@ class Storage:
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:
         """Store a small object in one request."""
         with translated(key):
-            await self._client.put_object(Bucket=self.bucket, Key=key, Body=io.BytesIO(data), ContentType=content_type)
+            async with asyncio.timeout(self._patience.total_seconds()):
+                await self._client.put_object(Bucket=self.bucket, Key=key, Body=io.BytesIO(data), ContentType=content_type)
 
     async def copy(self, key: str, target: str) -> None:
         """The same object once more, without its bytes passing here; up to 5 GB."""
@@ -201,7 +204,7 @@ class Storage:
     @asynccontextmanager
     async def upload(self, key: str, *, content_type: str) -> AsyncIterator[Upload]:
         """A writer to `key`. The object appears when the block ends well; in any other case nothing remains."""
-        upload = Upload(self._client, self.bucket, key, content_type, self._buffers)
+        upload = Upload(self._client, self.bucket, key, content_type, self._buffers, self._patience)
         try:
             yield upload
             with translated(key):
@@ -215,7 +218,14 @@ class Storage:
 
 @asynccontextmanager
 async def connect(
-    *, endpoint_url: str | None, bucket: str, access_key: str, secret_key: str, region: str, public_endpoint_url: str | None = None
+    *,
+    endpoint_url: str | None,
+    bucket: str,
+    access_key: str,
+    secret_key: str,
+    region: str,
+    public_endpoint_url: str | None = None,
+    patience: timedelta = PATIENCE,
 ) -> AsyncIterator[Storage]:
     """The bucket at an endpoint (`None`: AWS), which clients reach by another if `public_endpoint_url` says so. No request is made yet."""
     config = Config(
@@ -231,7 +241,9 @@ async def connect(
     session = aioboto3.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(session.client("s3", endpoint_url=endpoint_url, config=config))
+        # Whoever waits for leave to send waits for ever if none comes: aiohttp's timeouts begin when all is sent.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
         public = None
         if public_endpoint_url is not None:
             public = await stack.enter_async_context(session.client("s3", endpoint_url=public_endpoint_url, config=config))
-        yield Storage(client, bucket, public=public)
+        yield Storage(client, bucket, public=public, patience=patience)

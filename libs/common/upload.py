@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 
 PART_BYTES = 6 * 2**20  # 10,000 parts, the limit of S3, make 62 GB
 BUFFERS = 16
+PATIENCE = timedelta(minutes=2)
+"""For a part or a small object, however often it is tried: a store that is slower than 50 kB/s is as good as away."""
+
 _IN_FLIGHT = 2
 
 
 class Upload:
     """Bytes of unknown number on their way to one object; counts and hashes them as they pass."""
 
-    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str, buffers: asyncio.Semaphore) -> None:
+    def __init__(
+        self, client: "S3Client", bucket: str, key: str, content_type: str, buffers: asyncio.Semaphore, patience: timedelta = PATIENCE
+    ) -> None:
         self._client = client
         self._bucket = bucket
         self._key = key
@@ -35,6 +41,7 @@ class Upload:
         self._begun: asyncio.Task[str] | None = None
         self._completing = False
         self._buffers = buffers
+        self._patience = patience.total_seconds()
         self._filling = False
         self._buffer = io.BytesIO()
         self._tasks: list[asyncio.Task[CompletedPartTypeDef]] = []
@@ -62,7 +69,8 @@ class Upload:
         """Make the object. A recording that fits one part is stored in a single request."""
         self._completing = True
         if self._begun is None:
-            await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=self._rewound(), ContentType=self._content_type)
+            async with asyncio.timeout(self._patience):
+                await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=self._rewound(), ContentType=self._content_type)
             return
         if self._buffer.tell():
             await self._send()
@@ -118,9 +126,10 @@ class Upload:
     async def _send_part(self, upload_id: str, number: int, part: io.BytesIO) -> "CompletedPartTypeDef":
         try:
             with translated(self._key):
-                answer = await self._client.upload_part(
-                    Bucket=self._bucket, Key=self._key, UploadId=upload_id, PartNumber=number, Body=part
-                )
+                async with asyncio.timeout(self._patience):
+                    answer = await self._client.upload_part(
+                        Bucket=self._bucket, Key=self._key, UploadId=upload_id, PartNumber=number, Body=part
+                    )
         finally:
             self._room.release()
         return {"PartNumber": number, "ETag": answer["ETag"]}

@@ -177,6 +177,37 @@ async def test_a_store_that_is_away_is_a_transient_error(unused_tcp_port: int) -
             await away.ping()
 
 
+async def test_a_store_that_says_nothing_is_a_transient_error() -> None:
+    """One that takes a request and never answers, or stops reading it in the middle, keeps nobody waiting for ever."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0, limit=2**16)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    silent = stores.connect(
+        endpoint_url=endpoint, bucket="b", access_key="a", secret_key="s", region="us-east-1", patience=timedelta(seconds=0.3)
+    )
+    async with silent as store, asyncio.timeout(20):
+        for size in (10, 12 * 2**20):
+            with pytest.raises(TransientError, match="storage_unavailable"):
+                await store.put("small", bytes(size), content_type="audio/wav")
+    for writer in held:
+        writer.transport.abort()
+    server.close()
+
+
+async def test_writes_ask_for_no_leave(storage: Storage) -> None:
+    """No `Expect: 100-continue`: leave that never comes would be waited for without any timeout."""
+    asked: list[str] = []
+    storage._client.meta.events.register("before-send.s3", lambda request, **_: asked.extend(request.headers))
+    await storage.put("small", b"sound", content_type="audio/wav")
+    assert "Content-Type" in asked
+    assert "Expect" not in asked
+
+
 async def test_a_download_cut_short_is_a_transient_error(tmp_path: Path) -> None:
     """A store that dies in the middle of an object gives no truncated recording but an error worth a retry."""
 
