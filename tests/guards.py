@@ -103,8 +103,8 @@ GUARDS = (
     Guard(
         "only what is due expires",
         "libs/common/jobs/jobs.sql",
-        "where id = $1 and status in ('completed', 'failed', 'cancelled') and expires_at < now()",
-        "where id = $1",
+        "where jobs.id = gone.id and status in ('completed', 'failed', 'cancelled') and expires_at < now()",
+        "where jobs.id = gone.id",
         f"{_TRANSITIONS}::test_only_what_is_due_expires",
     ),
     Guard(
@@ -187,8 +187,8 @@ GUARDS = (
     Guard(
         "bytes go before rows",
         "services/janitor/duties/expire.py",
-        "for job in emptied]",
-        "for job in jobs]",
+        "[job for job in jobs if job.id in emptied]",
+        "jobs",
         "tests/integration/janitor/test_expire.py::test_one_job_that_cannot_be_emptied_holds_up_no_other",
     ),
     Guard(

@@ -20,7 +20,7 @@ from aio_pika.abc import (
 )
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
-from common import topology, tracing
+from common import patience, topology, tracing
 from common.envelope import Event, to_message
 
 log = structlog.get_logger(__name__)
@@ -126,8 +126,7 @@ class Broker:
             except LOST as error:
                 log.warning("broker lost", queue=queue.name, error=repr(error))
                 self._declared = self._declared and not isinstance(error, ChannelNotFoundEntity)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+                await patience.wait(stopping, _RETRY_SECONDS)
 
     async def ready(self, queue: topology.Queue) -> int:
         """How many messages of `queue` wait for a consumer; those that a consumer has and has not acked are not among them.

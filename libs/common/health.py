@@ -33,7 +33,8 @@ class Health:
 
 async def _state(check: Check) -> str:
     try:
-        await asyncio.wait_for(check(), _CHECK_SECONDS)
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await check()
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a dependency makes it not ready
         return f"unavailable ({type(error).__name__})"
     return "ok"

@@ -5,13 +5,13 @@ is closed is noticed at once, one that is silently dead by a bounded `select 1`.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
 import structlog
 
+from common import patience
 from common.database import AWAY
 
 log = structlog.get_logger(__name__)
@@ -32,8 +32,7 @@ async def listen(database_url: str, handlers: Mapping[str, Callable[[str], None]
                     await connection.add_listener(channel, _adapt(handler))
                     handler("")  # what was notified while nobody listened
                 while True:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(closed.wait(), _PROBE_SECONDS)
+                    await patience.wait(closed, _PROBE_SECONDS)
                     await connection.execute("select 1", timeout=5)  # raises at once when it is closed
             finally:
                 connection.terminate()

@@ -5,13 +5,12 @@ published again by another: at least once. NOTIFY wakes it within milliseconds; 
 """
 
 import asyncio
-import contextlib
 from datetime import timedelta
 
 import structlog
 from aio_pika.exceptions import DeliveryError, PublishError
 
-from common import outbox, topology, tracing
+from common import outbox, patience, topology, tracing
 from common.broker import LOST, Broker
 from common.database import AWAY, Pool
 from common.envelope import Event
@@ -40,8 +39,7 @@ class Relay:
             except (*LOST, *AWAY) as error:
                 log.warning("relay interrupted", error=repr(error))
                 pause = _POLL
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), pause.total_seconds())
+            await patience.wait(self.wake, pause.total_seconds())
 
     async def publish_due(self) -> int:
         """Publish one batch of due events; returns how many were taken."""

@@ -25,6 +25,7 @@ _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
 
 _UNHEARD_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+_TURNS = 3  # of the loop: one of them looks at the listening socket, and accepts
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +37,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Who has connected and not been heard yet is heard: a balancer takes its request for ours, and gives it to nobody else."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)  # who waits to be accepted is, or would be cut off by the close
         for server in self.servers:
             server.close()
         for _ in range(round(_UNHEARD_SECONDS / _POLL_SECONDS)):

@@ -5,13 +5,12 @@ a janitor that stops before leaves it to another.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import msgspec
 import structlog
 
-from common import cleanup, topology
+from common import cleanup, patience, topology
 from common.broker import Broker, settle
 from common.cleanup import Cleanup, Report
 from common.database import AWAY, Pool
@@ -71,5 +70,4 @@ async def _tell(pool: Pool, request: Cleanup, reports: list[Report], stopping: a
 
 
 async def _pause(stopping: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+    await patience.wait(stopping, _RETRY_SECONDS)

@@ -1,11 +1,11 @@
 """When sweeps happen: at the start, then again a while after the last one ended. Nothing is remembered, so a restart forgets nothing."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from common import patience
 from services.janitor.duty import Duty
 
 
@@ -22,5 +22,4 @@ async def every(pause: timedelta, duties: Sequence[Duty], sweeper: Sweeps, stopp
             if stopping.is_set():
                 return
             await sweeper.sweep(duty)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), pause.total_seconds())
+        await patience.wait(stopping, pause.total_seconds())

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from common import archives, topology, tracing
+from common import archives, patience, topology, tracing
 from common.archives import MAKING_LIMIT, Wanted
 from common.broker import Broker, settle
 from common.database import AWAY, Pool
@@ -59,8 +59,7 @@ class Archives:
                 await self._see_to(event, wanted)
             except AWAY as error:
                 log.warning("database away", error=repr(error))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+                await patience.wait(stopping, _RETRY_SECONDS)
             else:
                 await settle(message)
                 return

@@ -17,7 +17,7 @@ from typing import NamedTuple, NoReturn
 import msgspec
 import structlog
 
-from common import ids, tracing
+from common import ids, patience, tracing
 from common.broker import LOST, Broker
 from common.database import AWAY, Connection, Pool
 from common.envelope import Event
@@ -258,8 +258,7 @@ class _Progress:
         self._news.set()
 
     async def wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+        await patience.wait(self._news, seconds)
         self._news.clear()
 
 

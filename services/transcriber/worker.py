@@ -12,7 +12,7 @@ import contextlib
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from common import ids, topology, tracing
+from common import ids, patience, topology, tracing
 from common.broker import Broker, settle
 from common.database import AWAY, Pool
 from common.envelope import Event, from_message
@@ -104,8 +104,7 @@ class Worker:
                     )
             except AWAY as error:
                 log.warning("claim failed", error=repr(error))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+                await patience.wait(stopping, _RETRY_SECONDS)
         raise _StoppedInVain
 
     async def _pass_on(self, job: Job, stopping: asyncio.Event) -> None:

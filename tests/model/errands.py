@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.database import Pool
+from common.errors import TransientError
 from common.ids import JobId
 from common.jobs import listing
 from common.jobs.job import Status
 from common.jobs.listing import Filters
-from common.storage import Storage
+from common.storage import Object, Storage
 from services.ingest import acting, clearing
 from services.ingest.problems import Problem
 from services.janitor.duties.expire import Expire
@@ -49,6 +50,16 @@ class Shelf(Storage):
         self._keys -= gone
         await self._gate()
         return len(gone)
+
+    async def page(self, prefix: str, *, after: str = "", size: int = 1_000) -> tuple[list[Object], bool]:
+        found = sorted(key for key in self._keys if key.startswith(prefix) and key > after)
+        return [Object(key, 1, datetime.now(UTC)) for key in found[:size]], len(found) > size
+
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
+        await self._gate()
+        self._keys -= set(keys)
+        await self._gate()
+        return {}
 
 
 class Errand:
