@@ -140,6 +140,13 @@ def test_servers_are_pinned_and_watched() -> None:
     assert all("healthcheck" in container for container in pulled.values() if "profiles" not in container)
 
 
+def test_the_broker_makes_its_own_cookie() -> None:
+    """The health check runs as root and would make one that the server cannot read: it waits for the server's."""
+    kind, command = COMPOSE["services"]["rabbitmq"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    assert command.startswith("test -s /var/lib/rabbitmq/.erlang.cookie && ")
+
+
 def test_what_is_published_asks_for_keys_and_is_on_loopback_by_default() -> None:
     """A password that is guessed on the internet must not be all that stands before the data."""
     published = {name: container["ports"] for name, container in COMPOSE["services"].items() if "ports" in container}
