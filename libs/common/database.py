@@ -21,6 +21,8 @@ AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # On a connection that was told of its end but not closed yet, which lasts when the machine went before its last packet came.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
