@@ -318,12 +318,14 @@ limit $1;
 
 -- name: delivered_jobs
 -- The same, of jobs of which nothing is kept after delivery: once what its submitter is to get is there as deliveries (or has not come to be in
--- a week), and nobody is still to be told how it ended, but for paused endpoints. The limits keep the planner from reading all deliveries.
+-- a week), and nobody is still to be told how it ended, but for paused endpoints. Where there is nothing to deliver, after a minute: a call may
+-- wait for the result. The limits keep the planner from reading all deliveries.
 select * from jobs
 where retention = '0' and status in ('completed', 'failed', 'cancelled') and expires_at < now()
   and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
   and (
-      (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed'))
+      (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed')
+       and expires_at < now() - interval '1 minute')
       or expires_at < now() - interval '7 days'
       or (select true from deliveries where deliveries.job_id = jobs.id and endpoint_id is null limit 1)
   )

@@ -3,17 +3,18 @@
 In this order, since a row that is forgotten first would leave bytes that nobody looks for. Killed in between, the job is still due, and the
 next sweep deletes what is left and goes on. A job whose bytes cannot be deleted stays as it is.
 
-A page of jobs costs a few requests to the store and one transaction. It is never far ahead of the relays, which publish what is announced:
-events of jobs that wait to be worked on would have to wait behind.
+A page of jobs costs a few requests to the store and one transaction, during which the next page's bytes are deleted. Expiry is never far
+ahead of the relays, which publish what is announced: events of jobs that wait to be worked on would have to wait behind.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from common import outbox
 from common.database import Connection
-from common.emptying import empty
+from common.emptying import Emptied, empty
 from common.jobs import store
 from common.jobs.job import Job
 from common.storage import Storage
@@ -39,24 +40,40 @@ class Expire:
         self._storage = storage
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+        emptying: asyncio.Task[Emptied] | None = None
+        async with aclosing(self._pages(sweep)) as pages:
+            jobs = await anext(pages, None)
+            try:
+                while jobs is not None:
+                    found = Counts(len(jobs), late=sweep.late(job.expires_at for job in jobs))
+                    if sweep.dry_run:
+                        yield found + Counts(swept=len(jobs))
+                        jobs = await anext(pages, None)
+                        continue
+                    emptied = set((await (emptying or self._empty(jobs))).jobs)
+                    following = await anext(pages, None)
+                    emptying = None if following is None else self._empty(following)
+                    expired = await store.expire(sweep.connection, [job for job in jobs if job.id in emptied])
+                    # One that is no longer due by now was changed by someone else, which is neither a success nor a failure of ours.
+                    yield found + Counts(swept=len(expired), failed=len(jobs) - len(emptied))
+                    await _until_published(sweep.connection)
+                    jobs = following
+            finally:
+                if emptying is not None:
+                    emptying.cancel()
+                    await asyncio.wait({emptying})
+
+    async def _pages(self, sweep: Sweep) -> AsyncGenerator[list[Job], None]:
         for due in self.due:
             last: Job | None = None
             while jobs := await due(sweep.connection, after=last, limit=_BATCH):
                 last = jobs[-1]
                 for job in jobs:
                     sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
-                late = sweep.late(job.expires_at for job in jobs)
-                if sweep.dry_run:
-                    yield Counts(len(jobs), swept=len(jobs), late=late)
-                    continue
-                yield Counts(len(jobs), late=late) + await self._expire(sweep.connection, jobs)
-                await _until_published(sweep.connection)
+                yield jobs
 
-    async def _expire(self, connection: Connection, jobs: list[Job]) -> Counts:
-        emptied = set((await empty(self._storage, [job.id for job in jobs])).jobs)
-        expired = await store.expire(connection, [job for job in jobs if job.id in emptied])
-        # One that is no longer due by now was changed by someone else, which is neither a success nor a failure of ours.
-        return Counts(swept=len(expired), failed=len(jobs) - len(emptied))
+    def _empty(self, jobs: list[Job]) -> asyncio.Task[Emptied]:
+        return asyncio.create_task(empty(self._storage, [job.id for job in jobs]), name="empty-jobs")
 
 
 class Delivered(Expire):

@@ -247,3 +247,12 @@ async def test_a_job_that_is_due_cannot_be_tried_again(pool: Pool) -> None:
         job = await queued(connection, retention=PAST)
         await store.fail(connection, await claimed(connection), BROKEN)
         assert await store.resubmit(connection, job.id, job.tenant) is None
+
+
+async def test_a_result_that_is_kept_for_no_time_can_be_fetched_by_who_waits_for_it(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Where nothing is to be delivered, it is there for a minute."""
+    async with pool.acquire() as connection:
+        await finished_with_bytes(connection, storage, retention=timedelta(0))
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await connection.execute("update jobs set expires_at = now() - interval '61 seconds'")
+        assert (await sweep(sweeper, storage)).swept == 1
