@@ -51,6 +51,7 @@ async def test_submission_is_stored_and_queued(client: httpx.AsyncClient, store:
         "kind": "audio",
         "duration": 30.0,
         "duration_estimated": False,
+        "deleted_at": None,
     }
     assert job["options"] == {"language": "en", "metadata": {"call": "7"}}
     assert await store.get(f"audio/{job['id']}/source") == sample
