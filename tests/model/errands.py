@@ -44,18 +44,6 @@ class Shelf(Storage):
         await self._gate()
         return found
 
-    async def page(self, prefix: str, *, after: str, size: int) -> tuple[list[Object], bool]:
-        await self._gate()
-        found = sorted(key for key in self._keys if key.startswith(prefix) and key > after)
-        await self._gate()
-        return [Object(key, 1, datetime.now(UTC)) for key in found[:size]], len(found) > size
-
-    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
-        await self._gate()
-        self._keys -= set(keys)
-        await self._gate()
-        return {}
-
     async def delete_prefixes(self, prefixes: Iterable[str]) -> int:
         await self._gate()
         gone = {key for key in self._keys if key.startswith(tuple(prefixes))}
