@@ -9,6 +9,7 @@ _COMMON = "tests/integration/common"
 _TRANSITIONS = f"{_COMMON}/test_job_transitions.py"
 _RELAY = f"{_COMMON}/test_relay.py"
 _WEBHOOKS = "tests/integration/notifier/test_attempts.py"
+_LANES = "tests/integration/notifier/test_lanes.py"
 _MODEL = "tests/model/test_jobs.py::test_no_order_of_events_breaks_a_law"
 
 
@@ -207,7 +208,7 @@ GUARDS = (
     ),
     Guard(
         "one delivery for an event",
-        "libs/common/migrations/0009_webhooks.sql",
+        "libs/common/migrations/0010_delivering.sql",
         "create unique index deliveries_of_job_once",
         "create index deliveries_of_job_once",
         f"{_WEBHOOKS}::test_an_event_taken_in_twice",
@@ -217,7 +218,21 @@ GUARDS = (
         "services/notifier/deliveries.sql",
         "where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()\n",
         "where id = $1 and state = 'pending' and attempt = $2 - 1\n",
-        f"{_WEBHOOKS}::test_an_attempt_announced_many_times",
+        f"{_LANES}::test_a_crowd",
+    ),
+    Guard(
+        "an address has so many places and no more",
+        "services/notifier/lanes.sql",
+        "endpoint_id, pg_advisory_xact_lock(hashtextextended('lane ' || lane, 0))",
+        "endpoint_id",
+        f"{_LANES}::test_a_crowd",
+    ),
+    Guard(
+        "a dead address is left alone",
+        "services/notifier/deliveries.sql",
+        "case when shut_until > now() and event_type <> 'webhook.test' then 0 else 1 end",
+        "1",
+        f"{_LANES}::test_a_dead_address_is_left_alone",
     ),
     Guard(
         "an attempt's record names its claim",

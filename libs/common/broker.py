@@ -6,7 +6,7 @@ and the work goes on. What was delivered and not acked comes back, and finds tha
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Self
 
 import aio_pika
@@ -103,11 +103,18 @@ class Broker:
             return self._exchange
 
     async def deliveries(
-        self, queue: topology.Queue, *, stopping: asyncio.Event, prefetch: int = 1, priority: int = 0
-    ) -> AsyncIterator[AbstractIncomingMessage]:
+        self,
+        queue: topology.Queue,
+        *,
+        stopping: asyncio.Event,
+        prefetch: int = 1,
+        priority: int = 0,
+        finish: Callable[[], Awaitable[None]] | None = None,
+    ) -> AsyncGenerator[AbstractIncomingMessage, None]:
         """Messages of `queue` until `stopping` is set, across reconnections. Each must be acked or rejected by the caller.
 
-        A consumer of higher `priority` is served first as long as it has room.
+        A consumer of higher `priority` is served first as long as it has room. When stopping, `finish` is awaited while what is in hand can
+        still be acked.
         """
         while not stopping.is_set():
             try:
@@ -121,6 +128,8 @@ class Broker:
                         try:
                             async for message in messages:
                                 yield message
+                            if finish is not None and stopping.is_set():
+                                await finish()
                         finally:
                             closer.cancel()
             except LOST as error:

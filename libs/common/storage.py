@@ -96,11 +96,15 @@ class Storage:
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
-            with translated(key):
-                await self._client.head_object(Bucket=self.bucket, Key=key)
+            await self.size(key)
         except PermanentError:
             return False
         return True
+
+    async def size(self, key: str) -> int:
+        """An object's, in bytes."""
+        with translated(key):
+            return (await self._client.head_object(Bucket=self.bucket, Key=key))["ContentLength"]
 
     async def get(self, key: str) -> bytes:
         """A small object, whole."""

@@ -15,6 +15,9 @@ EventType = Literal["job.started", "job.completed", "job.failed", "job.cancelled
 ENDS: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
 """What a job's own `webhook_url` is told of, and an endpoint that does not say."""
 
+Form = Literal["thin", "full"]
+"""What a webhook's body has in it: the job, or the job and its transcript."""
+
 TEST = "webhook.test"
 """The type of an event that nothing has happened for. It is sent once, whether or not its endpoint is enabled."""
 
@@ -46,6 +49,24 @@ class Disabled(msgspec.Struct, frozen=True, kw_only=True):
 def body(event_type: str, happened_at: datetime, data: bytes) -> bytes:
     """The bytes that are signed and sent; `data` is JSON, and stays byte for byte what it is."""
     return msgspec.json.encode(Payload(type=event_type, timestamp=happened_at, data=msgspec.Raw(data)))
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a transcript can be read that is not in the body; `size` in bytes, if it is known. The URL is a secret."""
+
+    url: str
+    expires_at: datetime
+    size: int | None
+
+
+def with_transcript(thin: bytes, transcript: bytes) -> bytes:
+    """A body and its job's transcript, both as they are."""
+    return thin.removesuffix(b"}") + b',"transcript":' + transcript + b"}"
+
+
+def with_link(thin: bytes, link: Link) -> bytes:
+    """A body and where its job's transcript is."""
+    return thin.removesuffix(b"}") + b',"transcript_url":' + msgspec.json.encode(link) + b"}"
 
 
 def new_secret() -> str:

@@ -25,7 +25,21 @@ _WEBHOOK_BODY: dict[str, Any] = {
         "type": _TEXT,
         "timestamp": {"type": "string", "format": "date-time", "description": "When it happened; every attempt says the same."},
         "version": {"type": "string", "const": VERSION, "description": "Of this payload; members may be added within a version."},
-        "data": {"$ref": "#/components/schemas/JobDocument"},
+        "data": {
+            "allOf": [{"$ref": "#/components/schemas/JobDocument"}],
+            "description": "Events come in no promised order: `revision` is the job's sequence number, and of two the higher is the later.",
+        },
+        "transcript": {"type": "object", "description": "With the payload `full`, of a completed job: its transcript."},
+        "transcript_url": {
+            "type": "object",
+            "description": "In place of a transcript that is too large for a webhook: where to read it, for a while and without a key.",
+            "required": ["url", "expires_at", "size"],
+            "properties": {
+                "url": {"type": "string", "format": "uri"},
+                "expires_at": {"type": "string", "format": "date-time"},
+                "size": {"type": ["integer", "null"], "description": "Bytes"},
+            },
+        },
     },
 }
 

@@ -1,4 +1,4 @@
-"""Webhook deliveries as the owner of their job or endpoint sees them: each with all its attempts; and once more, if asked for.
+"""Webhook deliveries and uploads as the owner of their job or endpoint sees them: all attempts at each; and once more, if asked for.
 
 Redelivering opens the delivery again and announces its next attempt, in one transaction; the body and its event id stay the same, so a
 receiver that deduplicates is safe. While an attempt is pending, asking again changes nothing.
@@ -17,6 +17,8 @@ from litestar.handlers import HTTPRouteHandler
 from common.database import Connection, Pool, Queries
 from common.due import Due, about, announce
 from common.ids import JobId
+from common.jobs import store
+from common.jobs.job import Upload
 from common.webhook import shown
 from services.ingest.auth import caller
 from services.ingest.existing import find_job
@@ -44,16 +46,19 @@ class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryDocument(msgspec.Struct, frozen=True, kw_only=True):
     """`endpoint` is shown without its query, which may be a secret; `next_attempt_at` is null once the delivery is over.
 
-    `endpoint_id` is null for a job's own `webhook_url`, `job_id` for what tells of no job: a test.
+    `endpoint_id` is null for a job's own URLs, `job_id` for what tells of no job: a test. An `upload` is the PUT to the job's
+    `upload_presigned_url`. `code` says why the delivery failed.
     """
 
     id: str
+    kind: Literal["webhook", "upload"]
     job_id: str | None
     endpoint_id: str | None
     event_id: str
     event_type: str
     endpoint: str
     state: State
+    code: str | None
     next_attempt_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
@@ -97,7 +102,7 @@ def single(pool: Pool) -> list[HTTPRouteHandler]:
         responses=REFUSALS | _NO_DELIVERY | refusals({409: "Its endpoint is disabled"}),
     )
     async def redeliver(request: Request[Any, Any, Any], delivery_id: UUID) -> DeliveryDocument:
-        """Send the same webhook once more, whether it was delivered or had failed; one that is still being tried is left alone."""
+        """Send the same once more, whether it was delivered or had failed; one that is still being tried is left alone."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():
             found = await find(connection, delivery_id, tenant)
@@ -107,6 +112,8 @@ def single(pool: Pool) -> list[HTTPRouteHandler]:
             made = await connection.fetchval(SQL["redeliver"], delivery_id)
             if made is not None:
                 await announce(connection, about(None if job_id is None else JobId(job_id), endpoint_id), Due(delivery_id, made + 1))
+                if found.kind == "upload" and job_id is not None:
+                    await store.tell_upload(connection, JobId(job_id), Upload(state="pending"))
             return await find(connection, delivery_id, tenant)
 
     return [read, redeliver]
@@ -136,12 +143,14 @@ def document(row: asyncpg.Record) -> DeliveryDocument:
         links["webhook"] = f"/api/v1/webhooks/{row['endpoint_id']}"
     return DeliveryDocument(
         id=str(row["id"]),
+        kind=row["kind"],
         job_id=None if row["job_id"] is None else str(row["job_id"]),
         endpoint_id=None if row["endpoint_id"] is None else str(row["endpoint_id"]),
         event_id=str(row["event_id"]),
         event_type=row["event_type"],
         endpoint=shown(row["endpoint"]),
         state=row["state"],
+        code=row["code"],
         next_attempt_at=row["due_at"] if row["state"] == "pending" else None,
         created_at=row["created_at"],
         finished_at=row["finished_at"],

@@ -46,7 +46,7 @@ limit $7;
 -- name: redeliver
 -- delivered | failed -> pending, due at once: the receiver shall get it once more. One that is pending already is left as it is.
 update deliveries
-set state = 'pending', due_at = now(), finished_at = null
+set state = 'pending', due_at = now(), finished_at = null, code = null
 where id = $1 and state in ('delivered', 'failed')
 returning attempt;
 

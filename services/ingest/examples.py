@@ -35,6 +35,7 @@ _QUEUED: dict[str, Any] = {
     "error": None,
     "result": None,
     "cache": None,
+    "upload": None,
     "lost": [],
     "receipt": None,
     "trace_id": _TRACE_ID,
@@ -135,6 +136,7 @@ WEBHOOK_REQUEST: dict[str, Any] = {
     "url": "https://example.com/hooks/verbatim",
     "events": ["job.completed", "job.failed"],
     "description": "Archive",
+    "payload": "thin",
 }
 WEBHOOK: dict[str, Any] = (
     {"id": ENDPOINT_ID}
@@ -157,12 +159,14 @@ REPLAY_REQUEST: dict[str, Any] = {"since": "2026-03-02T00:00:00Z", "state": "fai
 DELIVERY_ID = "019aa3f2-9202-7d11-a3c5-6f40b8e27d19"
 DELIVERY: dict[str, Any] = {
     "id": DELIVERY_ID,
+    "kind": "webhook",
     "job_id": JOB_ID,
     "endpoint_id": ENDPOINT_ID,
     "event_id": "019aa3f2-91d7-7b3c-a6a0-0c2f5d7e8b14",
     "event_type": "job.completed",
     "endpoint": "https://example.com/hooks/verbatim",
     "state": "delivered",
+    "code": None,
     "next_attempt_at": None,
     "created_at": _AT.format("09.748120"),
     "finished_at": _AT.format("09.801377"),

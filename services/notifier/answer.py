@@ -18,10 +18,11 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
-    """No answer came, and `error` says why; `permanent` when none ever can."""
+    """No answer came, and `error` says why. With a `code`, none ever can. `ours`: it was not the receiver's doing."""
 
     error: str
-    permanent: bool = False
+    code: str | None = None
+    ours: bool = False
 
 
 Answer = Answered | Unanswered
@@ -38,12 +39,15 @@ class Again(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """There will be no further attempt, and `reason` says why."""
+    """There will be no further attempt: a stable `code`, and why."""
 
+    code: str
     reason: str
 
 
 Verdict = Delivered | Again | Failed
+
+USED_UP = Failed("attempts_used_up", "every attempt was made")
 
 
 def judge(answer: Answer, attempt: int, schedule: Schedule, *, now: datetime, chance: float) -> Verdict:
@@ -52,14 +56,14 @@ def judge(answer: Answer, attempt: int, schedule: Schedule, *, now: datetime, ch
         case Answered(status=status) if 200 <= status < 300:
             return Delivered()
         case Answered(status=HTTPStatus.GONE):
-            return Failed("the receiver answered 410 Gone")
+            return Failed("gone", "the receiver answered 410 Gone")
         case Answered():
             asked = retry_after(answer.retry_after, now)
-        case Unanswered(permanent=True):
-            return Failed(answer.error)
+        case Unanswered(code=str(code)):
+            return Failed(code, answer.error)
         case Unanswered():
             asked = None
         case _:
             assert_never(answer)
     delay = schedule.next_delay(attempt, asked=asked, chance=chance)
-    return Failed("every attempt was made") if delay is None else Again(delay)
+    return USED_UP if delay is None else Again(delay)

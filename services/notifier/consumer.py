@@ -1,11 +1,12 @@
 """Messages of one queue, each under its own span of the job's trace and acked only when its effect is committed.
 
-A slot has one message at a time; as many are in flight as there are slots, and one that takes long holds up no other. An ack means that
-the message was dealt with, or that there was nothing to do. Only poison is rejected: what can never be dealt with, however often it comes.
+So many are in hand at once, on one channel, and one that takes long holds up no other. An ack means that the message was dealt with, or
+that there was nothing to do. Only poison is rejected: what can never be dealt with, however often it comes.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
@@ -21,10 +22,29 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Event], Awaitable[None]]
 
 
-async def consume(broker: Broker, queue: Queue, handle: Handler, *, stopping: asyncio.Event) -> None:
-    """One slot: take messages until `stopping`, then finish the one at hand. Cancelling leaves it to another."""
-    async for message in broker.deliveries(queue, stopping=stopping):
-        await _take(message, queue, handle)
+async def consume(broker: Broker, queue: Queue, handle: Handler, *, at_once: int, stopping: asyncio.Event) -> None:
+    """Take messages until `stopping`, then finish those in hand. Cancelling leaves them to another.
+
+    A lost connection ends none of them: what comes again meanwhile finds that it is being dealt with.
+    """
+    in_hand: set[asyncio.Task[None]] = set()
+
+    async def finish() -> None:
+        if in_hand:
+            await asyncio.wait(in_hand)
+
+    messages = broker.deliveries(queue, stopping=stopping, prefetch=at_once, finish=finish)
+    try:
+        async with aclosing(messages):
+            async for message in messages:
+                task = asyncio.create_task(_take(message, queue, handle), name=queue.name)
+                in_hand.add(task)
+                task.add_done_callback(in_hand.discard)
+        await finish()
+    finally:
+        for task in in_hand:
+            task.cancel()
+        await asyncio.gather(*in_hand, return_exceptions=True)
 
 
 async def _take(message: AbstractIncomingMessage, queue: Queue, handle: Handler) -> None:

@@ -4,13 +4,13 @@
 While one is being made its claim keeps others from making it too. The claim is the time in `due_at`, and it outlasts the request's own
 timeout; so a second copy is sent only when a notifier died after sending and before recording, which no one can tell from before sending.
 
-What an attempt says of its endpoint is written in the same transaction, and the endpoint's row is locked first, so that two never wait for
-each other.
+What an attempt says of its endpoint and of its lane is written in the same transaction. The lane is locked first, then the endpoint's row,
+then the delivery's, so that two never wait for each other.
 """
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 from uuid import UUID
 
 import msgspec
@@ -21,13 +21,27 @@ from common.database import Connection, Queries
 from common.due import Due, about, announce
 from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
-from common.webhook import ENDS, Disabled, shown
-from services.notifier.answer import Answer, Answered, Unanswered
+from common.jobs import store
+from common.jobs.job import Job, Upload, from_row
+from common.webhook import ENDS, Disabled, Form, shown
+from services.notifier import lanes
+from services.notifier.answer import Answer, Answered, Failed, Unanswered
 from services.notifier.health import reason_to_disable
 
 log = structlog.get_logger(__name__)
 
 SQL = Queries(Path(__file__).with_name("deliveries.sql"))
+
+
+Kind = Literal["webhook", "upload"]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A delivery that an event asks for; without an `endpoint_id` to a URL that the job itself gave."""
+
+    kind: Kind
+    endpoint_id: UUID | None
+    form: Form
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +55,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_id: UUID | None
     event_id: EventId
     event_type: str
+    kind: Kind
+    form: Form
     endpoint: str
+    lane: str
     body: bytes
     attempt: int
     claim: datetime
@@ -54,6 +71,20 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return about(self.job_id, self.endpoint_id)
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long an attempt of each kind is claimed, and how many a lane has place for."""
+
+    webhook: timedelta
+    upload: timedelta
+    width: int
+
+
+async def wanted(connection: Connection, job_id: JobId, event_type: str) -> list[Wanted]:
+    """Who is to be told of the event, and how."""
+    rows = await connection.fetch(SQL["wanted"], job_id, event_type, event_type in ENDS)
+    return [msgspec.convert(dict(row), Wanted) for row in rows]
+
+
 async def create(connection: Connection, job_id: JobId, event: Event, body: bytes) -> list[DeliveryId]:
     """(new) -> pending, the first attempt due now: one for each of the tenant's endpoints that want the event, and the job's own.
 
@@ -61,71 +92,105 @@ async def create(connection: Connection, job_id: JobId, event: Event, body: byte
     """
     made: list[DeliveryId] = []
     async with connection.transaction():
-        for found in await connection.fetch(SQL["endpoints_of_event"], job_id, event.type):
-            row = await connection.fetchrow(SQL["create_endpoint_delivery"], ids.new(), job_id, event.id, event.type, found["id"], body)
+        for found in await wanted(connection, job_id, event.type):
+            new = (ids.new(), job_id, event.id, event.type)
+            if found.endpoint_id is not None:
+                row = await connection.fetchrow(SQL["create_endpoint_delivery"], *new, found.endpoint_id, found.form, body)
+            else:
+                sent = b"" if found.kind == "upload" else body
+                row = await connection.fetchrow(SQL["create_delivery"], *new, found.kind, found.form, sent)
             made += [] if row is None or row["state"] == "failed" else [DeliveryId(row["id"])]
-        if event.type in ENDS:
-            row = await connection.fetchrow(SQL["create_delivery"], ids.new(), job_id, event.id, event.type, body)
-            made += [] if row is None else [DeliveryId(row["id"])]
         for delivery_id in made:
             await announce(connection, str(job_id), Due(delivery_id, 1))
     return made
 
 
-async def claim(connection: Connection, due: Due, *, lease: timedelta) -> Attempt | None:
-    """The attempt, ours for `lease`; None when it has been made, is being made, or its endpoint is paused."""
-    row = await connection.fetchrow(SQL["claim_attempt"], due.delivery_id, due.attempt, lease)
-    return None if row is None else msgspec.convert(dict(row), Attempt)
+async def job_of(connection: Connection, attempt: Attempt) -> Job | None:
+    """The job that the delivery tells of, as it is now."""
+    row = await connection.fetchrow(SQL["job_of_delivery"], attempt.job_id)
+    return None if row is None else from_row(row)
 
 
-async def look_again(connection: Connection, due: Due) -> timedelta | None:
-    """For an attempt that could not be claimed: announce it again for when its claim runs out.
+async def claim(connection: Connection, due: Due, bounds: Bounds) -> Attempt | None:
+    """The attempt, ours for a while; None when it has been made, is being made, or waits for its endpoint or for a place in its lane.
 
-    Whoever holds it may have died, and the message at hand may be the only one left. None when the attempt has been made, or is not to be
-    made for now.
+    One that is being made is announced again for when its claim runs out: whoever holds it may have died, and the message at hand may be
+    the only one left.
     """
     async with connection.transaction():
+        entered = await lanes.enter(connection, due)
+        if entered is not None:
+            row = await connection.fetchrow(SQL["claim_attempt"], due.delivery_id, due.attempt, bounds.webhook, bounds.upload, bounds.width)
+            if row is not None:
+                return msgspec.convert(dict(row), Attempt)
+            if await lanes.queue(connection, entered, due):
+                return None
         row = await connection.fetchrow(SQL["claimed_for"], due.delivery_id, due.attempt)
-        if row is None:
-            return None
-        wait: timedelta = max(row["wait"], timedelta(0))
-        await announce(connection, about(row["job_id"], row["endpoint_id"]), due, delay=wait)
-    return wait
+        if row is not None:
+            wait = max(row["wait"], timedelta(0))
+            await announce(connection, about(row["job_id"], row["endpoint_id"]), due, delay=wait)
+            log.debug("attempt not ours", delivery_id=str(due.delivery_id), attempt=due.attempt, again_in=wait.total_seconds())
+    return None
 
 
-async def deliver(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta) -> bool:
-    """pending -> delivered; False when the attempt is no longer ours."""
+async def deliver(
+    connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, *, keep: timedelta | None = None
+) -> bool:
+    """pending -> delivered; False when the attempt is no longer ours. `keep` the result for as long as a link to it shall work."""
     async with connection.transaction():
+        await lanes.lock(connection, attempt.lane)
         if attempt.endpoint_id is not None:
             await connection.execute(SQL["recover"], attempt.endpoint_id)
-        return await _record(connection, "deliver", attempt, answer, elapsed)
+        ours = await _record(connection, "deliver", attempt, answer, elapsed, keep)
+        if ours:
+            await _tell(connection, attempt, "delivered", None)
+        await _leave(connection, attempt, answer, bounds)
+    return ours
 
 
-async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, delay: timedelta) -> bool:
+async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, delay: timedelta) -> bool:
     """pending -> pending, the next attempt due after `delay`; False when the attempt is no longer ours."""
     async with connection.transaction():
+        await lanes.lock(connection, attempt.lane)
         reason = await _held_against(connection, attempt, answer)
         ours = await _record(connection, "retry", attempt, answer, elapsed, delay)
         if ours and reason is not None:
             await _disable(connection, attempt, reason)
         elif ours:
             await announce(connection, attempt.about, Due(attempt.id, attempt.attempt + 1), delay=delay)
+        await _leave(connection, attempt, answer, bounds)
     return ours
 
 
-async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta) -> bool:
+async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, why: Failed) -> bool:
     """pending -> failed; False when the attempt is no longer ours."""
     async with connection.transaction():
+        await lanes.lock(connection, attempt.lane)
         reason = await _held_against(connection, attempt, answer)
-        ours = await _record(connection, "fail", attempt, answer, elapsed)
-        if ours and reason is not None:
-            await _disable(connection, attempt, reason)
+        ours = await _record(connection, "fail", attempt, answer, elapsed, why.code)
+        if ours:
+            await _tell(connection, attempt, "failed", why.code)
+            if reason is not None:
+                await _disable(connection, attempt, reason)
+        await _leave(connection, attempt, answer, bounds)
     return ours
 
 
 async def release(connection: Connection, attempt: Attempt) -> bool:
     """Give a claimed attempt back without spending it; its message, still unacked, brings it to another notifier."""
     return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim) is not None
+
+
+async def _tell(connection: Connection, attempt: Attempt, state: Literal["delivered", "failed"], code: str | None) -> None:
+    """What came of an upload is shown by its job."""
+    if attempt.kind == "upload" and attempt.job_id is not None:
+        await store.tell_upload(connection, attempt.job_id, Upload(state=state, code=code, at=attempt.claimed_at))
+
+
+async def _leave(connection: Connection, attempt: Attempt, answer: Answer, bounds: Bounds) -> None:
+    """Silence is held against the lane; what was our own doing, or can never be called, says nothing of it."""
+    silent = isinstance(answer, Unanswered) and answer.code is None and not answer.ours
+    await lanes.leave(connection, attempt.lane, answered=not silent, width=bounds.width)
 
 
 async def _held_against(connection: Connection, attempt: Attempt, answer: Answer) -> str | None:

@@ -1,16 +1,22 @@
--- name: endpoints_of_event
--- Those of the job's tenant that want to hear of such events.
-select endpoints.id from jobs join endpoints on endpoints.tenant = jobs.tenant
+-- name: wanted
+-- Who is to be told of a job's event: the endpoints of its tenant that want to hear of such ones; if it is an end ($3), the job's own URLs.
+select 'webhook' as kind, endpoints.id as endpoint_id, endpoints.payload as form
+from jobs join endpoints on endpoints.tenant = jobs.tenant
 where jobs.id = $1 and $2::text = any(endpoints.events)
-order by endpoints.id;
+union all
+select 'webhook', null, coalesce(options->>'webhook_payload', 'thin') from jobs where id = $1 and $3 and options->>'webhook_url' is not null
+union all
+select 'upload', null, 'thin' from jobs where id = $1 and status = 'completed' and $2 = 'job.completed' and options->>'upload_presigned_url' is not null
+order by kind, endpoint_id;
 
 -- name: create_endpoint_delivery
 -- (new) -> pending, due at once; -> failed where the endpoint is disabled, to be found in its log and sent again when it is enabled. The row is
 -- locked against being disabled meanwhile, which fails what is pending.
-insert into deliveries (id, job_id, event_id, event_type, endpoint_id, endpoint, body, state, finished_at)
-select $1, (select id from jobs where id = $2 for key share), $3, $4, endpoints.id, endpoints.url, $6,
+insert into deliveries (id, job_id, event_id, event_type, endpoint_id, endpoint, lane, form, body, state, finished_at, code)
+select $1, (select id from jobs where id = $2 for key share), $3, $4, endpoints.id, endpoints.url, lane_of(endpoints.id, '', ''), $6, $7,
        case when endpoints.status = 'disabled' then 'failed' else 'pending' end,
-       case when endpoints.status = 'disabled' then now() end
+       case when endpoints.status = 'disabled' then now() end,
+       case when endpoints.status = 'disabled' then 'endpoint_disabled' end
 from endpoints
 where endpoints.id = $5
 for share of endpoints
@@ -18,65 +24,75 @@ on conflict do nothing
 returning id, state;
 
 -- name: create_delivery
--- (new) -> pending, due at once: if the job wants a webhook, and this event has no delivery to that address yet.
-insert into deliveries (id, job_id, event_id, event_type, endpoint, body)
-select $1, jobs.id, $3, $4, jobs.options->>'webhook_url', $5
-from jobs
-where jobs.id = $2 and jobs.options->>'webhook_url' is not null
-for key share of jobs
+-- (new) -> pending, due at once: to a URL that the job itself gave, if this event has no delivery of that kind yet.
+insert into deliveries (id, job_id, event_id, event_type, kind, endpoint, lane, form, body)
+select $1, id, $3, $4, $5, url, lane_of(null, tenant, url), $6, $7
+from (
+    select id, tenant, options->>(case $5 when 'upload' then 'upload_presigned_url' else 'webhook_url' end) as url
+    from jobs where id = $2
+    for key share
+) job
+where url is not null
 on conflict do nothing
 returning id, state;
 
 -- name: claim_attempt
--- pending -> pending: the attempt is ours until the new due_at, which is also the token that the writes below are guarded by. It goes where the
--- endpoint is now, under the secrets that are live now. What is paused is not claimed: resuming announces it again.
+-- pending -> pending: the attempt is ours until the new due_at, which is also the token that the writes below are guarded by; if there is a
+-- place for it among the $5 of its lane (one where the last request got no answer, none while it is shut). It goes where the endpoint is now,
+-- under the secrets that are live now. The caller holds the lane's lock.
 update deliveries
-set due_at = now() + $3::interval,
+set due_at = now() + case kind when 'upload' then $4::interval else $3::interval end, in_flight = true, parked = false,
     endpoint = coalesce((select url from endpoints where endpoints.id = deliveries.endpoint_id), endpoint)
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
-  and (endpoint_id is null or event_type = 'webhook.test'
-       or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'))
-returning id, job_id, endpoint_id, event_id, event_type, endpoint, body, $2::smallint as attempt, due_at as claim, now() as claimed_at, array(
+  and (select count(*) from deliveries busy
+       where busy.lane = deliveries.lane and busy.in_flight and busy.state = 'pending' and busy.due_at > now())
+      < coalesce((select case when shut_until > now() and event_type <> 'webhook.test' then 0 else 1 end from lanes where key = lane), $5::bigint)
+returning id, job_id, endpoint_id, event_id, event_type, kind, form, endpoint, lane, body, $2::smallint as attempt, due_at as claim,
+          now() as claimed_at, array(
     select secret from webhook_secrets live
-    where coalesce(live.expires_at > now(), true)
+    where coalesce(live.expires_at > now(), true) and deliveries.kind = 'webhook'
       and case when deliveries.endpoint_id is not null then live.endpoint_id = deliveries.endpoint_id
                else live.endpoint_id is null and live.tenant = (select tenant from jobs where jobs.id = deliveries.job_id) end
     order by live.created_at desc
 ) as secrets;
 
+-- name: job_of_delivery
+-- As it is now: it may have expired since the event.
+select * from jobs where id = $1;
+
 -- name: claimed_for
--- How much longer the attempt is someone else's; no row when it has been made, or waits for its endpoint to be resumed.
+-- How much longer the attempt is someone else's; no row when it has been made, or waits for its endpoint to be resumed or for a place.
 select job_id, endpoint_id, due_at - now() as wait
 from deliveries
-where id = $1 and state = 'pending' and attempt = $2 - 1
+where id = $1 and state = 'pending' and attempt = $2 - 1 and not parked
   and (endpoint_id is null or event_type = 'webhook.test'
        or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'));
 
 -- name: deliver
 -- pending -> delivered: the receiver has it.
 update deliveries
-set state = 'delivered', attempt = $2, finished_at = now()
+set state = 'delivered', attempt = $2, in_flight = false, finished_at = now(), keep_until = now() + $4::interval
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning id;
 
 -- name: retry
 -- pending -> pending: the attempt failed, the next is due after a while.
 update deliveries
-set attempt = $2, due_at = now() + $4::interval
+set attempt = $2, in_flight = false, due_at = now() + $4::interval
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning id;
 
 -- name: fail
 -- pending -> failed: no further attempt can help, or none is left.
 update deliveries
-set state = 'failed', attempt = $2, finished_at = now()
+set state = 'failed', attempt = $2, in_flight = false, finished_at = now(), code = $4
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning id;
 
 -- name: release
 -- pending -> pending: our own shutdown; the attempt was not made and may be made by another now.
 update deliveries
-set due_at = now()
+set due_at = now(), in_flight = false
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning id;
 
@@ -103,4 +119,4 @@ returning id, tenant, url;
 
 -- name: fail_pending
 -- pending -> failed: what still waits for an endpoint that was disabled.
-update deliveries set state = 'failed', finished_at = now() where endpoint_id = $1 and state = 'pending';
+update deliveries set state = 'failed', finished_at = now(), code = 'endpoint_disabled' where endpoint_id = $1 and state = 'pending';

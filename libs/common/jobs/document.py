@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from common.jobs.job import TRANSCRIPT, Cache, Failure, Job, Receipt, Status, Stored
+from common.jobs.job import TRANSCRIPT, Cache, Failure, Job, Receipt, Status, Stored, Upload
 from common.jobs.options import PRIORITIES, Options, Priority
 
 
@@ -47,7 +47,8 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     `revision` grows with each change of status, stage, progress, attempt or error: events come in no promised order, and of two the
     one with the higher revision tells the later state.
 
-    `cache` says whether an earlier job's result was taken (`hit`), where that was asked for.
+    `cache` says whether an earlier job's result was taken (`hit`), where that was asked for; `upload` what came of the upload of its
+    result, where there is a URL for that and a result.
     `lost` names what the store should have of the job and has not: `recording`, or one of the result's keys.
     `receipt` tells of a job that has expired, and in `job.deleted`, what was deleted and when.
     `position` (1 is next) and `eta` (of its completion) are the API's to tell, of queued jobs: both are null in events.
@@ -67,6 +68,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None
     result: ResultDocument | None
     cache: Cache | None
+    upload: Upload | None
     lost: list[str]
     receipt: Receipt | None
     trace_id: str | None
@@ -91,10 +93,11 @@ def public(job: Job, *, position: int | None = None, eta: datetime | None = None
         attempt=job.attempt,
         priority=PRIORITIES[job.priority],
         source=_source(job),
-        options=msgspec.structs.replace(job.options, webhook_url=None),
+        options=msgspec.structs.replace(job.options, webhook_url=None, upload_presigned_url=None),
         error=job.error,
         result=_result(job),
         cache=job.cache,
+        upload=_upload(job),
         lost=list(job.lost),
         receipt=job.receipt,
         trace_id=None if job.trace is None else job.trace.split("-")[1],
@@ -118,6 +121,13 @@ def _source(job: Job) -> SourceDocument:
         duration_estimated=not job.duration_known,
         deleted_at=job.audio_deleted_at,
     )
+
+
+def _upload(job: Job) -> Upload | None:
+    """Only what has a result can be uploaded."""
+    if job.options.upload_presigned_url is None or job.status in {Status.FAILED, Status.CANCELLED}:
+        return None
+    return job.upload or Upload(state="pending")
 
 
 def _result(job: Job) -> ResultDocument | None:

@@ -79,6 +79,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     speakers: int
 
 
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of the upload to the job's own URL: `code` says why it failed, `at` when it was over."""
+
+    state: Literal["pending", "delivered", "failed"]
+    code: str | None = None
+    at: datetime | None = None
+
+
 Reason = Literal["expired", "deleted"]
 """Its time was over, or somebody asked for it."""
 
@@ -140,6 +148,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     eta: datetime | None
     cache: Cache | None
+    upload: Upload | None = None
     audio_deleted_at: datetime | None = None
     expired_at: datetime | None = None
     lost: tuple[str, ...] = ()

@@ -318,8 +318,8 @@ limit $1;
 
 -- name: delivered_jobs
 -- The same, of jobs of which nothing is kept after delivery: once what its submitter is to get is there as deliveries (or has not come to be in
--- a week), and nobody is still to be told how it ended, but for paused endpoints. Where there is nothing to deliver, after a minute: a call may
--- wait for the result. The limits keep the planner from reading all deliveries.
+-- a week), nobody is still to be told how it ended, but for paused endpoints, and no link that was sent must still work. Where there is
+-- nothing to deliver, after a minute: a call may wait for the result. The limits keep the planner from reading all deliveries.
 select * from jobs
 where retention = '0' and status in ('completed', 'failed', 'cancelled') and expires_at < now()
   and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
@@ -335,6 +335,7 @@ where retention = '0' and status in ('completed', 'failed', 'cancelled') and exp
         and coalesce(endpoints.status <> 'paused', true)
       limit 1
   ) is null
+  and (select true from deliveries where deliveries.job_id = jobs.id and keep_until > now() limit 1) is null
 order by expires_at, id
 limit $1;
 
@@ -424,6 +425,9 @@ returning jobs.id;
 -- name: lost_since
 -- When the lease ran out that ran out first, of those that have.
 select min(lease_until) from jobs where status = 'processing' and lease_until < now();
+
+-- name: tell_upload
+update jobs set upload = $2 where id = $1;
 
 -- name: count_jobs
 -- For /metrics.

@@ -9,12 +9,14 @@ import msgspec
 from common.jobs.languages import LANGUAGES, REDACTABLE
 from common.references import lines as references
 from common.references.lines import Lines, ReferenceDigest
+from common.webhook import Form
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 _Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s/]+")]
+_Presigned = Annotated[str, msgspec.Meta(max_length=8_000, pattern=r"^https?://[^\s/?#@\\]+/[^\s#]*$")]
 _Speakers = Annotated[int, msgspec.Meta(ge=1, le=32)]
 
 Sensitive = Literal["number", "email", "phone", "card", "iban"]
@@ -55,6 +57,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reuse: bool = False
     priority: Priority = "normal"
     webhook_url: _Url | None = None
+    webhook_payload: Form = "thin"
+    upload_presigned_url: _Presigned | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] | None = None
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
 
@@ -67,8 +71,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("min_speakers is more than max_speakers")
         if not self.diarize and (self.min_speakers is not None or self.max_speakers is not None):
             raise ValueError(f"{'max' if self.min_speakers is None else 'min'}_speakers needs diarize=true")
-        if self.expires_in == 0 and self.webhook_url is None:
-            raise ValueError("expires_in is 0, so nothing is kept after delivery, and there is nowhere to deliver to; give a webhook_url")
+        sent = self.upload_presigned_url or ""
+        if not (sent.isascii() and sent.isprintable()):
+            raise ValueError("upload_presigned_url has characters in it that a URL spells in percents; it is sent as it is, byte for byte")
         if self.redact:
             self._check_redaction()
         if isinstance(self.reference, tuple):
@@ -85,7 +90,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Options))
 
-ASIDE = ("reuse", "priority", "webhook_url", "expires_in", "metadata")
+ASIDE = ("reuse", "priority", "webhook_url", "webhook_payload", "upload_presigned_url", "expires_in", "metadata")
 """Those that make no difference to the transcript."""
 
 
@@ -101,11 +106,13 @@ class OptionError(ValueError):
 def parse(values: dict[str, Any]) -> Options:
     """Options from form fields (strings) or JSON values; raises `OptionError` naming the first one that is wrong."""
     try:
-        return Options(**{name: convert(name, value) for name, value in values.items()})
+        options = Options(**{name: convert(name, value) for name, value in values.items()})
     except OptionError:
         raise
     except ValueError as error:
         raise OptionError(str(error).split()[0], str(error)) from None
+    _check_addresses(options)
+    return options
 
 
 def convert(name: str, value: Any) -> Any:
@@ -128,6 +135,16 @@ def stored(options: Options) -> Options:
     """As the job's row has them: with the digest of a reference instead of its lines."""
     lines = options.reference
     return msgspec.structs.replace(options, reference=references.digest(lines)) if isinstance(lines, tuple) and lines else options
+
+
+def _check_addresses(options: Options) -> None:
+    """What needs an address to be sent to; no rule of `Options` itself, since documents show them without addresses."""
+    if options.webhook_payload != "thin" and options.webhook_url is None:
+        raise OptionError("webhook_payload", "it says what is sent to webhook_url; give that too")
+    if options.expires_in == 0 and options.webhook_url is None and options.upload_presigned_url is None:
+        raise OptionError(
+            "expires_in", "0 keeps nothing after delivery, and there is nowhere to deliver to; give webhook_url or upload_presigned_url"
+        )
 
 
 def without_null(kind: Any) -> Any:

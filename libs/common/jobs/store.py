@@ -16,7 +16,7 @@ from common.database import Connection, Queries
 from common.ids import JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.duration import estimated_seconds
-from common.jobs.job import Cache, Failure, Job, Receipt, Result, Source, Status, from_row
+from common.jobs.job import Cache, Failure, Job, Receipt, Result, Source, Status, Upload, from_row
 from common.jobs.options import ASIDE, PRIORITIES, OptionError, Options, stored
 from common.jobs.receipt import receipt
 from common.lexicons import store as lexicons
@@ -356,6 +356,11 @@ async def lost_since(connection: Connection) -> datetime | None:
     """When the first of the leases that have run out did."""
     since: datetime | None = await connection.fetchval(SQL["lost_since"])
     return since
+
+
+async def tell_upload(connection: Connection, job_id: JobId, upload: Upload) -> None:
+    """What came of the upload of its result. It changes nothing about the job, so no event tells it."""
+    await connection.execute(SQL["tell_upload"], job_id, upload)
 
 
 async def counts(connection: Connection) -> dict[str, int]:

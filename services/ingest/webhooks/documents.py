@@ -6,21 +6,26 @@ from uuid import UUID
 
 import msgspec
 
-from common.webhook import ENDS, EventType, shown
+from common.webhook import ENDS, EventType, Form, shown
 from services.ingest.problems import Problem
-from services.ingest.webhooks.store import Endpoint, Status
+from services.ingest.webhooks.store import Draft, Endpoint, Status
 
 PATH = "/api/v1/webhooks"
 
 
 class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to, and what of; without `events`: how jobs end."""
+    """Where to, and what of; without `events`: how jobs end. With the payload `full` the transcript comes along."""
 
     url: Annotated[
         str, msgspec.Meta(min_length=8, max_length=2_000, pattern=r"^https?://[^\s/]+", description="http or https, at a public address")
     ]
     events: Annotated[tuple[EventType, ...], msgspec.Meta(min_length=1, max_length=20)] = ENDS
     description: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    payload: Form = "thin"
+
+    @property
+    def draft(self) -> Draft:
+        return Draft(self.url, list(dict.fromkeys(self.events)), self.description, self.payload)
 
 
 class RotateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,7 @@ class WebhookDocument(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     events: list[EventType]
     description: str
+    payload: Form
     status: Status
     failing_since: datetime | None
     disabled_at: datetime | None
@@ -97,6 +103,7 @@ def _members(found: Endpoint) -> dict[str, Any]:
         "url": shown(found.url),
         "events": found.events,
         "description": found.description,
+        "payload": found.payload,
         "status": found.status,
         "failing_since": found.failing_since,
         "disabled_at": found.disabled_at,

@@ -54,7 +54,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         wanted = await asked(request)
         async with pool.acquire() as connection:
-            made = await store.create(connection, tenant, wanted.url, list(dict.fromkeys(wanted.events)), wanted.description)
+            made = await store.create(connection, tenant, wanted.draft)
         if made is None:
             raise Problem(
                 409,
@@ -89,9 +89,8 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         """Another address, other events; what is still to be sent goes to the new address. Secret and status stay."""
         tenant = caller(request, "write").tenant
         wanted = await asked(request)
-        events = list(dict.fromkeys(wanted.events))
         async with pool.acquire() as connection:
-            found = await store.replace(connection, endpoint_id, tenant, wanted.url, events, wanted.description)
+            found = await store.replace(connection, endpoint_id, tenant, wanted.draft)
         return document(there(endpoint_id, found))
 
     @delete("/{endpoint_id:uuid}", status_code=204, summary="Delete a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -144,8 +145,8 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         async with pool.acquire() as connection, connection.transaction():
             await _there(connection, endpoint_id, tenant)
             if await connection.fetchrow(store.SQL["resume"], endpoint_id) is not None:
-                for row in await connection.fetch(store.SQL["waiting_deliveries"], endpoint_id):
-                    await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))
+                await connection.execute(store.SQL["open_lane"], endpoint_id)
+                await _announce(connection, endpoint_id, await connection.fetch(store.SQL["waiting_deliveries"], endpoint_id))
             return document(await _there(connection, endpoint_id, tenant))
 
     return [test, list_log, replay, pause, resume]
@@ -169,10 +170,15 @@ async def _test(connection: Connection, endpoint: Endpoint) -> UUID:
 async def _replay(connection: Connection, endpoint_id: UUID, asked: ReplayRequest) -> Replayed:
     states = ["failed"] if asked.state == "failed" else ["failed", "delivered"]
     rows = await connection.fetch(store.SQL["replay"], endpoint_id, asked.since, asked.until, states, _REPLAYED_AT_ONCE)
-    for row in sorted(rows, key=lambda row: (row["created_at"], row["id"])):
-        await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))
+    await _announce(connection, endpoint_id, rows)
     more = len(rows) == _REPLAYED_AT_ONCE
     return Replayed(len(rows), max(row["created_at"] for row in rows) if more else None)
+
+
+async def _announce(connection: Connection, endpoint_id: UUID, rows: list[asyncpg.Record]) -> None:
+    """The next attempt at each, oldest first."""
+    for row in sorted(rows, key=lambda row: (row["created_at"], row["id"])):
+        await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))
 
 
 def _place(cursor: str | None) -> Place | None:

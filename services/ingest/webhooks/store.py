@@ -13,7 +13,7 @@ import msgspec
 
 from common import ids
 from common.database import Connection, Queries
-from common.webhook import EventType, new_secret
+from common.webhook import EventType, Form, new_secret
 
 SQL = Queries(Path(__file__).with_name("webhooks.sql"))
 
@@ -31,6 +31,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     events: list[EventType]
     description: str
+    payload: Form
     status: Status
     failing_since: datetime | None
     disabled_at: datetime | None
@@ -47,11 +48,20 @@ class Rotated(msgspec.Struct, frozen=True):
     previous_until: datetime | None
 
 
-async def create(connection: Connection, tenant: str, url: str, events: list[EventType], description: str) -> tuple[Endpoint, str] | None:
+class Draft(msgspec.Struct, frozen=True):
+    """What a tenant says of an endpoint."""
+
+    url: str
+    events: list[EventType]
+    description: str
+    payload: Form
+
+
+async def create(connection: Connection, tenant: str, draft: Draft) -> tuple[Endpoint, str] | None:
     """A new endpoint and its secret; None when the tenant has `MAX_ENDPOINTS`."""
     async with connection.transaction():
         await connection.execute(SQL["lock_endpoints"], tenant)
-        row = await connection.fetchrow(SQL["create_endpoint"], ids.new(), tenant, url, events, description, MAX_ENDPOINTS)
+        row = await connection.fetchrow(SQL["create_endpoint"], ids.new(), tenant, *msgspec.structs.astuple(draft), MAX_ENDPOINTS)
         if row is None:
             return None
         made = msgspec.convert(dict(row), Endpoint)
@@ -70,11 +80,12 @@ async def every(connection: Connection, tenant: str) -> list[Endpoint]:
     return [msgspec.convert(dict(row), Endpoint) for row in await connection.fetch(SQL["list_endpoints"], tenant)]
 
 
-async def replace(
-    connection: Connection, endpoint_id: UUID, tenant: str, url: str, events: list[EventType], description: str
-) -> Endpoint | None:
+async def replace(connection: Connection, endpoint_id: UUID, tenant: str, draft: Draft) -> Endpoint | None:
     """The endpoint with another address or other events, if it is this tenant's; what is pending goes to the new address."""
-    row = await connection.fetchrow(SQL["replace_endpoint"], endpoint_id, tenant, url, events, description)
+    async with connection.transaction():
+        row = await connection.fetchrow(SQL["replace_endpoint"], endpoint_id, tenant, *msgspec.structs.astuple(draft))
+        if row is not None:
+            await connection.execute(SQL["open_lane"], endpoint_id)
     return None if row is None else msgspec.convert(dict(row), Endpoint)
 
 

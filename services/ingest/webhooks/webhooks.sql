@@ -3,9 +3,9 @@
 select pg_advisory_xact_lock(hashtextextended('endpoints ' || $1::text, 0));
 
 -- name: create_endpoint
--- No row when the tenant has $6 endpoints already. The caller holds `lock_endpoints`.
-insert into endpoints (id, tenant, url, events, description)
-select $1, $2, $3, $4, $5 where (select count(*) from endpoints where tenant = $2) < $6::integer
+-- No row when the tenant has $7 endpoints already. The caller holds `lock_endpoints`.
+insert into endpoints (id, tenant, url, events, description, payload)
+select $1, $2, $3, $4, $5, $6 where (select count(*) from endpoints where tenant = $2) < $7::integer
 returning *;
 
 -- name: get_endpoint
@@ -16,7 +16,11 @@ select * from endpoints where id = $1 and tenant = $2;
 select * from endpoints where tenant = $1 order by id;
 
 -- name: replace_endpoint
-update endpoints set url = $3, events = $4, description = $5, updated_at = now() where id = $1 and tenant = $2 returning *;
+update endpoints set url = $3, events = $4, description = $5, payload = $6, updated_at = now() where id = $1 and tenant = $2 returning *;
+
+-- name: open_lane
+-- What was held against the address before says nothing of how it is now.
+delete from lanes where key = $1::uuid::text;
 
 -- name: delete_endpoint
 delete from endpoints where id = $1 and tenant = $2 returning id;
@@ -33,8 +37,8 @@ where id = $1 and status <> 'enabled'
 returning *;
 
 -- name: waiting_deliveries
--- What was not sent while the endpoint was paused.
-select id, job_id, attempt from deliveries where endpoint_id = $1 and state = 'pending' order by created_at, id;
+-- What was not sent while the endpoint was paused; none of it waits for another's end any more.
+update deliveries set parked = false where endpoint_id = $1 and state = 'pending' returning id, job_id, attempt, created_at;
 
 -- name: drop_secrets
 -- Those that were on their way out already, so that no more than two are live.
@@ -67,8 +71,8 @@ delete from webhook_secrets where tenant = $1 and endpoint_id is null returning 
 delete from deliveries where endpoint_id = $1 and job_id is null and created_at < now() - interval '30 days';
 
 -- name: create_test
-insert into deliveries (id, event_id, event_type, endpoint_id, endpoint, body)
-select $1, $2, $3, id, url, $5 from endpoints where id = $4
+insert into deliveries (id, event_id, event_type, endpoint_id, endpoint, lane, body)
+select $1, $2, $3, id, url, lane_of(id, '', ''), $5 from endpoints where id = $4
 for share;
 
 -- name: now
@@ -77,7 +81,7 @@ select now();
 -- name: replay
 -- failed | delivered -> pending, due at once: up to $5 of those that came about from $2 on (to before $3), oldest first.
 update deliveries
-set state = 'pending', due_at = now(), finished_at = null
+set state = 'pending', due_at = now(), finished_at = null, code = null
 from (
     select id from deliveries
     where endpoint_id = $1 and created_at >= $2 and ($3::timestamptz is null or created_at < $3) and state = any($4::text[])

@@ -11,7 +11,7 @@ select distinct job_id from dead_letters where not judged and queue = 'transcrib
 -- name: fail_undeliverable
 -- pending -> failed: a delivery that breaks whoever attempts it would be announced again and again.
 update deliveries
-set state = 'failed', finished_at = now()
+set state = 'failed', finished_at = now(), code = 'undeliverable'
 where id = $1 and state = 'pending' and attempt = $2 - 1;
 
 -- name: judge_letters

@@ -5,11 +5,14 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import msgspec
 
+from common.broker import Broker
 from common.storage import Storage
 from tests.integration.ingest.test_jobs import JOBS, finish, submit
 from tests.integration.notifier.receiver import answering, receiving
-from tests.running import Services, wait_until
+from tests.running import RunningService, Services, wait_until
+from tests.tap import tap
 
 
 async def only_delivery(client: httpx.AsyncClient, job_id: str) -> dict[str, Any] | None:
@@ -55,13 +58,55 @@ async def test_attempts_are_shown_and_made_again(
     assert len({call.body for call in receiver.received}) == 1
 
 
+async def test_an_upload_beside_a_full_webhook(
+    client: httpx.AsyncClient,
+    ingest: RunningService,
+    service: Services,
+    store: Storage,
+    sample: bytes,
+    database_url: str,
+    broker: Broker,
+) -> None:
+    """The transcript is PUT where the submitter wants it, and comes with the webhook; the job and its log say so, and show no secret."""
+    async with receiving() as receiver, tap(broker, "#") as heard:
+        notifier = await service("notifier", WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8")
+        receiver.answers.append(
+            answering(403, "<Error><Code>AccessDenied</Code><Message>No</Message><RequestId>5d672d79</RequestId></Error>")
+        )
+        url = f"{receiver.url}/put?X-Amz-Signature=5d672d79"
+        job = await submit(client, sample, upload_presigned_url=url)
+        assert job["upload"] == {"state": "pending", "code": None, "at": None}
+        await finish(database_url, store, job["id"])
+        failed = await delivery_that_is(client, job["id"], "failed", 1)
+        assert (failed["kind"], failed["code"], failed["attempts"][0]["answer"]) == ("upload", "upload_forbidden", "AccessDenied: No")
+        shown = (await client.get(f"{JOBS}/{job['id']}")).json()
+        assert (shown["upload"]["state"], shown["upload"]["code"], shown["status"]) == ("failed", "upload_forbidden", "completed")
+        again = await client.post(failed["links"]["redeliver"])
+        assert (again.json()["state"], again.json()["code"]) == ("pending", None)
+        await delivery_that_is(client, job["id"], "delivered", 2)
+        shown = await client.get(f"{JOBS}/{job['id']}")
+        assert shown.json()["upload"]["state"] == "delivered"
+        transcript = (await client.get(f"{JOBS}/{job['id']}/transcript")).content
+        assert [call.body for call in receiver.received] == [transcript] * 2
+
+        # The field that needs the other may come before it.
+        full = await submit(client, sample, webhook_payload="full", webhook_url=receiver.url)
+        await finish(database_url, store, full["id"])
+        assert (await receiver.wait(3))[2].event["transcript"] == msgspec.json.decode(transcript)
+
+        log = await client.get(f"{JOBS}/{job['id']}/deliveries")
+        events = await heard.until(6)
+        for text in (shown.text, log.text, ingest.log, notifier.log, *(event.body.decode() for event in events)):
+            assert "5d672d79" not in text
+
+
 async def test_redelivering_what_is_pending_changes_nothing(client: httpx.AsyncClient, sample: bytes, database: asyncpg.Connection) -> None:
     """Asked twice, one attempt is announced."""
     job = await submit(client, sample)
     delivery_id = uuid4()
     await database.execute(
-        "insert into deliveries (id, job_id, event_id, event_type, endpoint, body, state, attempt, finished_at)"
-        " values ($1, $2, $1, 'job.completed', 'https://u:p@example.com/hook', '', 'delivered', 1, now())",
+        "insert into deliveries (id, job_id, event_id, event_type, endpoint, lane, body, state, attempt, finished_at)"
+        " values ($1, $2, $1, 'job.completed', 'https://u:p@example.com/hook', 'a', '', 'delivered', 1, now())",
         delivery_id,
         job["id"],
     )

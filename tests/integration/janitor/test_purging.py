@@ -121,8 +121,8 @@ async def test_purges_at_once_share_the_rows(pool: Pool, name: str) -> None:
         MANY,
     )
     await pool.execute(
-        "insert into deliveries (id, job_id, event_id, event_type, endpoint, body, state, finished_at)"
-        " select gen_random_uuid(), id, gen_random_uuid(), 'job.completed', '', '', 'failed', expired_at from jobs",
+        "insert into deliveries (id, job_id, event_id, event_type, endpoint, lane, body, state, finished_at)"
+        " select gen_random_uuid(), id, gen_random_uuid(), 'job.completed', '', '', '', 'failed', expired_at from jobs",
     )
     await pool.execute(
         "insert into idempotency_keys (tenant, key, lease_token, expires_at) select 'a', id::text, id, expired_at from jobs",

@@ -1,7 +1,10 @@
 """A receiver, jobs that want to tell it something, and ways to look at what became of that."""
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -9,10 +12,21 @@ import pytest
 
 from common import ids
 from common.database import Pool
-from common.ids import JobId
+from common.envelope import Event
+from common.ids import EventId, JobId
 from common.jobs import store
 from common.jobs.job import Job, Source
 from common.jobs.options import Options
+from common.storage import Storage
+from services.notifier.attempts import Attempts
+from services.notifier.bodies import Bodies
+from services.notifier.deliveries import Bounds
+from services.notifier.intake import Intake
+from services.notifier.outgoing import Outgoing, opened
+from services.notifier.schedule import Schedule
+from services.notifier.signature import Signer
+from services.notifier.uploads import Uploads
+from services.notifier.webhooks import Webhooks
 from tests.integration.notifier.receiver import Receiver, receiving
 from tests.jobs import claimed, finished
 from tests.running import wait_until
@@ -45,15 +59,82 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield started
 
 
-async def wanting(connection: Any, url: str | None) -> Job:
+LIMIT = timedelta(seconds=20)
+SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
+
+
+@pytest.fixture
+async def outgoing() -> AsyncIterator[Outgoing]:
+    """Requests, also to loopback."""
+    async with opened(limit=LIMIT, allowed=(ip_network("127.0.0.0/8"),)) as made:
+        yield made
+
+
+class Notifier:
+    """The notifier's two handlers in this process, and the outbox between them."""
+
+    def __init__(
+        self, pool: Pool, outgoing: Outgoing, storage: Storage, *, schedule: Schedule, width: int = 4, most_bytes: int = 2**20
+    ) -> None:
+        bodies = Bodies(pool=pool, storage=storage, most_bytes=most_bytes)
+        self._pool = pool
+        self._intake = Intake(pool)
+        self.attempts = Attempts(
+            pool=pool,
+            ways={
+                "webhook": Webhooks(outgoing=outgoing, bodies=bodies, signer=Signer([SECRET]), schedule=schedule),
+                "upload": Uploads(outgoing=outgoing, pool=pool, storage=storage, schedule=schedule),
+            },
+            bounds=Bounds(webhook=2 * LIMIT, upload=2 * LIMIT, width=width),
+        )
+
+    async def take_in(self, job: Job, kind: str = "job.completed", data: bytes = b'{"id":"x"}') -> None:
+        """What the job's event leads to."""
+        await self._intake.handle(event(kind, job, data))
+
+    async def due(self) -> list[Event]:
+        """What has fallen due for attempts, taken from the outbox as a relay would."""
+        rows = await self._pool.fetch("delete from outbox where type = 'delivery.due' and available_at <= now() returning subject, body")
+        return [
+            Event(id=EventId(ids.new()), type="delivery.due", source="/verbatim", subject=row["subject"], time=NOW, data=row["body"])
+            for row in rows
+        ]
+
+    async def run(self) -> None:
+        """Make all attempts that are due, and those that fall due by them, each as soon as it does."""
+        running: set[asyncio.Task[None]] = set()
+        while True:
+            running |= {asyncio.create_task(self.attempts.handle(due)) for due in await self.due()}
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def event(kind: str, job: Job, data: bytes) -> Event:
+    """One of the job's."""
+    return Event(id=EventId(ids.new()), type=kind, source="/verbatim", subject=str(job.id), time=datetime.now(UTC), data=data)
+
+
+@pytest.fixture
+def notifier(pool: Pool, outgoing: Outgoing, storage: Storage) -> Notifier:
+    """On this test's database and bucket, with the default schedule."""
+    return Notifier(pool, outgoing, storage, schedule=Schedule())
+
+
+async def wanting(connection: Any, url: str | None, *, retention: timedelta = timedelta(hours=1), **options: Any) -> Job:
     """A queued job that calls `url` when it is over."""
     return await store.create(
         connection,
         job_id=JobId(ids.new()),
         tenant="default",
-        options=Options(webhook_url=url),
+        options=Options(webhook_url=url, **options),
         source=_SOURCE,
-        retention=timedelta(hours=1),
+        retention=retention,
         max_attempts=1,
         trace=None,
     )

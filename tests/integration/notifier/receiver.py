@@ -1,6 +1,7 @@
 """A webhook receiver on loopback that keeps what it got and answers as a test wants."""
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,13 +27,14 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Receiver:
-    """`answers` are used up one by one, in the order in which requests come; after that it is 204."""
+    """`answers` are used up one by one, in the order in which requests come; after that it is 204. After `stop` nobody is there."""
 
     def __init__(self) -> None:
         self.answers: deque[Answer] = deque()
         self.received: list[Received] = []
         self.release = asyncio.Event()
         self.url = ""
+        self.stop: Callable[[], Awaitable[None]] = _nothing
         self._news = asyncio.Condition()
 
     async def wait(self, count: int, limit: float = 10) -> list[Received]:
@@ -54,6 +56,10 @@ class Receiver:
         return await (self.answers.popleft() if self.answers else answering(204))(request)
 
 
+async def _nothing() -> None:
+    """Until it listens."""
+
+
 def answering(status: int, text: str = "", **headers: str) -> Answer:
     """Always the same; `Retry_After="1"` is a header."""
 
@@ -64,18 +70,19 @@ def answering(status: int, text: str = "", **headers: str) -> Answer:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver that listens on every path."""
+async def receiving(context: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+    """A receiver that listens on every path, under TLS with a `context`."""
     receiver = Receiver()
-    app = web.Application()
+    app = web.Application(client_max_size=2**27)
     app.router.add_route("*", "/{path:.*}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
         _, port = runner.addresses[0][:2]
-        receiver.url = f"http://127.0.0.1:{port}/webhook"
+        receiver.url = f"http{'' if context is None else 's'}://127.0.0.1:{port}/webhook"
+        receiver.stop = site.stop
         yield receiver
     finally:
         receiver.release.set()

@@ -1,52 +1,26 @@
 """One attempt against a real database and a real receiver: made once, whatever arrives twice or goes away meanwhile."""
 
 import asyncio
-import base64
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
+from datetime import datetime
 
 import msgspec
 import pytest
 
-from common import ids
 from common.database import Pool
 from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
-from common.ids import EventId
 from common.jobs.job import Job
 from services.notifier.attempts import Attempts
 from services.notifier.intake import Intake
-from services.notifier.post import Post, opened
-from services.notifier.schedule import Schedule
-from services.notifier.signature import Signer
-from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery
+from tests.integration.notifier.conftest import Complete, Delivery, Notifier, Tried, delivery, event
 from tests.integration.notifier.receiver import Receiver, answering
 
-LIMIT = timedelta(seconds=20)
-SIGNER = Signer(["whsec_" + base64.b64encode(b"x" * 32).decode()])
-
 
 @pytest.fixture
-async def post() -> AsyncIterator[Post]:
-    """It may call loopback."""
-    async with opened(limit=LIMIT, allowed=(ip_network("127.0.0.0/8"),)) as made:
-        yield made
-
-
-def attempts_on(pool: Pool, post: Post) -> Attempts:
-    return Attempts(pool=pool, post=post, signer=SIGNER, schedule=Schedule(), timeout=LIMIT)
-
-
-@pytest.fixture
-def attempts(pool: Pool, post: Post) -> Attempts:
-    """On this test's database, with the default schedule."""
-    return attempts_on(pool, post)
-
-
-def event(kind: str, job: Job, data: bytes) -> Event:
-    return Event(id=EventId(ids.new()), type=kind, source="/verbatim", subject=str(job.id), time=datetime.now(UTC), data=data)
+def attempts(notifier: Notifier) -> Attempts:
+    """With the default schedule."""
+    return notifier.attempts
 
 
 async def taken_in(pool: Pool, job: Job) -> Event:
@@ -121,16 +95,16 @@ async def test_an_attempt_announced_many_times(pool: Pool, complete: Complete, r
     assert await due_events(pool, job) == []
 
 
-async def test_an_attempt_that_lost_its_claim(pool: Pool, complete: Complete, receiver: Receiver, post: Post) -> None:
+async def test_an_attempt_that_lost_its_claim(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
     """Who comes back after its claim ran out and another made the attempt changes nothing and records nothing."""
     receiver.answers.extend([receiver.held, answering(200, "second")])
     job = await complete(receiver.url)
     due = await taken_in(pool, job)
-    late = asyncio.create_task(attempts_on(pool, post).handle(due))
+    late = asyncio.create_task(attempts.handle(due))
     await receiver.wait(1)
     await pool.execute("update deliveries set due_at = now()")
 
-    await attempts_on(pool, post).handle(due)
+    await attempts.handle(due)
     receiver.release.set()
     await late
 

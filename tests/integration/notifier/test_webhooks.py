@@ -1,8 +1,11 @@
 """The notifier as a process: what receivers get, and what is recorded of it."""
 
-from datetime import timedelta
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
+import trustme
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -196,6 +199,28 @@ async def test_a_slow_receiver_holds_up_no_other(service: Services, complete: Co
     assert await delivery(pool, slow) == Delivery("pending", 0, [])
     receiver.release.set()
     await delivery_in(pool, slow, "delivered")
+
+
+async def test_certificates(service: Services, complete: Complete, pool: Pool, tmp_path: Path) -> None:
+    """Who has a valid certificate is told; one that has expired, is another's or of nobody known is a failure that says so."""
+    trusted, stranger = trustme.CA(), trustme.CA()
+    trusted.cert_pem.write_to_path(tmp_path / "ca.pem")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    certificates = {
+        "": trusted.issue_cert("127.0.0.1"),
+        "certificate has expired": trusted.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=1), not_after=yesterday),
+        "IP address mismatch": trusted.issue_cert("example.com"),
+        "unable to get local issuer": stranger.issue_cert("127.0.0.1"),
+    }
+    await service("notifier", SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    for problem, certificate in certificates.items():
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        async with receiving(context) as receiver:
+            job = await complete(receiver.url)
+            found = await delivery_in(pool, job, "pending" if problem else "delivered", attempt=1)
+            assert problem in (found.tried[0].error or "")
+            assert (receiver.received == []) == bool(problem)
 
 
 async def test_silence_is_a_failure(service: Services, complete: Complete, receiver: Receiver, pool: Pool) -> None:

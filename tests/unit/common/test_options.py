@@ -6,6 +6,9 @@ import pytest
 
 from common.jobs.options import OptionError, Options, convert, parse
 
+HOOK = "https://example.com/hook"
+SIGNED = "https://bucket.example.com/a%20b+c/%2F?X-Amz-Credential=AK%2F20261121&X-Amz-Signature=0f~_-&x=%zz"
+
 
 @pytest.mark.parametrize(
     ("values", "expected"),
@@ -18,6 +21,8 @@ from common.jobs.options import OptionError, Options, convert, parse
         ({"metadata": '{"desk": "3"}'}, Options(metadata={"desk": "3"})),
         ({"prompt": "null"}, Options(prompt="null")),
         ({"expires_in": "0", "webhook_url": "https://a.b/"}, Options(expires_in=0, webhook_url="https://a.b/")),
+        ({"expires_in": 0, "upload_presigned_url": SIGNED}, Options(expires_in=0, upload_presigned_url=SIGNED)),
+        ({"webhook_url": HOOK, "webhook_payload": "full"}, Options(webhook_url=HOOK, webhook_payload="full")),
     ],
 )
 def test_what_is_understood(values: dict[str, Any], expected: Options) -> None:
@@ -43,6 +48,17 @@ def test_what_is_understood(values: dict[str, Any], expected: Options) -> None:
         ({"expires_in": 0}, "expires_in"),  # nothing is kept after delivery, and nothing would be delivered
         ({"model": "a b"}, "model"),
         ({"tempo": 1}, "tempo"),
+        ({"webhook_payload": "full"}, "webhook_payload"),
+        ({"webhook_url": HOOK, "webhook_payload": "fat"}, "webhook_payload"),
+        ({"upload_presigned_url": "s3://bucket/key"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://me:hunter2@example.com/key"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com/key#part"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com/a key"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com/a\u00fc"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com/a\x7f"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com/key\n"}, "upload_presigned_url"),
+        ({"upload_presigned_url": "https://example.com/" + "x" * 8_000}, "upload_presigned_url"),
     ],
 )
 def test_what_is_refused(values: dict[str, Any], field: str) -> None:

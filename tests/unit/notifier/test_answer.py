@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notifier.answer import Again, Answered, Delivered, Failed, Unanswered, Verdict, judge
+from services.notifier.answer import USED_UP, Again, Answered, Delivered, Failed, Unanswered, Verdict, judge
 from services.notifier.schedule import Schedule
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -34,13 +34,13 @@ def test_not_accepted(status: int) -> None:
 
 def test_gone() -> None:
     """410 is the receiver's way to say never again."""
-    assert isinstance(verdict(answered(410)), Failed)
+    assert verdict(answered(410)) == Failed("gone", "the receiver answered 410 Gone")
 
 
 def test_used_up() -> None:
     """After the last attempt the delivery has failed."""
-    assert isinstance(verdict(answered(500), attempt=3), Failed)
-    assert isinstance(verdict(Unanswered(error="no answer within 30 s"), attempt=3), Failed)
+    assert verdict(answered(500), attempt=3) == USED_UP
+    assert verdict(Unanswered(error="no answer within 30 s"), attempt=3) == USED_UP
 
 
 def test_the_last_attempt_may_succeed() -> None:
@@ -51,7 +51,8 @@ def test_the_last_attempt_may_succeed() -> None:
 def test_no_answer() -> None:
     """Silence is tried again; an address that may not be called is not."""
     assert verdict(Unanswered(error="no answer within 30 s")) == Again(timedelta(seconds=5))
-    assert verdict(Unanswered(error="the address is not public", permanent=True)) == Failed("the address is not public")
+    never = Unanswered(error="the address is not public", code="address_refused")
+    assert verdict(never) == Failed("address_refused", "the address is not public")
 
 
 @pytest.mark.parametrize("status", [429, 503, 302, 500])

@@ -19,7 +19,9 @@ def test_defaults() -> None:
     settings = load(Settings, GOOD)
     assert settings.timeout == timedelta(seconds=30)
     assert settings.schedule.delays == DEFAULT
-    assert settings.webhook_concurrency == 32
+    assert (settings.webhook_concurrency, settings.bounds.width) == (256, 4)
+    assert settings.webhook_max_result_bytes == 2**20
+    assert settings.timeout < settings.bounds.webhook < settings.bounds.upload
     assert settings.webhook_allow_networks == ()
 
 
@@ -55,6 +57,9 @@ def test_everything_set() -> None:
         ({"WEBHOOK_MAX_RETRIES": "-1"}, "WEBHOOK_MAX_RETRIES must be"),
         ({"WEBHOOK_RETRY_DELAY": "-1"}, "WEBHOOK_RETRY_DELAY must be"),
         ({"WEBHOOK_CONCURRENCY": "0"}, "WEBHOOK_CONCURRENCY must be"),
+        ({"WEBHOOK_CONCURRENCY_PER_ENDPOINT": "0"}, "WEBHOOK_CONCURRENCY_PER_ENDPOINT must be"),
+        ({"WEBHOOK_MAX_RESULT_BYTES": "-1"}, "WEBHOOK_MAX_RESULT_BYTES must be"),
+        ({"WEBHOOK_MAX_RESULT_BYTES": "100000000"}, "WEBHOOK_MAX_RESULT_BYTES must be"),
         ({"WEBHOOK_ALLOW_NETWORKS": "localhost"}, "WEBHOOK_ALLOW_NETWORKS is not valid"),
         ({"WEBHOOK_ALLOW_NETWORKS": "10.0.0.1/8"}, "WEBHOOK_ALLOW_NETWORKS is not valid"),
     ],

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
@@ -10,20 +10,21 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 
-from services.notifier.answer import Answered, Unanswered
-from services.notifier.post import ANSWER_BYTES, Post, opened
+from services.notifier.answer import Answer, Answered, Unanswered
+from services.notifier.outgoing import ANSWER_BYTES, opened
 from tests.integration.notifier.receiver import Receiver, answering
 
 LIMIT = timedelta(seconds=1)
 LOOPBACK = (ip_network("127.0.0.0/8"),)
+Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[Answer]]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
 async def post() -> AsyncIterator[Post]:
-    """A `Post` that may call loopback and waits for a second."""
+    """It may call loopback and waits for a second."""
     async with opened(limit=LIMIT, allowed=LOOPBACK) as made:
-        yield made
+        yield made.post
 
 
 @asynccontextmanager
@@ -83,7 +84,7 @@ async def test_no_answer(post: Post, case: str) -> None:
     assert isinstance(answer, Unanswered)
     assert answer.error.encode()  # as Postgres will have it
     assert "secret" not in answer.error
-    assert not answer.permanent
+    assert answer.code is None
     assert time.monotonic() - started < LIMIT.total_seconds() + 1
 
 
@@ -93,13 +94,13 @@ async def test_nobody_there(post: Post) -> None:
         closed = url
     answer = await post(closed, b"{}", {})
     assert isinstance(answer, Unanswered)
-    assert not answer.permanent
+    assert answer.code is None
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999/", "http://a..b/", f"http://{'x' * 64}.example/"])
 async def test_no_url(post: Post, url: str) -> None:
     """What can never be called is said to be so."""
-    assert await post(url, b"{}", {}) == Unanswered(error="the URL is not valid", permanent=True)
+    assert await post(url, b"{}", {}) == Unanswered(error="the URL is not valid", code="url_invalid")
 
 
 async def test_a_long_answer(post: Post) -> None:

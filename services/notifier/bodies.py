@@ -1,0 +1,72 @@
+"""The bytes that a webhook sends: what was laid down at its event, completed to the form that the receiver asked for.
+
+What was heard is never kept with the delivery, where it would outlive its expiry: it is read from the store for each attempt. Results do
+not change, so every attempt sends the same, until the result has expired; then it sends what there is without it. A transcript that is
+larger than a receiver can be expected to take is not in the body but behind a pre-signed link, and so is one that the store does not give
+just now.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+
+from common import webhook
+from common.database import Pool
+from common.errors import PermanentError, TransientError
+from common.jobs.job import Job, Status
+from common.storage import Storage
+from common.webhook import Link
+from services.notifier import deliveries
+from services.notifier.deliveries import Attempt
+from services.notifier.persistence import persist
+
+LINK = timedelta(hours=24)
+"""How long a link works, unless the result expires before."""
+
+KEPT = timedelta(hours=1)
+"""How long it works at the least, also where a result is kept for no time at all."""
+
+_READ_SECONDS = 5.0
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What is sent; with a link in it, for how long the result must be kept from then on."""
+
+    data: bytes
+    keep: timedelta | None = None
+
+
+class Bodies:
+    """`most_bytes` of a transcript are put into a body."""
+
+    def __init__(self, *, pool: Pool, storage: Storage, most_bytes: int) -> None:
+        self._pool = pool
+        self._storage = storage
+        self._most = most_bytes
+
+    async def of(self, attempt: Attempt) -> Body:
+        """What to send in this attempt."""
+        if attempt.form == "thin" or attempt.event_type != "job.completed":
+            return Body(attempt.body)
+        job = await persist(self._pool, lambda connection: deliveries.job_of(connection, attempt))
+        if job is None or job.status is not Status.COMPLETED or job.result is None:
+            return Body(attempt.body)
+        key = job.result.keys["transcript"]
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                size = await self._storage.size(key)
+                if size <= self._most:
+                    return Body(webhook.with_transcript(attempt.body, await self._storage.get(key)))
+        except PermanentError:
+            return Body(attempt.body)
+        except (TransientError, TimeoutError):
+            size = None
+        link = await self._link(job, key, attempt, size)
+        return Body(webhook.with_link(attempt.body, link), KEPT)
+
+    async def _link(self, job: Job, key: str, attempt: Attempt, size: int | None) -> Link:
+        left = LINK if job.expires_at is None else min(LINK, job.expires_at - attempt.claimed_at)
+        lifetime = max(left, KEPT)
+        url = await self._storage.presign(key, lifetime=lifetime, filename="transcript.json", content_type="application/json")
+        return Link(url=url, expires_at=attempt.claimed_at + lifetime, size=size)

@@ -1,0 +1,71 @@
+-- name: enter_lane
+-- Until the end of the transaction nobody else takes a place in the delivery's lane or leaves one. No row for an attempt that is not to be made
+-- now: it has been made, is being made, or its endpoint is paused.
+select lane, job_id, endpoint_id, pg_advisory_xact_lock(hashtextextended('lane ' || lane, 0))
+from deliveries
+where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
+  and (endpoint_id is null or event_type = 'webhook.test'
+       or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'));
+
+-- name: lock_lane
+select pg_advisory_xact_lock(hashtextextended('lane ' || $1::text, 0));
+
+-- name: send_probe
+-- For a lane that is shut, unless somebody will look already: how long it stays so.
+update lanes set probe_at = shut_until
+where key = $1 and shut_until > now() and probe_at is distinct from shut_until
+returning shut_until - now() as wait;
+
+-- name: park
+-- pending -> pending: there is no place in its lane. Who makes room announces it.
+update deliveries set parked = true
+where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
+returning id;
+
+-- name: unpark
+-- pending -> pending: as many as there is room for, but no more than $3; they are announced.
+update deliveries set parked = false
+from (
+    select id from deliveries
+    where lane = $1 and parked and state = 'pending'
+    order by due_at, id
+    limit least($3::bigint, greatest(0,
+        coalesce((select case when shut_until > now() then 0 else 1 end from lanes where key = $1), $2::bigint)
+        - (select count(*) from deliveries busy where busy.lane = $1 and busy.in_flight and busy.state = 'pending' and busy.due_at > now())))
+    for update skip locked
+) chosen
+where deliveries.id = chosen.id
+returning deliveries.id, job_id, endpoint_id, attempt;
+
+-- name: unpark_probe
+-- pending -> pending: one that will show whether a lane that was shut answers again.
+update deliveries set parked = false
+from (select id from deliveries where lane = $1 and parked and state = 'pending' order by due_at, id limit 1 for update skip locked) chosen
+where deliveries.id = chosen.id
+returning deliveries.id, job_id, endpoint_id, attempt;
+
+-- name: count_failure
+-- Those that were under way when the lane was shut say nothing new.
+insert into lanes (key) values ($1)
+on conflict (key) do update set failures = lanes.failures + 1, failed_at = now()
+where lanes.shut_until is null or lanes.shut_until <= now()
+returning failures;
+
+-- name: shut
+update lanes set shut_until = now() + $2::interval where key = $1;
+
+-- name: recover_lane
+-- It has answered.
+delete from lanes where key = $1 returning key;
+
+-- name: forget_lanes
+-- Those that nothing has been sent to for long.
+delete from lanes
+where failed_at < now() - interval '1 day'
+  and not exists (select from deliveries where deliveries.lane = lanes.key and deliveries.parked and deliveries.state = 'pending');
+
+-- name: give_up
+-- pending -> failed: what has waited for longer than $2 for a lane that gives no answer.
+update deliveries set state = 'failed', parked = false, finished_at = now(), code = 'no_answer'
+where lane = $1 and parked and state = 'pending' and due_at < now() - $2::interval
+returning job_id, kind, finished_at;

@@ -1,0 +1,137 @@
+"""The other kind of delivery: a completed job's transcript is PUT to a pre-signed URL, as it is stored, byte for byte.
+
+It passes from our store to theirs and is never held whole. What failed is tried again for as long as the URL says that it lives, by the
+database's clock; with little of its life left, in half of what is left. A store's refusals are told apart, since the submitter can mend
+them only by knowing which it was: signatures do not become valid by waiting.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
+from typing import Self, assert_never
+
+import msgspec
+
+from common.database import Pool
+from common.errors import PermanentError, TransientError
+from common.storage import Storage
+from services.notifier import deliveries, presigned
+from services.notifier.answer import USED_UP, Again, Answer, Answered, Delivered, Failed, Unanswered, Verdict
+from services.notifier.deliveries import Attempt
+from services.notifier.outgoing import Outgoing
+from services.notifier.persistence import persist
+from services.notifier.schedule import Schedule, retry_after
+from services.notifier.ways import Sent
+
+LEAST = timedelta(seconds=5)
+"""With less of the URL's life left, another attempt is not worth it."""
+
+_GONE = Unanswered(error="the job's result is not there any more", code="result_gone")
+_EXPIRED = Failed("upload_url_expired", "the pre-signed URL has expired; give one that lives for longer than the job takes")
+_EARLY = re.compile(r"not (yet )?valid yet|not yet valid|TooSkewed|NotYetValid", re.IGNORECASE)
+_LATER = frozenset({408, 425, 429})
+
+
+class Uploads:
+    """Sends, and judges what came of it."""
+
+    method = "PUT"
+
+    def __init__(self, *, outgoing: Outgoing, pool: Pool, storage: Storage, schedule: Schedule) -> None:
+        self._outgoing = outgoing
+        self._pool = pool
+        self._storage = storage
+        self._schedule = schedule
+
+    async def send(self, attempt: Attempt) -> Sent:
+        return Sent(await self._answer(attempt))
+
+    async def _answer(self, attempt: Attempt) -> Answer:
+        """A URL that has expired is not called."""
+        until = presigned.lives_until(attempt.endpoint)
+        if until is not None and until <= attempt.claimed_at:
+            return Unanswered(error=_EXPIRED.reason, code=_EXPIRED.code)
+        job = await persist(self._pool, lambda connection: deliveries.job_of(connection, attempt))
+        if job is None or job.result is None:
+            return _GONE
+        key = job.result.keys["transcript"]
+        try:
+            size = await self._storage.size(key)
+        except PermanentError:
+            return _GONE
+        except TransientError as error:
+            return Unanswered(error=error.message, ours=True)
+        passing = _Passing(self._storage.read(key))
+        try:
+            answer = await self._outgoing.put(attempt.endpoint, passing, size)
+        finally:
+            await passing.aclose()
+        match answer:
+            case Answered():
+                return msgspec.structs.replace(answer, beginning=presigned.shown(answer.beginning, attempt.endpoint))
+            case Unanswered():
+                return answer
+        assert_never(answer)
+
+    def judge(self, attempt: Attempt, answer: Answer, *, now: datetime, chance: float) -> Verdict:
+        return judge(answer, attempt.attempt, self._schedule, until=presigned.lives_until(attempt.endpoint), now=now, chance=chance)
+
+
+def judge(answer: Answer, attempt: int, schedule: Schedule, *, until: datetime | None, now: datetime, chance: float) -> Verdict:
+    """What follows from the answer to the `attempt`-th attempt (from 1) at a URL that lives `until` then."""
+    match answer:
+        case Answered(status=status) if 200 <= status < 300:
+            return Delivered()
+        case Answered(status=status):
+            refused = _refusal(status, answer.beginning)
+            if refused is not None:
+                return refused
+            asked = retry_after(answer.retry_after, now)
+        case Unanswered(code=str(code)):
+            return Failed(code, answer.error)
+        case Unanswered():
+            asked = None
+        case _:
+            assert_never(answer)
+    delay = schedule.next_delay(attempt, asked=asked, chance=chance)
+    if until is not None:
+        left = (until - now) / 2
+        if left < LEAST:
+            return _EXPIRED
+        delay = left if delay is None else min(delay, left)
+    return USED_UP if delay is None else Again(delay)
+
+
+def _refusal(status: int, said: str) -> Failed | None:
+    """Why the store will not take it, however often it is asked; None when it may later."""
+    if status >= 500 or status in _LATER or _EARLY.search(said):
+        return None
+    if "expired" in said.lower():
+        return _EXPIRED
+    if "SignatureDoesNotMatch" in said:
+        return Failed("upload_signature_mismatch", "the URL was not signed for a PUT with the content type application/json")
+    if status in {401, 403}:
+        return Failed("upload_forbidden", "the store does not allow it; see that whoever signed the URL may write there")
+    if status == 405:
+        return Failed("upload_method_not_allowed", "what is at the URL takes no PUT")
+    return Failed("upload_refused", f"the store answered {status}")
+
+
+class _Passing:
+    """An object on its way through. A request that ends early leaves its reader in the middle of a step, which closing waits for."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._chunks = chunks
+        self._lock = asyncio.Lock()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        async with self._lock:
+            return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        async with self._lock:
+            await self._chunks.aclose()

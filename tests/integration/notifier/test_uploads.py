@@ -1,0 +1,265 @@
+"""Uploads of results to pre-signed URLs: at a real store, and at what pretends to be one."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import aioboto3
+import pytest
+from aiohttp import web
+from botocore.config import Config
+
+from common.database import Pool
+from common.jobs import store
+from common.jobs.document import public
+from common.jobs.job import Job, Result, Upload
+from common.storage import Storage
+from common.storage_keys import transcript_key
+from deploy.local.stack import Stack
+from services.notifier.outgoing import opened
+from services.notifier.schedule import Schedule
+from tests.integration.notifier.conftest import LIMIT, Delivery, Notifier, Tried, delivery, due_now, wanting
+from tests.integration.notifier.receiver import Receiver, answering
+from tests.integration.notifier.test_outgoing import BROKEN, raw, saying
+from tests.jobs import claimed, reread
+from tests.running import wait_until
+
+TRANSCRIPT = json.dumps({"text": "Grüße & <Küsse>", "segments": []}, ensure_ascii=False, indent=1).encode()
+
+
+@pytest.fixture
+async def s3(stack: Stack) -> AsyncIterator[Any]:
+    """The submitter's own client of a store."""
+    client = aioboto3.Session().client(
+        "s3",
+        endpoint_url=stack.s3.endpoint_url,
+        aws_access_key_id=stack.s3.access_key,
+        aws_secret_access_key=stack.s3.secret_key,
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4"),
+    )
+    async with client as made:
+        yield made
+
+
+async def completed(pool: Pool, storage: Storage, url: str, transcript: bytes = TRANSCRIPT) -> Job:
+    """A completed job whose result is to be sent to `url`."""
+    async with pool.acquire() as connection:
+        await wanting(connection, None, upload_presigned_url=url)
+        job = await claimed(connection)
+        assert job.lease_token is not None
+        key = transcript_key(job.id, job.lease_token)
+        await storage.put(key, transcript, content_type="application/json")
+        result = Result(bucket=storage.bucket, keys={"transcript": key}, language="en", duration=1.0, speakers=0)
+        done = await store.finish(connection, job, result)
+        assert done is not None
+        assert public(done).upload == Upload(state="pending")
+        return done
+
+
+async def uploaded(pool: Pool, notifier: Notifier, job: Job) -> tuple[Upload, Delivery]:
+    """What came of it, on the job and in the log."""
+    await notifier.take_in(job)
+    return await tried(pool, notifier, job)
+
+
+async def tried(pool: Pool, notifier: Notifier, job: Job) -> tuple[Upload, Delivery]:
+    """The same for one that has been taken in."""
+    await notifier.run()
+    found = await delivery(pool, job)
+    assert found is not None
+    async with pool.acquire() as connection:
+        told = public(await reread(connection, job)).upload
+    assert told is not None
+    return told, found
+
+
+async def signed(s3: Any, bucket: str, *, key: str = "mine/a b+c&d=ü'().json", method: str = "put_object", seconds: int = 600) -> str:
+    url: str = await s3.generate_presigned_url(method, Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds)
+    return url
+
+
+async def test_at_a_real_store(pool: Pool, storage: Storage, notifier: Notifier, s3: Any, bucket: str) -> None:
+    """The transcript arrives as it is stored, byte for byte, with its type, under a URL that must not be respelled."""
+    url = await signed(s3, bucket)
+    job = await completed(pool, storage, url)
+    told, found = await uploaded(pool, notifier, job)
+
+    assert (told.state, told.code, found.state) == ("delivered", None, "delivered")
+    assert told.at is not None
+    there = await s3.get_object(Bucket=bucket, Key="mine/a b+c&d=ü'().json")
+    assert await there["Body"].read() == TRANSCRIPT
+    assert there["ContentType"] == "application/json"
+    assert "X-Amz" not in str(public(job))
+
+
+async def test_refused_by_a_real_store(pool: Pool, storage: Storage, notifier: Notifier, s3: Any, stack: Stack, bucket: str) -> None:
+    """A URL for another method, or signed by nobody whom the store knows: over at once, and told apart."""
+    stranger = aioboto3.Session().client(
+        "s3",
+        endpoint_url=stack.s3.endpoint_url,
+        aws_access_key_id="nobody",
+        aws_secret_access_key="nothing",
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4"),
+    )
+    async with stranger as other:
+        strange = await signed(other, bucket)
+    cases = {
+        "upload_signature_mismatch": await signed(s3, bucket, method="get_object"),
+        "upload_forbidden": strange,
+    }
+    for code, url in cases.items():
+        told, found = await uploaded(pool, notifier, await completed(pool, storage, url))
+        assert (told.state, told.code) == ("failed", code), found
+        answer = found.tried[0].answer
+        assert answer is not None
+        for part in urlsplit(url).query.split("&"):
+            value = part.partition("=")[2]
+            assert len(value) < 6 or value not in answer
+        assert not [entry async for entry in storage.objects("mine/")]
+
+
+async def clock_off(pool: Pool, database_url: str, by: str) -> None:
+    """From the next connection on the database's clock is another than that of its clients."""
+    name = urlsplit(database_url).path.lstrip("/")
+    await pool.execute("create schema if not exists skew")
+    await pool.execute(
+        f"create or replace function skew.now() returns timestamptz language sql stable as $$ select pg_catalog.now() + interval '{by}' $$"
+    )
+    await pool.execute(f'alter database "{name}" set search_path = skew, pg_catalog, public')
+    await pool.expire_connections()
+
+
+async def test_only_the_databases_clock(
+    pool: Pool, storage: Storage, notifier: Notifier, s3: Any, bucket: str, database_url: str, receiver: Receiver
+) -> None:
+    """An hour between the clocks of database and services: the URL's end, the schedule and signatures go by the database's."""
+    url = await signed(s3, bucket)
+    await clock_off(pool, database_url, "1 hour")
+    told, found = await uploaded(pool, notifier, await completed(pool, storage, url))
+    assert (told.code, found.tried[0].status) == ("upload_url_expired", None)
+
+    receiver.answers.append(answering(500))
+    async with pool.acquire() as connection:
+        await wanting(connection, receiver.url)
+        job = await claimed(connection)
+        await store.finish(connection, job, Result(bucket="b", keys={"transcript": "t"}, language="en", duration=1, speakers=0))
+    await notifier.take_in(job)
+    await notifier.run()
+    [call] = receiver.received
+    now = await pool.fetchval("select extract(epoch from now())")
+    assert abs(int(call.headers["webhook-timestamp"]) - now) < 60
+    wait = await pool.fetchval("select available_at - now() from outbox where type = 'delivery.due'")
+    assert timedelta(0) < wait < timedelta(seconds=7)
+
+    # The other way round the store is the one that says that it is too late.
+    await clock_off(pool, database_url, "0 hours")
+    job = await completed(pool, storage, await signed(s3, bucket, seconds=1))
+    await notifier.take_in(job)
+    here = await pool.fetchval("select pg_catalog.now() + interval '1100 milliseconds'")
+
+    async def over() -> bool:
+        late: bool = await pool.fetchval("select pg_catalog.now() > $1", here)
+        return late
+
+    await wait_until(over, "the URL to expire")
+    await clock_off(pool, database_url, "-1 hour")
+    await due_now(pool)
+    told, found = await tried(pool, notifier, job)
+    assert (told.code, found.tried[0].status) == ("upload_url_expired", 403)
+
+
+async def test_byte_for_byte(pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver) -> None:
+    """The path and the query reach the store in the spelling in which they were signed, with a length and no signature of ours."""
+    seen: list[web.Request] = []
+
+    async def look(request: web.Request) -> web.Response:
+        seen.append(request)
+        return web.Response(status=200)
+
+    receiver.answers.append(look)
+    path = "/b/a%2Fb%20c+d%7e~'()/%C3%BC?X-Amz-Credential=A%2fB&x=%41;y&X-Amz-Signature=5d672d79+/=&z"
+    large = b"[" + b"1," * 3_000_000 + b"1]"
+    told, _ = await uploaded(pool, notifier, await completed(pool, storage, receiver.url.removesuffix("/webhook") + path, large))
+
+    assert told.state == "delivered"
+    [request] = seen
+    assert (request.method, request.raw_path) == ("PUT", path)
+    [received] = receiver.received
+    assert received.body == large
+    assert (received.headers["content-length"], received.headers["content-type"]) == (str(len(large)), "application/json")
+    assert not {"transfer-encoding", "webhook-id", "webhook-signature", "traceparent", "authorization"} & set(received.headers)
+
+
+async def test_tried_again_while_it_lives(pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver) -> None:
+    """A store that is out of order is asked again; the second time it takes the result."""
+    receiver.answers.append(answering(503, "<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>"))
+    job = await completed(pool, storage, f"{receiver.url}?X-Amz-Signature=5d672d79")
+    told, found = await uploaded(pool, notifier, job)
+    assert (told.state, found.tried) == ("pending", [Tried(503, "SlowDown: Reduce your rate", None)])
+
+    await due_now(pool)
+    await notifier.run()
+    found_again = await delivery(pool, job)
+    assert found_again is not None
+    assert (found_again.state, found_again.attempt) == ("delivered", 2)
+    assert [call.body for call in receiver.received] == [TRANSCRIPT] * 2
+
+
+async def test_hostile_stores(
+    pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no store costs an attempt, and whatever it says, nothing of the URL's query is kept or logged."""
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(status=500, text=f"cannot {request.method} {request.url} {request.raw_path}")
+
+    receiver.answers.extend([echo, answering(302, Location="http://169.254.169.254/")])
+    secret = "?X-Amz-Signature=5d672d79&X-Amz-Credential=AKIDEXAMPLE%2F20261121"
+    large = b" " * 5_000_000
+    jobs = [await completed(pool, storage, receiver.url + secret, large) for _ in range(2)]
+    for job in jobs:
+        await uploaded(pool, notifier, job)
+    for case in ("is no HTTP server", "closes at once", "sends two lengths"):
+        async with raw(BROKEN[case]) as url:
+            told, _ = await uploaded(pool, notifier, await completed(pool, storage, url + secret, large))
+            assert told.state == "pending"
+    async with raw(saying(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100000000\r\n\r\n", b"x" * 65_536, repeat=100)) as url:
+        told, found = await uploaded(pool, notifier, await completed(pool, storage, url + secret, large))
+        assert (told.code, len(found.tried[0].answer or "")) == ("upload_forbidden", 2_048)
+    kept = " ".join(str(dict(row)) for row in await pool.fetch("select * from delivery_attempts"))
+    for text in (kept, capsys.readouterr().out):
+        for word in ("5d672d79", "AKIDEXAMPLE"):
+            assert word not in text
+    assert {call.path for call in receiver.received} == {"/webhook"}
+
+
+async def test_where_it_may_not_go(pool: Pool, storage: Storage, receiver: Receiver) -> None:
+    """The guard of webhooks is that of uploads: what is not public is not called, and the job says why."""
+    async with opened(limit=LIMIT, allowed=()) as guarded:
+        notifier = Notifier(pool, guarded, storage, schedule=Schedule())
+        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "169.254.169.254"):
+            told, _ = await uploaded(pool, notifier, await completed(pool, storage, receiver.url.replace("127.0.0.1", host)))
+            assert (told.state, told.code) == ("failed", "address_refused")
+    assert receiver.received == []
+
+
+async def test_nothing_left_to_send(pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver) -> None:
+    """A result that has gone meanwhile is said to be gone; a job that failed has nothing to upload."""
+    job = await completed(pool, storage, receiver.url)
+    await storage.delete_prefix(f"results/{job.id}/")
+    told, _ = await uploaded(pool, notifier, job)
+    assert told.code == "result_gone"
+
+    async with pool.acquire() as connection:
+        await wanting(connection, None, upload_presigned_url=receiver.url)
+        broken = await claimed(connection)
+        failed = await store.cancel(connection, broken.id, "default")
+    assert failed is not None
+    assert public(failed).upload is None
+    await notifier.take_in(failed, "job.cancelled")
+    assert await delivery(pool, failed) is None
+    assert receiver.received == []
