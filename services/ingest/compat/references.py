@@ -1,8 +1,9 @@
 """Texts that an operator keeps for recordings to be split by, one file each, chosen by number.
 
-The earlier service knew the text of each recording that it was given. Here a directory has `12.txt` or `012.txt` with a line for each
+The earlier service knew the text of each recording that it was given. Here a directory has `12.txt` or `012-name.txt` with a line for each
 verse, script line or item, and a recording is told to be of number 12 by its name: `surah_12.mp3`, `012-live.wav`. Lines are numbered from
-1; one that begins with another number and a tab has that number, so an opening formula before the first line is `0<TAB>…`.
+1; one that begins with another number and a tab has that number, so an opening formula before the first line is `0<TAB>…`. A file that ends
+in `.json` has the lines as the option `reference` takes them.
 All are read at the start: nobody's request waits for a disk, and a file that is wrong is told at once.
 """
 
@@ -10,6 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 from common.errors import PermanentError
 from common.jobs import options
@@ -32,14 +35,15 @@ class References:
     def read(cls, directory: str | None) -> Self:
         """All that are in a directory. Raises `PermanentError` for one that is not as it should be."""
         texts: dict[int, Lines] = {}
-        for path in [] if directory is None else sorted(Path(directory).glob("*.txt")):
-            number = _NUMBER.fullmatch(path.stem)
+        for path in _files(directory):
+            number = _NUMBER.match(path.stem)
             if number is None:
-                raise _wrong(f"{path.name} is not named by a number, as 12.txt is")
+                raise _wrong(f"{path.name} does not begin with a number, as 12.txt does")
             try:
-                lines = parse(path.read_text(encoding="utf-8-sig"))
+                text = path.read_text(encoding="utf-8-sig")
+                lines = parse(text) if path.suffix == ".txt" else msgspec.json.decode(text, type=Lines)
                 options.parse({"reference": lines})
-            except (OptionError, UnicodeDecodeError) as error:
+            except (OptionError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise _wrong(f"{path.name}: {error}") from None
             texts[int(number[0])] = lines
         if directory is not None and not texts:
@@ -68,6 +72,10 @@ def parse(text: str) -> Lines:
         lines.append({"number": number, "text": words})
         following = number + 1
     return lines
+
+
+def _files(directory: str | None) -> list[Path]:
+    return [] if directory is None else sorted(path for path in Path(directory).glob("*") if path.suffix in {".txt", ".json"})
 
 
 def _wrong(reason: str) -> PermanentError:

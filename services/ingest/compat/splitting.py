@@ -35,6 +35,7 @@ class Splitting:
         outcome = await call.outcome()
         lacking = await self._zips.lacking(outcome.job, seconds=call.patience.limit)
         if lacking is not None:
+            lacking.extra["job_id"] = str(call.job_id)
             raise lacking
         await call.begin(send, zips.MEDIA_TYPE, zips.headers(outcome.job))
         async for chunk in self._zips.read(outcome.job):

@@ -16,7 +16,7 @@ from services.ingest import archive
 from services.ingest.problems import Problem
 
 MEDIA_TYPE = "application/zip"
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.2, 3.0
 
 
 class Zips:
@@ -28,7 +28,7 @@ class Zips:
 
     async def lacking(self, job: Job, *, seconds: float) -> Problem | None:
         """Why there is no zip of a completed job; has it made if need be, and waits for so long if that would help."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline, pause = asyncio.get_running_loop().time() + seconds, _POLL_SECONDS
         while True:
             try:
                 await archive.require(self._pool, self._storage, job, _wanted(job))
@@ -36,7 +36,8 @@ class Zips:
                 left = deadline - asyncio.get_running_loop().time()
                 if not unfinished(problem) or left <= 0:
                     return problem
-                await asyncio.sleep(min(left, _POLL_SECONDS))
+                await asyncio.sleep(min(left, pause))
+                pause = min(_LONGEST_POLL_SECONDS, pause * 1.5)
             else:
                 return None
 

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from common.broker import Broker
@@ -66,35 +65,21 @@ def well(ended: Ended) -> Ended:
     return ended
 
 
-async def test_the_queue_and_the_storage(clients: Clients, pool: Pool, storage: Storage) -> None:
-    """Those of the transcription queue, and of the service that stores and corrects."""
+async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage: Storage, service: Services) -> None:
+    """Those of the documents 1, 2, 3 and 5 submit, poll, wait, and read what they came for."""
     async with transcribing(pool, storage):
-        python, node, submitted, stored = await asyncio.gather(
-            clients.run("queue/poll.py"),
-            clients.run("queue/poll.cjs"),
-            clients.run("queue/submit.sh"),
-            clients.run("storage/submit.py"),
-        )
-        for ended in (python, node):
-            assert f"Transcription: {TALK.text}" in well(ended).output
-        well(stored)
-        [job] = well(submitted).answers()
-        assert job["status"] == "queued"
-    [shown] = well(await clients.run("queue/status.sh", job_id=job["job_id"])).answers()
-    assert (shown["status"], shown["progress"], shown["result"]["text"]) == ("completed", 100, TALK.text)
-    [listed] = well(await clients.run("queue/list.sh")).answers()
-    assert [each["status"] for each in listed["jobs"]] == ["completed"] * 4
-    [queue] = well(await clients.run("queue/queue.sh")).answers()
-    assert queue == {"queue_length": 0, "redis_healthy": True}
-    assert 'verbatim_jobs{status="completed"} 4.0' in well(await clients.run("queue/metrics.sh")).output
+        *_, stored = await asyncio.gather(whisperx(clients), queue(clients), media(clients), clients.run("storage/submit.py"))
+    well(stored)
+    await service("janitor", CLEANUP_INTERVAL_MINUTES="600")
+    stats, cleaned, health = well(await clients.run("storage/operate.sh")).answers()
+    assert (stats["level"], cleaned["failed"], health["status"]) == ("ok", 0, "healthy")
 
 
-async def test_the_whisperx_server(clients: Clients, pool: Pool, storage: Storage) -> None:
-    """Those that keep their result here: submitted and polled for, asked for with and without its result, or in the answer."""
-    async with transcribing(pool, storage):
-        python, submitted, waited = await asyncio.gather(
-            clients.run("whisperx/poll.py"), clients.run("whisperx/submit.sh"), clients.run("whisperx/sync.sh")
-        )
+async def whisperx(clients: Clients) -> None:
+    """Polled for, with and without its result, or in the answer."""
+    python, submitted, waited = await asyncio.gather(
+        clients.run("whisperx/poll.py"), clients.run("whisperx/submit.sh"), clients.run("whisperx/sync.sh")
+    )
     assert TALK.text in well(python).output
     [answer] = well(waited).answers()
     assert (answer["text"], "job_id" in answer) == (TALK.text, False)
@@ -106,15 +91,51 @@ async def test_the_whisperx_server(clients: Clients, pool: Pool, storage: Storag
     assert whole["result"]["result"]["text"] == TALK.text
 
 
-async def test_operating_the_storage(clients: Clients, service: Services) -> None:
-    """Statistics, a cleanup and health, one after the other."""
-    await service("janitor", CLEANUP_INTERVAL_MINUTES="600")
-    stats, cleaned, health = well(await clients.run("storage/operate.sh")).answers()
-    assert stats["file_count"] == 0
-    assert cleaned == {"scanned": 0, "deleted": 0, "failed": 0, "errors": []}
-    assert health["status"] == "healthy"
+async def queue(clients: Clients) -> None:
+    """Submitted, polled for in two languages, listed; the queue itself."""
+    python, node, submitted = await asyncio.gather(
+        clients.run("queue/poll.py"), clients.run("queue/poll.cjs"), clients.run("queue/submit.sh")
+    )
+    for ended in (python, node):
+        assert f"Transcription: {TALK.text}" in well(ended).output
+    [job] = well(submitted).answers()
+    assert job["status"] == "queued"
+    [shown] = well(await clients.run("queue/status.sh", job_id=job["job_id"])).answers()
+    assert (shown["status"], shown["progress"], shown["result"]["text"]) == ("completed", 100, TALK.text)
+    [listed] = well(await clients.run("queue/list.sh")).answers()
+    assert {each["status"] for each in listed["jobs"]} == {"completed"}
+    [found] = well(await clients.run("queue/queue.sh")).answers()
+    assert (found["redis_healthy"], found.keys()) == (True, {"queue_length", "redis_healthy"})
+    assert 'verbatim_jobs{status="completed"}' in well(await clients.run("queue/metrics.sh")).output
 
 
+async def media(clients: Clients) -> None:
+    """The example in Python submits, and then polls with a session that it has closed; with its polling inside, it reads the transcript.
+
+    curl refuses the mixture of -F and -G in the example that submits; with the query in its URL, as it is meant, it runs.
+    """
+    text = (Path(__file__).parent / "snippets" / "media" / "poll.py").read_text()
+    meant = '?language=en&webhook_url=https://myapp.com/webhook" \\\n  -F "file=@large_video.mp4"'
+    whole, mended, refused, submitted = await asyncio.gather(
+        clients.run("media/poll.py"),
+        clients.run("media/poll.py", instead=inside(text)),
+        clients.run("media/submit.sh"),
+        clients.run("media/submit.sh", instead=(_MIXED, meant)),
+    )
+    assert "Session is closed" in whole.errors
+    assert f"Transcript: {TALK.text[:100]}..." in well(mended).output
+    assert refused.status == 2
+    [job] = well(submitted).answers()
+    assert (job["status"], job["filename"]) == ("pending", "large_video.mp4")
+    [status] = well(await clients.run("media/status.sh", job_id=job["job_id"])).answers()
+    assert (status["status"], status["has_result"], status["language"]) == ("completed", True, "en")
+    [result] = well(await clients.run("media/result.sh", job_id=job["job_id"])).answers()
+    assert result["result"]["transcript"] == TALK.text
+    [health] = well(await clients.run("media/health.sh")).answers()
+    assert health["background_processor"]["max_workers"] > 0
+
+
+_MIXED = '" \\\n  -F "file=@large_video.mp4" \\\n  -G -d "language=en" \\\n  -d "webhook_url=https://myapp.com/webhook"'
 _POLLING = "    # Poll for completion"
 
 
@@ -122,30 +143,6 @@ def inside(text: str) -> tuple[str, str]:
     """The part of the example that polls, moved into the block in which its session is open."""
     polling = text[text.index(_POLLING) : text.index("# Run the example")]
     return polling, "".join(f"    {line}" if line.strip() else line for line in polling.splitlines(keepends=True))
-
-
-async def test_media_files(clients: Clients, pool: Pool, storage: Storage) -> None:
-    """The example in Python submits, and then polls with a session that it has closed; with its polling inside, it reads the transcript."""
-    text = (Path(__file__).parent / "snippets" / "media" / "poll.py").read_text()
-    async with transcribing(pool, storage):
-        whole, mended = await asyncio.gather(clients.run("media/poll.py"), clients.run("media/poll.py", instead=inside(text)))
-    assert "Session is closed" in whole.errors
-    assert f"Transcript: {TALK.text[:100]}..." in well(mended).output
-    async with httpx.AsyncClient(base_url=clients.url) as http:
-        jobs = (await http.get("/jobs")).json()["jobs"]
-    assert [job["status"] for job in jobs] == ["completed"] * 2
-    [status] = well(await clients.run("media/status.sh", job_id=jobs[0]["job_id"])).answers()
-    assert (status["status"], status["has_result"], status["language"]) == ("completed", True, "en")
-    [result] = well(await clients.run("media/result.sh", job_id=jobs[0]["job_id"])).answers()
-    assert result["result"]["transcript"] == TALK.text
-    [health] = well(await clients.run("media/health.sh")).answers()
-    assert health["background_processor"]["max_workers"] > 0
-    # curl refuses the example's own mixture of -F and -G; what it means is this.
-    meant = ('" \\\n  -F "file=@large_video.mp4" \\\n  -G -d "language=en" \\\n  -d "webhook_url=https://myapp.com/webhook"', "")
-    assert (await clients.run("media/submit.sh")).status == 2
-    query = '?language=en&webhook_url=https://myapp.com/webhook" \\\n  -F "file=@large_video.mp4"'
-    [submitted] = well(await clients.run("media/submit.sh", instead=(meant[0], query))).answers()
-    assert (submitted["status"], submitted["filename"]) == ("pending", "large_video.mp4")
 
 
 @pytest.mark.parametrize("client", ["segments/poll.py", "segments/poll.mjs"])

@@ -228,6 +228,8 @@ def test_reference_texts(tmp_path: Path) -> None:
     assert [line["number"] for line in found.of("12 - live.wav") or []] == [0, 1, 2, 7, 8]
     assert (found.of("surah_13.mp3"), found.of("talk.mp3"), References.read(None).of("12.mp3")) == (None, None, None)
     assert (number_in("surah_012_ayah_3.mp3"), number_in("talk.mp3")) == (12, None)
+    example = References.read(str(REPOSITORY / "docs" / "examples")).of("surah_112.mp3")
+    assert [line["number"] for line in example or []] == [0, 1, 2, 3, 4]
     (tmp_path / "13.txt").write_text("1\tFirst\n1\tSecond\n")
     with pytest.raises(PermanentError, match=r"REFERENCE_TEXTS_DIR: 13.txt: .* number 1"):
         References.read(str(tmp_path))

@@ -119,7 +119,7 @@ def test_nothing_is_said() -> None:
 
 def test_an_opening_formula_is_a_line_like_any_other() -> None:
     """The example in the documentation: right to left, printed with vowel points, recited with a verse said twice."""
-    lines = msgspec.json.decode((REPOSITORY / "docs" / "examples" / "al-ikhlas.json").read_bytes(), type=list[Line])
+    lines = msgspec.json.decode((REPOSITORY / "docs" / "examples" / "112-al-ikhlas.json").read_bytes(), type=list[Line])
     heard = "اعوذ بالله من الشيطان الرجيم بسم الله الرحمن الرحيم قل هو الله احد الله الصمد الله الصمد"
     heard += " لم يلد ولم يولد ولم يكن له كفوا احد صدق الله العظيم"
     made = report([said(heard)], lines, 40.0)
