@@ -69,4 +69,9 @@ class Frames:
 
 
 def _track(stream: av.AudioStream) -> Track:
-    return Track(stream.language, bool(stream.disposition & Disposition.default), bool(stream.disposition & _ASIDE))
+    return Track(
+        stream.language,
+        default=bool(stream.disposition & Disposition.default),
+        aside=bool(stream.disposition & _ASIDE),
+        known=stream.codec_context is not None,
+    )

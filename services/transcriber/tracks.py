@@ -17,17 +17,21 @@ _SAME_LANGUAGE = 10
 
 
 class Track(NamedTuple):
-    """What a container says of one; `language` as it is written there, in whatever standard. `aside`: a comment or a description."""
+    """What a container says of one; `language` as it is written there, in whatever standard. `aside`: a comment or a description.
+
+    `known`: there is a decoder for it.
+    """
 
     language: str | None
     default: bool = False
     aside: bool = False
+    known: bool = True
 
 
 def choose(tracks: Sequence[Track], language: str | None) -> AudioTrack:
     """One of at least one."""
-    spoken = [number for number, track in enumerate(tracks) if language is not None and _is(track.language, language)]
-    number = min(spoken or range(len(tracks)), key=lambda each: (tracks[each].aside, not tracks[each].default, each))
+    spoken = [number for number, track in enumerate(tracks) if language is not None and track.known and _is(track.language, language)]
+    number = min(spoken or range(len(tracks)), key=lambda each: _rank(tracks[each]))
     chosen = tracks[number]
     return AudioTrack(
         number=number + 1,
@@ -35,6 +39,11 @@ def choose(tracks: Sequence[Track], language: str | None) -> AudioTrack:
         language=chosen.language,
         chosen="language" if spoken else "default" if chosen.default else "first",
     )
+
+
+def _rank(track: Track) -> tuple[bool, bool, bool]:
+    """The first of the lowest is taken."""
+    return not track.known, track.aside, not track.default
 
 
 def _is(tag: str | None, language: str) -> bool:

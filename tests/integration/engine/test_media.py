@@ -143,6 +143,15 @@ def test_a_film_has_a_track_for_each_language(tmp_path: Path, samples: Samples, 
     assert not decode(path).samples.any()
 
 
+def test_a_track_that_cannot_be_decoded_is_passed_over(tmp_path: Path, samples: Samples) -> None:
+    """Although it is the default one: another may be heard."""
+    path = film(tmp_path / "a.mkv", [Dub(samples[:SAMPLE_RATE], "eng", default=True), Dub(samples, "ger")], "libopus")
+    path.write_bytes(path.read_bytes().replace(b"A_OPUS", b"A_NONE", 1))
+    heard = load(path, Options(language="en"))
+    assert heard.track == AudioTrack(number=2, of=2, language="ger", chosen="first")
+    assert heard.seconds == pytest.approx(30, abs=0.1)
+
+
 _MEASURED = """
 import resource, sys
 from pathlib import Path

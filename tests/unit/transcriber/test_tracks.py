@@ -21,9 +21,11 @@ FILM = [Track("eng", default=True), Track("ger"), Track("fre"), Track("ger", asi
         ([Track("eng", aside=True, default=True), Track("eng")], "en", 2, "language"),
         ([Track("eng", aside=True)], "en", 1, "language"),
         ([Track("eng"), Track("eng", default=True)], "en", 2, "language"),
+        ([Track("eng", default=True, known=False), Track("ger")], "en", 2, "first"),
+        ([Track("eng", known=False)], "en", 1, "first"),
     ],
 )
 def test_a_track_is_chosen(tracks: list[Track], language: str | None, number: int, chosen: str) -> None:
-    """By language, in whatever standard it is written; comments last; else the default one, else the first."""
+    """By language, in whatever standard it is written; comments last; else the default one, else the first. None that cannot be decoded."""
     found = choose(tracks, language)
     assert (found.number, found.of, found.language, found.chosen) == (number, len(tracks), tracks[number - 1].language, chosen)
