@@ -15,8 +15,8 @@ from services.transcriber.worker import Worker
 async def serve(settings: Settings, engine: Engine) -> None:
     """Run until told to stop."""
     watch = Watch()
-    with scratch() as folder:
-        async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
+    async with resources("transcriber", settings, checks={"engine": engine.check}, notified={CHANNEL: watch.notify}) as shared:
+        with scratch() as folder:
             attempts = Attempts(
                 pool=shared.pool,
                 storage=shared.storage,
