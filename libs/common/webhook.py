@@ -18,6 +18,9 @@ ENDS: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
 Form = Literal["thin", "full"]
 """What a webhook's body has in it: the job, or the job and its transcript."""
 
+OwnForm = Literal["thin", "full", "process"]
+"""The same of a job's own webhook; `process` is what the earlier service for media files sent."""
+
 TEST = "webhook.test"
 """The type of an event that nothing has happened for. It is sent once, whether or not its endpoint is enabled."""
 

@@ -45,7 +45,7 @@ _MEANINGS = {
     "reuse": "Take the result of an earlier job of yours with the same recording and options, if there is one: `cache` says so",
     "priority": "high before normal before low",
     "webhook_url": "Told of the end of the job",
-    "webhook_payload": "full: the transcript comes along, or a link to one that is large",
+    "webhook_payload": "full: the transcript comes along, or a link to a large one; process: as the earlier service for media files",
     "upload_presigned_url": "Where to PUT the transcript's JSON; taken byte for byte, at a public address",
     "expires_in": "Seconds from the job's end to its expiry; 0: nothing is kept once webhooks and uploads are delivered or given up",
     "metadata": "Up to 50 strings by their keys, echoed",

@@ -8,16 +8,18 @@ just now.
 
 import asyncio
 from datetime import timedelta
+from typing import assert_never
 
 import msgspec
 
-from common import webhook
+from common import transcript, webhook
 from common.database import Pool
 from common.errors import PermanentError, TransientError
 from common.jobs.job import Job, Status
+from common.rendering import process as rendering
 from common.storage import Storage
 from common.webhook import Link
-from services.notifier import deliveries
+from services.notifier import deliveries, process
 from services.notifier.deliveries import Attempt
 from services.notifier.persistence import persist
 
@@ -47,23 +49,53 @@ class Bodies:
 
     async def of(self, attempt: Attempt) -> Body:
         """What to send in this attempt."""
-        if attempt.form == "thin" or attempt.event_type != "job.completed":
-            return Body(attempt.body)
+        match attempt.form:
+            case "thin":
+                return Body(attempt.body)
+            case "full" if attempt.event_type == "job.completed":
+                return await self._full(attempt)
+            case "full":
+                return Body(attempt.body)
+            case "process" if attempt.event_type == "job.completed":
+                return await self._process(attempt)
+            case "process":
+                return Body(process.failed(attempt.body))
+        assert_never(attempt.form)
+
+    async def _full(self, attempt: Attempt) -> Body:
+        match await self._found(attempt):
+            case None:
+                return Body(attempt.body)
+            case Link() as link:
+                return Body(webhook.with_link(attempt.body, link), KEPT)
+            case _, bytes(data):
+                return Body(webhook.with_transcript(attempt.body, data))
+
+    async def _process(self, attempt: Attempt) -> Body:
+        match await self._found(attempt):
+            case None:
+                return Body(process.completed(attempt.body, None))
+            case Link(url=url):
+                return Body(process.completed(attempt.body, None, url), KEPT)
+            case job, bytes(data):
+                return Body(process.completed(attempt.body, rendering.result(job, transcript.decode(data))))
+
+    async def _found(self, attempt: Attempt) -> tuple[Job, bytes] | Link | None:
+        """The job and its transcript, or where that is; None when it is no more."""
         job = await persist(self._pool, lambda connection: deliveries.job_of(connection, attempt))
         if job is None or job.status is not Status.COMPLETED or job.result is None:
-            return Body(attempt.body)
+            return None
         key = job.result.keys["transcript"]
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 size = await self._storage.size(key)
                 if size <= self._most:
-                    return Body(webhook.with_transcript(attempt.body, await self._storage.get(key)))
+                    return job, await self._storage.get(key)
         except PermanentError:
-            return Body(attempt.body)
+            return None
         except (TransientError, TimeoutError):
-            size = None
-        link = await self._link(job, key, attempt, size)
-        return Body(webhook.with_link(attempt.body, link), KEPT)
+            return await self._link(job, key, attempt, None)
+        return await self._link(job, key, attempt, size)
 
     async def _link(self, job: Job, key: str, attempt: Attempt, size: int | None) -> Link:
         left = LINK if job.expires_at is None else min(LINK, job.expires_at - attempt.claimed_at)

@@ -23,7 +23,7 @@ from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
 from common.jobs import store
 from common.jobs.job import Job, Upload, from_row
-from common.webhook import ENDS, Disabled, Form, shown
+from common.webhook import ENDS, Disabled, OwnForm, shown
 from services.notifier import lanes
 from services.notifier.answer import Answer, Answered, Failed, Unanswered
 from services.notifier.health import reason_to_disable
@@ -41,7 +41,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     kind: Kind
     endpoint_id: UUID | None
-    form: Form
+    form: OwnForm
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     event_id: EventId
     event_type: str
     kind: Kind
-    form: Form
+    form: OwnForm
     endpoint: str
     lane: str
     body: bytes

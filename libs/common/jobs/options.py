@@ -9,7 +9,7 @@ import msgspec
 from common.jobs.languages import LANGUAGES, REDACTABLE
 from common.references import lines as references
 from common.references.lines import Lines, ReferenceDigest
-from common.webhook import Form
+from common.webhook import OwnForm
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
@@ -57,7 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reuse: bool = False
     priority: Priority = "normal"
     webhook_url: _Url | None = None
-    webhook_payload: Form = "thin"
+    webhook_payload: OwnForm = "thin"
     upload_presigned_url: _Presigned | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] | None = None
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}

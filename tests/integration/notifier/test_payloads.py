@@ -1,6 +1,5 @@
 """What a webhook has in it: the transcript when asked, a link to one that is large; verified by two independent receivers."""
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,13 +16,14 @@ from common.jobs.document import public
 from common.jobs.job import Job, Result
 from common.storage import Storage
 from common.storage_keys import transcript_key
+from common.transcript import Language, Transcript, encode
 from services.notifier.outgoing import Outgoing
 from services.notifier.schedule import Schedule
 from tests.integration.notifier.conftest import SECRET, Notifier, due_now, wanting
 from tests.integration.notifier.receiver import Received, Receiver, answering
-from tests.jobs import claimed
+from tests.jobs import BROKEN, claimed
 
-TRANSCRIPT = json.dumps({"text": "Grüße", "segments": [1.50]}, indent=1).encode()
+TRANSCRIPT = msgspec.json.format(encode(Transcript("Grüße", Language("de", 0.5), 1.5, (), (), {}, {})), indent=1)
 
 
 async def completed(pool: Pool, storage: Storage, url: str | None, *, retention: timedelta = timedelta(hours=1), **options: Any) -> Job:
@@ -40,10 +40,10 @@ async def completed(pool: Pool, storage: Storage, url: str | None, *, retention:
         return done
 
 
-async def told(notifier: Notifier, receiver: Receiver, job: Job) -> Received:
+async def told(notifier: Notifier, receiver: Receiver, job: Job, kind: str = "job.completed") -> Received:
     """What the receiver gets, once two independent receivers have verified it."""
     count = len(receiver.received)
-    await notifier.take_in(job, data=msgspec.json.encode(public(job)))
+    await notifier.take_in(job, kind, data=msgspec.json.encode(public(job)))
     await notifier.run()
     [*_, call] = await receiver.wait(count + 1)
     for verifier in (Webhook(SECRET), Svix(SECRET)):
@@ -118,6 +118,33 @@ async def test_a_large_one(pool: Pool, storage: Storage, outgoing: Outgoing, rec
     )
     kept = await pool.fetchval("select keep_until - now() from deliveries")
     assert timedelta(minutes=59) < kept <= timedelta(hours=1)
+
+
+async def test_as_the_earlier_service(pool: Pool, storage: Storage, outgoing: Outgoing, notifier: Notifier, receiver: Receiver) -> None:
+    """How a job ended as clients of the earlier service know it: the result, a link to a large one, or why there is none; signed too."""
+    job = await completed(pool, storage, receiver.url, webhook_payload="process")
+    call = await told(notifier, receiver, job)
+    assert list(call.event) == ["job_id", "completed_at", "result", "status"]
+    assert (call.event["job_id"], call.event["status"]) == (str(job.id), "completed")
+    assert (call.event["result"]["transcript"], call.event["result"]["job_id"]) == ("Grüße", str(job.id))
+    assert call.event["completed_at"] == call.event["result"]["processing_completed_at"]
+
+    short = Notifier(pool, outgoing, storage, schedule=Schedule(), most_bytes=10)
+    large = await told(short, receiver, await completed(pool, storage, receiver.url, webhook_payload="process"))
+    assert large.event["result"] is None
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(large.event["result_url"])).content == TRANSCRIPT
+
+    async with pool.acquire() as connection:
+        await wanting(connection, receiver.url, webhook_payload="process")
+        broken = await store.fail(connection, await claimed(connection), BROKEN)
+        await wanting(connection, receiver.url, webhook_payload="process")
+        cancelled = await store.cancel(connection, (await claimed(connection)).id, "default")
+    for ended, kind, message in (broken, "job.failed", BROKEN.message), (cancelled, "job.cancelled", "The job was cancelled."):
+        assert ended is not None
+        call = await told(notifier, receiver, ended, kind)
+        assert (call.event["status"], call.event["error_message"]) == ("failed", message)
+        assert list(call.event) == ["job_id", "completed_at", "error_message", "status"]
 
 
 class Away(Storage):
