@@ -14,7 +14,9 @@ import pytest
 
 from common.broker import Broker
 from common.database import Pool, connect
+from common.jobs.job import Failure, Job
 from common.storage import Storage
+from common.transcript import Transcript
 from services.transcriber.archives import Archives
 from tests import bucket, recordings
 from tests.e2e.contracts.clients import Clients, Ended
@@ -22,15 +24,22 @@ from tests.e2e.contracts.node import Node
 from tests.running import Services, wait_until
 from tests.transcribing import SEGMENTS, TALK, transcribing
 
+NAMES = ("audio.mp3", "call.wav", "call_recording.wav", "audio.wav", "large_video.mp4", "surah_12.mp3", "surah.mp3", "recording.mp3")
+BROKEN = Failure("unsupported_media", "The recording cannot be decoded.", retryable=False)
+_SHORT = recordings.wav(bytes(320))
+
 
 @pytest.fixture
 async def clients(service: Services, tmp_path: Path, node: Node) -> Clients:
     """Examples that speak to an ingest of the test's own, with a recording under each name that they use."""
     ingest = await service("ingest")
     found = Clients(ingest.url, tmp_path / "clients", node)
-    names = ("audio.mp3", "call.wav", "call_recording.wav", "audio.wav", "large_video.mp4", "surah_12.mp3", "surah.mp3", "recording.mp3")
-    found.give(recordings.sample(), *names)
+    found.give(recordings.sample(), *NAMES)
     return found
+
+
+def hear(job: Job) -> Transcript | Failure:
+    return BROKEN if job.source.size == len(_SHORT) else TALK
 
 
 @pytest.fixture
@@ -65,14 +74,37 @@ def well(ended: Ended) -> Ended:
     return ended
 
 
-async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage: Storage, service: Services) -> None:
-    """Those of the documents 1, 2, 3 and 5 submit, poll, wait, and read what they came for."""
-    async with transcribing(pool, storage):
-        *_, stored = await asyncio.gather(whisperx(clients), queue(clients), media(clients), clients.run("storage/submit.py"))
+async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage: Storage, service: Services, node: Node) -> None:
+    """Those of the documents 1, 2, 3 and 5 submit, poll, wait, and read what they came for; of a job that fails they tell it."""
+    unlucky = Clients(clients.url, clients.folder.with_name("unlucky"), node)
+    unlucky.give(_SHORT, *NAMES)
+    async with transcribing(pool, storage, hear):
+        *_, stored = await asyncio.gather(
+            failing(unlucky), whisperx(clients), queue(clients), media(clients), clients.run("storage/submit.py")
+        )
     well(stored)
     await service("janitor", CLEANUP_INTERVAL_MINUTES="600")
     stats, cleaned, health = well(await clients.run("storage/operate.sh")).answers()
     assert (stats["level"], cleaned["failed"], health["status"]) == ("ok", 0, "healthy")
+
+
+async def failing(clients: Clients) -> None:
+    """Each on its own way to say that its job has failed."""
+    text = (Path(__file__).parent / "snippets" / "media" / "poll.py").read_text()
+    python, node, first, media, clips, browser = await asyncio.gather(
+        clients.run("queue/poll.py"),
+        clients.run("queue/poll.cjs"),
+        clients.run("whisperx/poll.py"),
+        clients.run("media/poll.py", instead=inside(text)),
+        clients.run("segments/poll.py"),
+        clients.run("segments/poll.mjs"),
+    )
+    assert f"Error: {BROKEN.message}" in well(python).output
+    assert f"Error: {BROKEN.message}" in well(node).errors
+    assert (first.status, BROKEN.message in first.errors) == (1, True)
+    assert "Job failed or not found" in well(media).output
+    assert (clips.status, f"Error: {BROKEN.message}" in clips.output) == (1, True)
+    assert (browser.status, BROKEN.message in browser.errors) == (1, True)
 
 
 async def whisperx(clients: Clients) -> None:
