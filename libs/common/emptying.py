@@ -1,8 +1,9 @@
 """Delete all that is stored for many jobs, and say for which of them nothing is left: those alone may be forgotten.
 
-What lies under a job's prefixes is told by listing it, since losers' results and archives are in no row. Jobs that are dealt with
-together have neighbouring ids, as a rule (they begin with a time), so their objects are listed together: a thousand a request where they
-lie close, a few where other jobs' lie between them. And a thousand are deleted with one request. Memory does not grow with the store.
+What a row names is deleted first, a thousand objects a request; then whatever else lies under a job's prefixes, as archives, checkpoints
+and losers' results are in no row. That is told by listing, where there can be any. Jobs that are dealt with together have neighbouring ids,
+as a rule (they begin with a time), so they are listed together: a thousand objects a request where they lie close, a few where other jobs'
+lie between them. Memory does not grow with the store.
 """
 
 import asyncio
@@ -16,9 +17,10 @@ import structlog
 
 from common.errors import TransientError
 from common.ids import JobId
+from common.jobs.job import Job, Status
 from common.paging import pages
 from common.storage import Object, Storage
-from common.storage_keys import PREFIXES
+from common.storage_keys import ARCHIVES, CHECKPOINTS, PREFIXES
 
 log = structlog.get_logger(__name__)
 
@@ -33,23 +35,32 @@ class Emptied(msgspec.Struct, frozen=True):
     objects: int
 
 
-async def empty(storage: Storage, job_ids: Sequence[JobId]) -> Emptied:
+async def empty(storage: Storage, jobs: Sequence[Job]) -> Emptied:
     """Delete everything that is stored for the jobs. Raises `TransientError` when that could be done for none of them."""
-    found = await asyncio.gather(*(_empty_prefix(storage, prefix, job_ids) for prefix in PREFIXES))
-    stuck: dict[JobId, TransientError] = {}
-    for _, kept in found:
-        stuck |= kept
-    if stuck and len(stuck) == len(set(job_ids)):
-        raise next(iter(stuck.values()))
-    if stuck:
-        log.warning("left for another time", jobs=len(stuck), error=next(iter(stuck.values())).message)
-    return Emptied([job_id for job_id in job_ids if job_id not in stuck], sum(deleted for deleted, _ in found))
+    stuck = await storage.delete_each(key for job in jobs for key in job.keys)
+    deleted = sum(len(job.keys) for job in jobs) - len(stuck)
+    kept = {job.id: stuck[key] for job in jobs for key in job.keys if key in stuck}
+    listed = [(prefix, [job.id for job in jobs if prefix in _unknown(job)]) for prefix in PREFIXES]
+    for others, left in await asyncio.gather(*(_empty_prefix(storage, prefix, job_ids) for prefix, job_ids in listed)):
+        deleted += others
+        kept |= left
+    if kept and len(kept) == len(jobs):
+        raise next(iter(kept.values()))
+    if kept:
+        log.warning("left for another time", jobs=len(kept), error=next(iter(kept.values())).message)
+    return Emptied([job.id for job in jobs if job.id not in kept], deleted)
+
+
+def _unknown(job: Job) -> tuple[str, ...]:
+    """Where there may be more than the job's row names: of one that was claimed once and completed, no attempt can have lost."""
+    once = job.status is Status.COMPLETED and job.queued_at == job.created_at
+    return (CHECKPOINTS, ARCHIVES) if once else PREFIXES
 
 
 async def objects_of(storage: Storage, prefix: str, job_ids: Sequence[JobId]) -> AsyncIterator[Object]:
     """What lies under `prefix` for each of the jobs, in the order of keys."""
     wanted = sorted(str(job_id) for job_id in job_ids)
-    place, after, size = 0, "", _PAGE
+    place, after, size = 0, "", min(_PAGE, max(_FEW, len(wanted)))
     while place < len(wanted):
         start = f"{prefix}{wanted[place]}/"
         page, more = await storage.page(prefix, after=max(after, start), size=size)

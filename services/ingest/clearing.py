@@ -139,7 +139,7 @@ async def delete_page(pool: Pool, storage: Storage, tenant: str, status: Status,
         jobs, status = cancelled, Status.CANCELLED
     async with pool.acquire() as connection:
         jobs = await store.condemn_many(connection, [job.id for job in jobs], tenant, status)
-    emptied = await empty(storage, [job.id for job in jobs])
+    emptied = await empty(storage, jobs)
     async with pool.acquire() as connection:
         deleted = await store.delete_many(connection, emptied.jobs, tenant)
     return Cleared(deleted=len(deleted), cancelled=len(cancelled), objects=emptied.objects, failed=len(jobs) - len(emptied.jobs))

@@ -158,6 +158,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def source_key(self) -> str:
         return source_key(self.id)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of the objects that the row knows of."""
+        recording = () if self.audio_deleted_at is not None else (self.source_key,)
+        return recording if self.result is None else (*recording, *self.result.keys.values())
+
 
 def from_row(row: Mapping[str, Any] | asyncpg.Record | None) -> Job:
     """A `jobs` row as a struct; a query that always returns one never passes None."""

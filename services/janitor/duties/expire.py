@@ -73,7 +73,7 @@ class Expire:
                 yield jobs
 
     def _empty(self, jobs: list[Job]) -> asyncio.Task[Emptied]:
-        return asyncio.create_task(empty(self._storage, [job.id for job in jobs]), name="empty-jobs")
+        return asyncio.create_task(empty(self._storage, jobs), name="empty-jobs")
 
 
 class Delivered(Expire):

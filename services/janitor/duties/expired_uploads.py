@@ -1,4 +1,4 @@
-"""Uploads past their time: of which no job was made, and of which one was, whose row alone is left.
+"""Uploads past their time: of which no job was made, and of which one was, whose row is left, and pieces that a request left behind.
 
 What no job was made of is abandoned first, so that none can be made of it any more; then its bytes go, and its row last. Killed in between,
 it is found again. This also ends what a client removed and ingest could not delete.
@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from common import resumable
 from common.resumable import Upload, UploadStatus
 from common.storage import Storage
+from common.storage_keys import AUDIO
 from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Sweep
 
@@ -39,8 +40,15 @@ class ExpiredUploads:
         abandoned = [upload for upload in found if upload.status is UploadStatus.ABANDONED]
         emptied = await attempt_each(abandoned, self._discard, at_once=_AT_ONCE)
         submitted = [upload for upload in found if upload.status is UploadStatus.SUBMITTED]
-        forgotten = [await resumable.forget(sweep.connection, upload.id) for upload in (*emptied, *submitted)]
-        return Counts(len(uploads), swept=sum(forgotten), failed=len(abandoned) - len(emptied))
+        cleared = await attempt_each(submitted, self._discard_tails, at_once=_AT_ONCE)
+        forgotten = [await resumable.forget(sweep.connection, upload.id) for upload in (*emptied, *cleared)]
+        failed = len(abandoned) + len(submitted) - len(emptied) - len(cleared)
+        return Counts(len(uploads), swept=sum(forgotten), failed=failed)
 
     async def _discard(self, upload: Upload) -> None:
         await resumable.discard(self._storage, upload)
+
+    async def _discard_tails(self, upload: Upload) -> None:
+        """Pieces that were left beside what is the job's recording by now."""
+        found = [each.key async for each in self._storage.objects(f"{AUDIO}{upload.id}/")]
+        await self._storage.delete(key for key in found if key != upload.key)

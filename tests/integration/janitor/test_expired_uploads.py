@@ -78,15 +78,16 @@ async def test_a_living_upload_is_left_alone(pool: Pool, storage: Storage, sweep
 
 
 async def test_an_expired_upload_goes_with_every_byte(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
-    """Begun, ready or with a tail: all of it goes; of a submitted one the row alone, as the bytes are its job's."""
+    """Begun, ready or with a tail: all of it goes; of a submitted one row and tails, as the recording is its job's."""
     async with pool.acquire() as connection:
         for make in (begun, ready, with_tail):
             await make(connection, storage)
         job = await submitted(connection, storage)
+        await put(storage, tail_key(job.id, LeaseToken(ids.new())))
         living = await begun(connection, storage)
         await connection.execute("update uploads set expires_at = now() where id <> $1", living.id)
         assert (await sweep(sweeper, ExpiredUploads(storage), dry_run=True)).swept == 4
-        assert len(await keys(storage)) == 4
+        assert len(await keys(storage)) == 5
         assert (await sweep(sweeper, ExpiredUploads(storage))).swept == 4
         assert [row["id"] for row in await connection.fetch("select id from uploads")] == [living.id]
         assert await store.get(connection, job.id, "a") is not None

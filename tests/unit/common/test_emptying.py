@@ -2,18 +2,21 @@
 
 import random
 from bisect import bisect_right
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from common.emptying import empty, objects_of
 from common.errors import TransientError
 from common.ids import JobId
+from common.jobs.job import Job, Result, Source, Status
+from common.jobs.options import Options
 from common.storage import Object, Storage
-from common.storage_keys import AUDIO, PREFIXES, RESULTS
+from common.storage_keys import ARCHIVES, AUDIO, PREFIXES, RESULTS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -65,12 +68,12 @@ async def test_neighbours_are_listed_together() -> None:
 
 
 async def test_what_lies_between_is_passed_over() -> None:
-    """Jobs far apart take a request each, and a short one but for the first."""
+    """Jobs far apart take a request each, and a short one."""
     listing = Listing(*(result(number) for number in range(50_000)))
     wanted = [10_000, 20_000, 30_000, 40_000]
     assert await listed(listing, *wanted) == [result(number) for number in wanted]
     assert listing.requests <= 6
-    assert listing.listed < 1_100
+    assert listing.listed < 100
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -83,21 +86,72 @@ async def test_nothing_is_missed_and_nothing_is_anybody_elses(seed: int) -> None
     assert found == sorted(key for number in wanted for key in stored.get(number, []))
 
 
+def ended(number: int, **more: Any) -> Job:
+    """A job that failed."""
+    job = Job(
+        id=JobId(UUID(int=number)),
+        tenant="a",
+        revision=1,
+        status=Status.FAILED,
+        priority=1,
+        band=1,
+        turn=1,
+        options=Options(),
+        source=Source(filename="a", content_type="a", size=1, sha256="a", kind="audio"),
+        duration=None,
+        duration_known=False,
+        retention=timedelta(0),
+        attempt=1,
+        max_attempts=1,
+        lease_token=None,
+        lease_until=None,
+        worker=None,
+        stage=None,
+        progress=0,
+        result=None,
+        error=None,
+        trace=None,
+        created_at=NOW,
+        queued_at=NOW,
+        claim_after=NOW,
+        started_at=None,
+        finished_at=NOW,
+        expires_at=NOW,
+        eta=None,
+        cache=None,
+    )
+    return msgspec.structs.replace(job, **more)
+
+
 async def test_a_job_is_empty_when_nothing_of_it_is_left() -> None:
     """Under any prefix; what is refused of one job makes no difference to another."""
-    ids = numbered(1, 2, 3)
-    everything = [f"{prefix}{job_id}/x" for prefix in PREFIXES for job_id in ids]
-    listing = Listing(*everything, "audio/readme.txt", kept=(f"{AUDIO}{ids[1]}/x",))
-    emptied = await empty(store(listing), ids)
-    assert emptied.jobs == [ids[0], ids[2]]
-    assert emptied.objects == len(everything) - 1
-    assert listing.keys == sorted(["audio/readme.txt", f"{AUDIO}{ids[1]}/x"])
+    jobs = [ended(number) for number in (1, 2, 3)]
+    everything = [key for job in jobs for key in (job.source_key, *(f"{prefix}{job.id}/x" for prefix in PREFIXES))]
+    for kept in (jobs[1].source_key, f"{ARCHIVES}{jobs[1].id}/x"):
+        listing = Listing(*everything, "audio/readme.txt", kept=(kept,))
+        emptied = await empty(store(listing), jobs)
+        assert emptied.jobs == [jobs[0].id, jobs[2].id]
+        assert emptied.objects == len(everything) - 1
+        assert listing.keys == sorted(["audio/readme.txt", kept])
     assert (await empty(store(listing), [])).jobs == []
+
+
+async def test_results_are_listed_where_an_attempt_may_have_lost() -> None:
+    """A job that was queued once and completed has those that its row names; archives and checkpoints are in no row."""
+    result_keys = {"transcript": f"{RESULTS}{UUID(int=1)}/won/transcript.json"}
+    won = Result(bucket="b", keys=result_keys, language="en", duration=1, speakers=1)
+    done = ended(1, status=Status.COMPLETED, result=won)
+    again = msgspec.structs.replace(done, queued_at=NOW + timedelta(seconds=1))
+    others = [f"{ARCHIVES}{done.id}/x", f"{RESULTS}{done.id}/lost/transcript.json"]
+    for job, left in ((done, others[1:]), (again, [])):
+        listing = Listing(job.source_key, *result_keys.values(), *others)
+        assert (await empty(store(listing), [job])).jobs == [job.id]
+        assert listing.keys == left
 
 
 async def test_a_store_that_refuses_everything_is_away() -> None:
     """That is no matter of one job or another."""
-    ids = numbered(1, 2)
-    keys = tuple(f"{AUDIO}{job_id}/x" for job_id in ids)
+    jobs = [ended(1), ended(2)]
+    keys = tuple(job.source_key for job in jobs)
     with pytest.raises(TransientError, match="storage_unavailable"):
-        await empty(store(Listing(*keys, kept=keys)), ids)
+        await empty(store(Listing(*keys, kept=keys)), jobs)
