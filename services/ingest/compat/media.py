@@ -40,10 +40,13 @@ _STEPS = {
 
 
 class _Recording(Upload):
-    """A file of which topics are wanted."""
+    """A file of which topics are wanted, and of whose end a webhook is told in this document's words."""
 
     def __init__(self) -> None:
         super().__init__(("file",), _NAMES, always={"topics": True})
+
+    def chosen(self) -> dict[str, Any]:
+        return {"webhook_payload": "process"} if "webhook_url" in self.given else {}
 
 
 def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Calls) -> list[HTTPRouteHandler]:

@@ -113,7 +113,7 @@ async def test_media_files(client: httpx.AsyncClient, sample: bytes, pool: Pool,
     assert _ZONED.fullmatch(begun["created_at"])
     job_id = begun["job_id"]
     native = (await client.get(f"/api/v1/jobs/{job_id}")).json()
-    assert native["options"]["topics"]
+    assert (native["options"]["topics"], native["options"]["webhook_payload"]) == (True, "process")
     pending = await client.get(f"/result/{job_id}")
     assert (pending.status_code, pending.json()["status"], pending.json()["progress_percentage"]) == (202, "pending", 0)
     async with pool.acquire() as connection:
