@@ -10,9 +10,8 @@ of what fails has failed before, with the right status.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -42,7 +41,6 @@ JOB_ID = "Verbatim-Job-Id"
 REQUEST_ID = "X-Request-Id"
 PAD_SECONDS = 15.0
 _RETRY_SECONDS = 1.0
-_LEAST_KEPT = timedelta(minutes=1)
 
 log = structlog.get_logger(__name__)
 
@@ -102,16 +100,10 @@ class Call:
         self.patience = calls.patience
         self._deadline = asyncio.get_running_loop().time() + calls.patience.limit
 
-    async def attended(self, receive: Receive, answer: Callable[[], Awaitable[None]]) -> None:
+    async def attended(self, receive: Receive, answer: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Answer for as long as the client is there. What `answer` raises is raised."""
-
-        async def answering() -> None:
-            async with self.limited():
-                await self._patiently(self._keep)
-            await answer()
-
         tasks = [
-            asyncio.create_task(answering(), name=f"answer-{self.job_id}"),
+            asyncio.create_task(answer(), name=f"answer-{self.job_id}"),
             asyncio.create_task(_left(receive), name=f"client-{self.job_id}"),
         ]
         try:
@@ -205,11 +197,6 @@ class Call:
             except (TransientError, *AWAY) as error:
                 log.warning("dependency away", error=repr(error))
                 await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _keep(self) -> None:
-        """Where nothing is kept, the result would be gone before it was read."""
-        async with self._calls.pool.acquire() as connection:
-            await store.keep(connection, self.job_id, self.tenant, _LEAST_KEPT)
 
     async def _look(self) -> Outcome | None:
         job = await until(self._calls.watch, str(self.job_id), self._read, _final, seconds=MAX_SECONDS)

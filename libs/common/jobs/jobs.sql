@@ -36,12 +36,6 @@ set status = 'completed', result = $2, progress = 100, finished_at = now(), expi
 where id = $1 and status = 'queued'
 returning *;
 
--- name: keep_result
--- The result stays for so long at least: somebody waits for it.
-update jobs
-set retention = $3, expires_at = finished_at + $3
-where id = $1 and tenant = $2 and status in ('queued', 'processing', 'completed') and retention < $3;
-
 -- name: get_job
 select * from jobs where id = $1 and tenant = $2;
 

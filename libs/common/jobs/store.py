@@ -123,11 +123,6 @@ async def get_many(connection: Connection, asked: Sequence[tuple[JobId, str]]) -
     return {(job.id, job.tenant): job for job in map(from_row, rows)}
 
 
-async def keep(connection: Connection, job_id: JobId, tenant: str, least: timedelta) -> None:
-    """Let the job's result stay for so long at least, whatever was asked for when it was submitted."""
-    await connection.execute(SQL["keep_result"], job_id, tenant, least)
-
-
 async def claim(
     connection: Connection,
     token: LeaseToken,
