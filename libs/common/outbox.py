@@ -20,8 +20,9 @@ SOURCE = "/verbatim"
 
 
 class News(msgspec.Struct, frozen=True):
-    """One event of many: what it is about, its data, and the trace that it belongs to."""
+    """One event of many: its id, what it is about, its data, and the trace that it belongs to."""
 
+    event_id: EventId
     subject: str
     data: bytes
     trace: str | None
@@ -35,13 +36,14 @@ async def add(
     data: bytes,
     delay: timedelta = timedelta(0),
     trace: str | None = None,
+    event_id: EventId | None = None,
 ) -> EventId:
     """Add an event to be published once `delay` has passed.
 
     It belongs to the current span if that is in the same trace as `trace` (or if there is no `trace`), else to `trace` itself: a sweep
     that touches a hundred jobs must not tie their traces together.
     """
-    event_id = EventId(ids.new())
+    event_id = event_id or EventId(ids.new())
     await connection.execute(SQL["add_event"], event_id, event_type, SOURCE, subject, data, tracing.current_within(trace), delay)
     return event_id
 
@@ -52,7 +54,7 @@ async def add_many(connection: Connection, event_type: str, news: Sequence[News]
         SQL["add_events"],
         event_type,
         SOURCE,
-        [ids.new() for _ in news],
+        [each.event_id for each in news],
         [each.subject for each in news],
         [each.data for each in news],
         [tracing.current_within(each.trace) for each in news],

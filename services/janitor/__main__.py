@@ -10,6 +10,7 @@ from common.cleanup import Cleanup
 from common.service import resources
 from common.storage import Storage
 from services.janitor.commands import carry_out, obey
+from services.janitor.duties import retell
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.dead_letters import DeadLetters
 from services.janitor.duties.deliveries import Deliveries
@@ -23,6 +24,7 @@ from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.reannounce import Reannounce
 from services.janitor.duties.reissue import Reissue
 from services.janitor.duties.rescue import Rescue
+from services.janitor.duties.retell import Retell
 from services.janitor.duties.tombstones import Tombstones
 from services.janitor.duties.uploads import Uploads
 from services.janitor.duty import Duty
@@ -43,6 +45,7 @@ async def serve(settings: Settings) -> None:
         for urgent in (Rescue(), Reissue(shared.broker), Reannounce(shared.broker), Lift(), Delivered(shared.storage), audio):
             # Each in a loop of its own: a broker or a store that hangs must not hold up the rescue.
             life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping))
+        life.work("retell", every(retell.PAUSE, [Retell(shared.broker)], sweeper, stopping))
         life.work("measure", every(settings.measure_interval, [measure], sweeper, stopping))
         life.work("cleanup", every(settings.cleanup_interval, regular, sweeper, stopping))
         life.work("reconcile", every(settings.reconcile_interval, reconciling, sweeper, stopping))

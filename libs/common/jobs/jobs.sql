@@ -416,6 +416,23 @@ where jobs.id = found.id and jobs.lost <> string_to_array(found.lost, ',')
   and status in ('queued', 'completed', 'failed', 'cancelled') and coalesce(expires_at > now(), true)
 returning jobs.id;
 
+-- name: untold_jobs
+-- Ended longer ago than $1 and not longer than $2, wanted by the job's own URL or by an endpoint of its tenant, and neither among the deliveries
+-- nor in the outbox.
+select jobs.* from jobs
+where status in ('completed', 'failed', 'cancelled') and finished_at < now() - $1::interval and finished_at > now() - $2::interval
+  and (options->>'webhook_url' is not null or exists (
+      select from endpoints
+      where endpoints.tenant = jobs.tenant and endpoints.created_at < jobs.finished_at and 'job.' || jobs.status = any(endpoints.events)
+  ))
+  and not exists (
+      select from deliveries
+      where deliveries.job_id = jobs.id and deliveries.event_type = 'job.' || jobs.status and deliveries.created_at >= jobs.finished_at
+  )
+  and not exists (select from outbox where outbox.subject = jobs.id::text and outbox.type = 'job.' || jobs.status)
+order by finished_at
+limit $3;
+
 -- name: lost_since
 -- When the lease ran out that ran out first, of those that have.
 select min(lease_until) from jobs where status = 'processing' and lease_until < now();

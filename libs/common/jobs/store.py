@@ -7,13 +7,14 @@ redeliveries and workers that wake from the dead all end there (design section 2
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid5
 
 import asyncpg
 import msgspec
 
-from common import outbox
+from common import ids, outbox
 from common.database import Connection, Queries
-from common.ids import JobId, LeaseToken
+from common.ids import EventId, JobId, LeaseToken
 from common.jobs.document import public
 from common.jobs.duration import estimated_seconds
 from common.jobs.job import Cache, Failure, Job, Receipt, Result, Source, Status, Upload, from_row
@@ -316,6 +317,20 @@ async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
     return expired
 
 
+async def untold(connection: Connection, *, older_than: timedelta, reach: timedelta, limit: int) -> list[Job]:
+    """Jobs whose end somebody wants to be told of and, as far as Postgres knows, was not; ended between `reach` and `older_than` ago."""
+    return [from_row(row) for row in await connection.fetch(SQL["untold_jobs"], older_than, reach, limit)]
+
+
+async def retell(connection: Connection, *, older_than: timedelta, reach: timedelta, limit: int) -> list[Job]:
+    """Announce their ends again, as the events that they were."""
+    async with connection.transaction():
+        jobs = await untold(connection, older_than=older_than, reach=reach, limit=limit)
+        for job in jobs:
+            await _announce(connection, f"job.{job.status}", job)
+    return jobs
+
+
 async def recordings_over(connection: Connection, older_than: timedelta, *, after: Job | None, limit: int) -> list[Job]:
     """Jobs that ended longer ago than that and still have their recording; a page of them, following the job `after`."""
     return await _recorded(connection, "recordings_over", after, limit, older_than)
@@ -403,10 +418,16 @@ async def _change(connection: Connection, event: str, query: str, *arguments: ob
 async def _announce(connection: Connection, event: str, job: Job, *, delay: timedelta = timedelta(0)) -> None:
     """Put the event into the outbox, within the caller's transaction."""
     data = msgspec.json.encode(public(job))
-    await outbox.add(connection, event, subject=str(job.id), data=data, delay=delay, trace=job.trace)
+    await outbox.add(connection, event, subject=str(job.id), data=data, delay=delay, trace=job.trace, event_id=_event_id(event, job))
 
 
 async def _announce_all(connection: Connection, event: str, jobs: Sequence[Job]) -> None:
     """The same for many."""
     if jobs:
-        await outbox.add_many(connection, event, [News(str(job.id), msgspec.json.encode(public(job)), job.trace) for job in jobs])
+        news = [News(_event_id(event, job), str(job.id), msgspec.json.encode(public(job)), job.trace) for job in jobs]
+        await outbox.add_many(connection, event, news)
+
+
+def _event_id(event: str, job: Job) -> EventId:
+    """An end's follows from the job, so that telling it again is telling the same."""
+    return EventId(uuid5(job.id, f"{event} {job.revision}") if event in ENDS else ids.new())

@@ -9,11 +9,13 @@ from tests.guards import GUARDS, Guard
 
 _NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
+_OWN = ("model/", "unit/", "crash/")
+
 
 def _documented() -> set[str]:
     """The tests that the page names, by their path from the root."""
     found = _NAMED.findall((REPOSITORY / "docs" / "architecture" / "guarantees.md").read_text())
-    return {f"tests/{'' if path.startswith('model/') else 'integration/'}{path}::{name}" for path, name in found}
+    return {f"tests/{'' if path.startswith(_OWN) else 'integration/'}{path}::{name}" for path, name in found}
 
 
 def test_every_test_that_is_named_exists() -> None:

@@ -1,0 +1,65 @@
+"""Ends of jobs that the broker lost before the notifier had them."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from common import outbox, topology
+from common.broker import Broker
+from common.database import Connection, Pool
+from common.relay import Relay
+from services.janitor.duties.retell import PATIENCE, Retell
+from services.janitor.sweeper import Sweeper
+from services.notifier.intake import Intake
+from tests.jobs import claimed, finished, forget_events, queued
+
+ENDED = "select event_id from outbox where type = 'job.completed'"
+URL = "https://example.com/hook"
+
+
+async def ended(connection: Connection, webhook_url: str | None = URL) -> UUID:
+    """A job that ended longer ago than is patient; returns its event, which is in the outbox."""
+    job = await queued(connection, webhook_url=webhook_url)
+    await finished(connection, await claimed(connection))
+    await connection.execute("update jobs set finished_at = now() - $1::interval", PATIENCE + timedelta(seconds=5))
+    event: UUID = await connection.fetchval(f"{ENDED} and subject = $1", str(job.id))
+    return event
+
+
+async def look(sweeper: Sweeper, broker: Broker, *, dry_run: bool = False) -> int:
+    report = await sweeper.sweep(Retell(broker), dry_run=dry_run)
+    assert report is not None
+    assert report.error is None, report.error
+    return report.swept
+
+
+async def test_what_was_lost_is_told_again(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """Once, as the same event; nothing of jobs that nobody asks about. A dry run tells nothing."""
+    async with pool.acquire() as connection:
+        event = await ended(connection)
+        await ended(connection, webhook_url=None)
+        await forget_events(connection)
+        assert await look(sweeper, broker, dry_run=True) == 1
+        assert await connection.fetch(ENDED) == []
+        assert [await look(sweeper, broker) for _ in range(2)] == [1, 0]
+        assert [row["event_id"] for row in await connection.fetch(ENDED)] == [event]
+
+
+async def test_what_is_on_its_way_is_not_told_again(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """Neither while it waits in the outbox, nor in the notifier's queue, nor when it has become a delivery."""
+    relay = Relay(pool, broker)
+    async with pool.acquire() as connection:
+        await ended(connection)
+        assert await look(sweeper, broker) == 0
+        await relay.publish_due()
+        assert await look(sweeper, broker) == 0
+    async with await broker.channel() as channel:
+        queue = await channel.get_queue(topology.NOTIFIER_EVENTS.name)
+        await queue.purge()
+        assert await look(sweeper, broker) == 1
+    async with pool.acquire() as connection:
+        [(_, event)] = await outbox.take(connection, 1)
+        for _ in range(2):
+            await Intake(pool).handle(event)
+        await forget_events(connection)
+    assert await look(sweeper, broker) == 0
+    assert await pool.fetchval("select count(*) from deliveries") == 1
