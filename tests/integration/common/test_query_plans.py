@@ -59,7 +59,6 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "resumable_jobs": (store.SQL["resumable_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_resumable"),
     "condemn_jobs": (store.SQL["condemn_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
     "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
-    "untold_jobs": (store.SQL["untold_jobs"], "interval, interval, int", "'30 s', '1 min', 100", "jobs_ended"),
     "renew_lease": (
         store.SQL["renew_lease"],
         "uuid, uuid, interval, text, real, real",
