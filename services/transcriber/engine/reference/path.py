@@ -19,13 +19,10 @@ from rapidfuzz.distance import Indel
 
 from services.transcriber.engine.reference import folding
 
-_PRICE = 24
-"""Of coming in at the beginning of a line: what twelve letters are worth."""
+_PRICE = 16
+"""Of coming in at the beginning of a line: what eight letters are worth. A shorter line is only ever found beside others."""
 
-_LEAST_PRICE = 12
-"""Of the same for a short line, of which three quarters have to be heard: one of five letters is only ever found beside others."""
-
-_PRICE_WITHIN = 36
+_PRICE_WITHIN = 28
 """Of coming in anywhere else."""
 
 _WORST = -_PRICE_WITHIN - 1
@@ -70,9 +67,8 @@ class Script:
         self._word_weights = np.array([_weight(word) for word in self._words], np.float32)
         self._gains: dict[str, Row] = {}
         sums = np.concatenate(([0], np.cumsum(self.weights)))
-        first, last = (np.searchsorted(np.asarray(lines), lines, side) for side in ("left", "right"))
-        price = np.clip(3 * (sums[last] - sums[first]) // 2, _LEAST_PRICE, _PRICE)
-        self.entering: Row = -np.minimum(_PRICE_WITHIN, price + sums[:-1] - sums[first]).astype(np.int8)
+        first = np.searchsorted(np.asarray(lines), lines)
+        self.entering: Row = -np.minimum(_PRICE_WITHIN, _PRICE + sums[:-1] - sums[first]).astype(np.int8)
         """What it takes to come in: at a line's beginning, or a word or two later as if these had been left out."""
         costs = ((shift, sums[shift + 1 :] - sums[1:-shift]) for shift in _SHIFTS if shift < len(tokens))
         self.omissions = [(shift, np.minimum(cost, _NEVER).astype(np.int8)) for shift, cost in costs if cost.min() < _NEVER]

@@ -6,7 +6,7 @@ import pytest
 from common.errors import PermanentError
 from common.lexicons.entries import Correction
 from common.references.lines import Line
-from common.transcript import Language, Segment, Transcript
+from common.transcript import Language, Segment, Transcript, encode
 from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.postprocess import steps
 from services.transcriber.engine.postprocess.steps import PostProcessing
@@ -73,14 +73,22 @@ def test_a_language_without_a_list_is_told() -> None:
 
 def test_topics_and_lines_are_told_of_what_is_written() -> None:
     """Where they are asked for: of the corrected text, in the language that it is in."""
-    heard = transcript(said("ask mayer."))
-    options = Options(corrections=(Correction("mayer", "Meyer"),), topics=True, reference=(Line(7, "Ask Meyer!"),))
+    heard = transcript(said("please ask mayer."))
+    options = Options(corrections=(Correction("mayer", "Meyer"),), topics=True, reference=(Line(7, "Please ask Meyer!"),))
     told: list[float] = []
     made = PostProcessing().process(heard, options, told.append)
-    assert [topic.summary for topic in made.topics] == ["ask Meyer."]
+    assert [topic.summary for topic in made.topics] == ["please ask Meyer."]
     assert made.reference is not None
     assert [(line.number, line.coverage) for line in made.reference.lines] == [(7, 1.0)]
     assert (made.warnings, made.degradations) == ((), ())
+
+
+def test_nothing_that_was_redacted_is_told() -> None:
+    """Neither in a topic nor among what is no line."""
+    heard = transcript(said("write to me at jane@example.org today."))
+    made = PostProcessing().process(heard, Options(redact=("email",), topics=True, reference=(Line(1, "Something else entirely."),)))
+    assert "EMAIL" in made.topics[0].summary
+    assert b"jane" not in encode(made)
 
 
 def test_a_reference_of_which_nothing_is_said() -> None:

@@ -1,8 +1,11 @@
 """The lines of a reference in what was said."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from common.references.lines import Line
 from common.transcript import ReferenceReport, Segment, Word
@@ -10,6 +13,7 @@ from deploy.local.service import REPOSITORY
 from services.transcriber.engine.reference.report import report
 from tests.unit.engine.postprocess.said import said, without_spaces
 
+WORDS = ("a", "the", "house", "horse", "garden", "gardens", "wonderful", "—", "co-operate", "家")
 LINES = [
     Line(10, "The council opens its session."),
     Line(20, "Approval of yesterday's minutes."),
@@ -76,7 +80,7 @@ def test_a_line_among_its_neighbours_is_the_one_that_is_meant() -> None:
 
 
 def test_short_lines() -> None:
-    """Alone it takes six letters to be found, in a row with others nothing."""
+    """Alone it takes nine letters to be found, in a row with others nothing."""
     lines = [Line(1, "Hello?"), Line(2, "Neither did I."), Line(3, "Oh.")]
     assert [line.number for line in found(said("well hello friends"), lines=lines).lines] == []
     assert [line.number for line in found(said("well then neither did I and so on"), lines=lines).lines] == [2]
@@ -161,3 +165,28 @@ def test_a_word_has_its_score_from_no_line() -> None:
     dash = Word("—", 5.0, 5.1, 0.5, "asr")
     segment = msgspec.structs.replace(said(OPENING), words=(*said(OPENING).words, dash))
     assert found(segment).diagnostics.unmatched == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6), min_size=1, max_size=6),
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=9), max_size=8),
+)
+def test_what_is_reported_adds_up(lines: list[list[str]], spoken: list[list[str]]) -> None:
+    """Whatever is said: each line is found or missing, has its time within the recording, and no word is both a line's and unmatched."""
+    reference = [Line(number, " ".join(line)) for number, line in enumerate(lines)]
+    segments, start = [], 0.0
+    for text in spoken:
+        segments.append(said(" ".join(text), start, pace=0.5))
+        start = segments[-1].end + 1.0
+    made = report(segments, reference, start)
+    about = made.diagnostics
+    assert sorted([*(line.number for line in made.lines), *about.missing]) == list(range(len(lines)))
+    assert 0 <= about.coverage <= 1
+    assert all(0 <= line.start < line.end <= start and 0.5 <= line.coverage <= 1 and line.readings > 0 for line in made.lines)
+    assert {each.number for each in about.repeated} <= {line.number for line in made.lines}
+    takes = sorted((each.start, each.end) for each in (*made.lines, *about.repeated))
+    assert all(one[1] <= other[0] + 0.001 for one, other in pairwise(takes))
+    words = [word.start for segment in segments for word in segment.words if word.word != "—"]
+    free = [word for word in words if not any(begin - 0.001 <= word < end for begin, end in takes)]
+    assert free == [word for word in words if any(span.start <= word < span.end for span in about.unmatched)]
