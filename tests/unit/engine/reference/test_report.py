@@ -185,7 +185,7 @@ def test_what_is_reported_adds_up(lines: list[list[str]], spoken: list[list[str]
     assert 0 <= about.coverage <= 1
     assert all(0 <= line.start < line.end <= start and 0.5 <= line.coverage <= 1 and line.readings > 0 for line in made.lines)
     assert {each.number for each in about.repeated} <= {line.number for line in made.lines}
-    takes = sorted((each.start, each.end) for each in (*made.lines, *about.repeated))
+    takes = sorted([*((each.start, each.end) for each in made.lines), *((each.start, each.end) for each in about.repeated)])
     assert all(one[1] <= other[0] + 0.001 for one, other in pairwise(takes))
     words = [word.start for segment in segments for word in segment.words if word.word != "—"]
     free = [word for word in words if not any(begin - 0.001 <= word < end for begin, end in takes)]
