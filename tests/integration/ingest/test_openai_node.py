@@ -11,7 +11,7 @@ import asyncpg
 from common.database import Pool
 from common.storage import Storage
 from services.ingest.openai.models import ALIASES
-from tests.e2e.contracts import node as nodes
+from tests.e2e.contracts.node import installed
 from tests.running import RunningService, wait_until
 from tests.transcribing import TALK, transcribing
 
@@ -20,7 +20,7 @@ _PROGRAM = Path(__file__).with_name("official.mjs")
 
 async def ran(folder: Path, *arguments: str) -> dict[str, list[Any]]:
     """What the program told, by name."""
-    node = nodes.installed()
+    node = installed()
     node.lend(folder)
     (folder / _PROGRAM.name).write_text(_PROGRAM.read_text())
     process = await asyncio.create_subprocess_exec(

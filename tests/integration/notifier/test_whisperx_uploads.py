@@ -7,8 +7,8 @@ import httpx
 from common.database import Pool
 from common.storage import Storage
 from common.transcript import encode
-from tests.e2e.contracts import node as nodes
 from tests.e2e.contracts.clients import Clients
+from tests.e2e.contracts.node import installed
 from tests.integration.notifier.receiver import Receiver, answering
 from tests.recordings import sample
 from tests.running import Services, wait_until
@@ -38,7 +38,7 @@ async def test_results_go_out(service: Services, pool: Pool, storage: Storage, r
             assert job["status"] == "completed"
             assert ("result" in job, "result_note" in job) == ((False, True) if "expires_in" in fields else (True, False))
 
-        clients = Clients(ingest.url, tmp_path / "clients", nodes.installed())
+        clients = Clients(ingest.url, tmp_path / "clients", installed())
         clients.give(sample(), "audio.mp3")
         for count, (example, theirs) in enumerate(EXAMPLES.items(), 4):
             before = "import requests\n" if example.endswith("py") else ""
