@@ -1,8 +1,9 @@
 """Node and the packages that the examples in JavaScript use: the one from a wheel, so that it is the same everywhere, the others from npm.
 
-They are installed once for each lock file, under `.verbatim`. Whoever is second to finish throws its own copy away.
+They are installed once for each lock file, under `.verbatim`, by whichever process is first; the others wait for it.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -38,18 +39,24 @@ def installed() -> Node:
     cache = REPOSITORY / ".verbatim" / "node"
     packages = cache / hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
     node = Node(packages)
-    if not packages.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as place:
-            fresh = Path(place) / "packages"
-            fresh.mkdir()
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, fresh)
-            npm = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-            command = [node.executable, str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", f"--cache={cache / 'npm'}"]
-            done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=_SECONDS, check=False)
-            if done.returncode != 0:
-                raise RuntimeError(f"npm could not install the packages of {_LOCK}:\n{done.stderr}")
-            if not packages.exists():
-                fresh.rename(packages)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not packages.exists():
+            _install(node, cache, packages)
     return node
+
+
+def _install(node: Node, cache: Path, packages: Path) -> None:
+    """What is half installed is under another name."""
+    with tempfile.TemporaryDirectory(dir=cache) as place:
+        fresh = Path(place) / "packages"
+        fresh.mkdir()
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, fresh)
+        npm = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        command = [node.executable, str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", f"--cache={cache / 'npm'}"]
+        done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"npm could not install the packages of {_LOCK}:\n{done.stderr}")
+        fresh.rename(packages)
