@@ -303,10 +303,11 @@ select * from jobs where tenant = $1 and status = 'queued' and claim_after <= no
 
 -- name: expired_jobs
 -- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_jobs`. Those that are kept for no time at all are
--- `delivered_jobs`.
+-- `delivered_jobs`. A result that is still to be uploaded to where its submitter wanted it is waited for: that is over within days.
 select * from jobs
 where status in ('completed', 'failed', 'cancelled') and expires_at < now() and retention <> '0'
   and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+  and (select true from deliveries where deliveries.job_id = jobs.id and state = 'pending' and kind = 'upload' limit 1) is null
 order by expires_at, id
 limit $1;
 

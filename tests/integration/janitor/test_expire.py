@@ -257,3 +257,20 @@ async def test_a_result_that_is_kept_for_no_time_can_be_fetched_by_who_waits_for
         assert (await sweep(sweeper, storage)).scanned == 0
         await connection.execute("update jobs set expires_at = now() - interval '61 seconds'")
         assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_a_result_is_not_deleted_while_it_is_to_be_uploaded(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """To the address that its submitter gave; a webhook tells what happened without it."""
+    async with pool.acquire() as connection:
+        uploaded, told_of = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(2)]
+        for job, kind in ((uploaded, "upload"), (told_of, "webhook")):
+            await connection.execute(
+                "insert into deliveries (id, job_id, event_id, event_type, endpoint, body, kind, lane)"
+                " values (gen_random_uuid(), $1, gen_random_uuid(), 'job.completed', '', '', $2, '')",
+                job.id,
+                kind,
+            )
+        assert (await sweep(sweeper, storage)).swept == 1
+        assert await reread(connection, uploaded) == uploaded
+        await connection.execute("update deliveries set state = 'failed', finished_at = now()")
+        assert (await sweep(sweeper, storage)).swept == 1
