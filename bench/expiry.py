@@ -63,7 +63,7 @@ async def _run(jobs: int) -> None:
     async with (
         running("ingest", "janitor", environ=once) as system,
         connect(system.environment["DATABASE_URL"], name="bench") as pool,
-        httpx.AsyncClient(base_url=system.url("ingest"), timeout=60) as client,
+        httpx.AsyncClient(base_url=system.url("ingest"), timeout=60, limits=httpx.Limits(keepalive_expiry=2)) as client,
     ):
         kept = await _fill(system, pool, jobs)
         calm = await _Load(client, kept).during(asyncio.sleep(_CALM_SECONDS))

@@ -303,11 +303,10 @@ select * from jobs where tenant = $1 and status = 'queued' and claim_after <= no
 
 -- name: expired_jobs
 -- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_jobs`. Those that are kept for no time at all are
--- `delivered_jobs`. A result that is still to be uploaded to where its submitter wanted it is waited for: that is over within days.
+-- `delivered_jobs`.
 select * from jobs
 where status in ('completed', 'failed', 'cancelled') and expires_at < now() and retention <> '0'
   and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
-  and (select true from deliveries where deliveries.job_id = jobs.id and state = 'pending' and kind = 'upload' limit 1) is null
 order by expires_at, id
 limit $1;
 
@@ -333,6 +332,10 @@ where retention = '0' and status in ('completed', 'failed', 'cancelled') and exp
   and (select true from deliveries where deliveries.job_id = jobs.id and keep_until > now() limit 1) is null
 order by expires_at, id
 limit $1;
+
+-- name: uploading_jobs
+-- Of the given ids, jobs whose result is still to be uploaded to where its submitter wanted it, which is over within days.
+select distinct job_id from deliveries where job_id = any($1::uuid[]) and state = 'pending' and kind = 'upload';
 
 -- name: expire_jobs
 -- completed | failed | cancelled -> expired: the bytes are gone, the row stays as a tombstone with the receipt.

@@ -306,6 +306,11 @@ async def delivered(connection: Connection, *, after: Job | None, limit: int) ->
     return [from_row(row) for row in await connection.fetch(SQL["delivered_jobs"], limit, *key, list(ENDS))]
 
 
+async def being_uploaded(connection: Connection, job_ids: Sequence[JobId]) -> set[JobId]:
+    """Those of the jobs whose result is still to be uploaded to where its submitter wanted it."""
+    return {row["job_id"] for row in await connection.fetch(SQL["uploading_jobs"], list(job_ids))}
+
+
 async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
     """completed | failed | cancelled -> expired, with a receipt; those that still were due. Call only when their bytes are gone."""
     async with connection.transaction():

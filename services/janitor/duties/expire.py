@@ -68,9 +68,12 @@ class Expire:
             last: Job | None = None
             while jobs := await due(sweep.connection, after=last, limit=_BATCH):
                 last = jobs[-1]
-                for job in jobs:
+                needed = await store.being_uploaded(sweep.connection, [job.id for job in jobs])
+                page = [job for job in jobs if job.id not in needed]
+                for job in page:
                     sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
-                yield jobs
+                if page:
+                    yield page
 
     def _empty(self, jobs: list[Job]) -> asyncio.Task[Emptied]:
         return asyncio.create_task(empty(self._storage, jobs), name="empty-jobs")
