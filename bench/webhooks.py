@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import psutil
 
 from bench._system import System, report, running
 from common import ids
@@ -55,6 +56,8 @@ async def _run(options: argparse.Namespace) -> None:
         ("seconds alone", " ".join(f"{found['alone']:.1f}" for found in rounds), ""),
         (f"seconds beside {options.hanging} that hang", " ".join(f"{found['beside']:.1f}" for found in rounds), ""),
         ("as fast as alone (median of rounds)", f"{ratio:.2f}", f">= {_WANTED}"),
+        ("the notifier's CPU seconds alone", " ".join(f"{found['cpu_alone']:.1f}" for found in rounds), ""),
+        ("beside those that hang", " ".join(f"{found['cpu_beside']:.1f}" for found in rounds), ""),
         ("deliveries a second alone", f"{healthy * each / statistics.median(found['alone'] for found in rounds):.0f}", ""),
         ("requests that hung at once, at most", f"{max(found['hung'] for found in rounds)}", ""),
     ]
@@ -62,16 +65,24 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 async def _round(system: System, pool: Pool, url: str, healthy: int, hanging: int, each: int) -> dict[str, Any]:
+    process = system.process("notifier")
     await _reset(pool)
+    before = _cpu(process)
     alone, _ = await _deliver(pool, [f"{url}/at-once"] * healthy, each)
+    between = _cpu(process)
     await _reset(pool)
     paths = [f"{url}/at-once"] * healthy + [f"{url}/never"] * hanging
     beside, hung = await _deliver(pool, paths, each)
+    after = _cpu(process)
     await _reset(pool)
     async with aiohttp.ClientSession() as session:
         await session.post(f"{url}/release")  # or they would take up slots in the next round
-    assert system.process("notifier").is_running()
-    return {"alone": alone, "beside": beside, "hung": hung}
+    return {"alone": alone, "beside": beside, "hung": hung, "cpu_alone": between - before, "cpu_beside": after - between}
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Seconds that it has used."""
+    return sum(process.cpu_times()[:2])
 
 
 async def _deliver(pool: Pool, urls: Sequence[str], each: int) -> tuple[float, int]:

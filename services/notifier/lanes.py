@@ -66,11 +66,10 @@ async def lock(connection: Connection, lane: str) -> None:
 
 async def queue(connection: Connection, entered: Entered, due: Due) -> bool:
     """Have an attempt wait that found no place: for the lane to be opened, as its probe, or parked. False when it was claimed meanwhile."""
-    wait = await connection.fetchval(SQL["send_probe"], entered.lane)
-    if wait is not None:
-        await announce(connection, entered.subject, due, delay=wait)
-        return True
-    return await connection.fetchval(SQL["park"], due.delivery_id, due.attempt) is not None
+    row = await connection.fetchrow(SQL["queue"], due.delivery_id, due.attempt, entered.lane)
+    if row is not None and row["wait"] is not None:
+        await announce(connection, entered.subject, due, delay=row["wait"])
+    return row is not None
 
 
 async def leave(connection: Connection, lane: str, *, answered: bool, width: int) -> None:

@@ -11,16 +11,23 @@ where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
 select pg_advisory_xact_lock(hashtextextended('lane ' || $1::text, 0));
 
 -- name: send_probe
--- For a lane that is shut, unless somebody will look already: how long it stays so.
-update lanes set probe_at = shut_until
-where key = $1 and shut_until > now() and probe_at is distinct from shut_until
-returning shut_until - now() as wait;
+-- For a lane that was shut just now: somebody will look when it is open again.
+update lanes set probe_at = shut_until where key = $1;
 
--- name: park
--- pending -> pending: there is no place in its lane. Who makes room announces it.
-update deliveries set parked = true
-where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
-returning id;
+-- name: queue
+-- pending -> pending: there is no place in its lane ($3). It is parked, and who makes room announces it; or, in a lane that is shut and to which
+-- nobody has been sent to look yet, it is the one that looks, after `wait`.
+with probe as (
+    update lanes set probe_at = shut_until
+    where key = $3 and shut_until > now() and probe_at is distinct from shut_until
+      and exists (select from deliveries where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now())
+    returning shut_until - now() as wait
+), waiting as (
+    update deliveries set parked = not exists (select from probe)
+    where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
+    returning id
+)
+select (select wait from probe) as wait, id from waiting;
 
 -- name: unpark
 -- pending -> pending: as many as there is room for, but no more than $3; they are announced.
