@@ -91,6 +91,9 @@ async def test_the_queue(client: httpx.AsyncClient, sample: bytes, pool: Pool, s
     assert listed["jobs"][1]["original_filename"] == "talk.wav"
     for query, ids in {"status=completed": [first["job_id"]], "status=queued": [], "limit=1": [second["job_id"]]}.items():
         assert [job["job_id"] for job in (await client.get(f"/jobs?{query}")).json()["jobs"]] == ids
+    key = {"Idempotency-Key": "one"}
+    again = [await sent(client, "/transcribe/async", sample, headers=key) for _ in range(2)]
+    assert again[0] == again[1]
     for query in ("status=done", "limit=0", "limit=x"):
         assert (await client.get(f"/jobs?{query}")).status_code in {400, 422}
 
