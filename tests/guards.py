@@ -218,7 +218,7 @@ GUARDS = (
         "services/notifier/deliveries.sql",
         "where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()\n",
         "where id = $1 and state = 'pending' and attempt = $2 - 1\n",
-        f"{_LANES}::test_a_crowd",
+        f"{_WEBHOOKS}::test_an_attempt_announced_many_times",
     ),
     Guard(
         "an address has so many places and no more",

@@ -47,14 +47,14 @@ def shut_for(failures: int) -> timedelta | None:
 
 
 class Entered(msgspec.Struct, frozen=True):
-    """The lane of an attempt that is to be made now, locked; and the subject of the attempt's events."""
+    """The lane of an attempt that is to be made, locked; and the subject of the attempt's events."""
 
     lane: str
     subject: str
 
 
 async def enter(connection: Connection, due: Due) -> Entered | None:
-    """None when the attempt is not to be made now."""
+    """None when the attempt has been made, or its endpoint is paused."""
     row = await connection.fetchrow(SQL["enter_lane"], due.delivery_id, due.attempt)
     return None if row is None else Entered(row["lane"], about(row["job_id"], row["endpoint_id"]))
 

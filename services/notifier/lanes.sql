@@ -1,9 +1,9 @@
 -- name: enter_lane
--- Until the end of the transaction nobody else takes a place in the delivery's lane or leaves one. No row for an attempt that is not to be made
--- now: it has been made, is being made, or its endpoint is paused.
+-- Until the end of the transaction nobody else takes a place in the delivery's lane or leaves one. No row for an attempt that has been made, or
+-- whose endpoint is paused.
 select lane, job_id, endpoint_id, pg_advisory_xact_lock(hashtextextended('lane ' || lane, 0))
 from deliveries
-where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
+where id = $1 and state = 'pending' and attempt = $2 - 1
   and (endpoint_id is null or event_type = 'webhook.test'
        or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'));
 

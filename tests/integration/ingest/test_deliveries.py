@@ -90,7 +90,8 @@ async def test_an_upload_beside_a_full_webhook(
         assert [call.body for call in receiver.received] == [transcript] * 2
 
         # The field that needs the other may come before it.
-        full = await submit(client, sample, webhook_payload="full", webhook_url=receiver.url)
+        full = await submit(client, sample, webhook_payload="full", expires_in="0", webhook_url=receiver.url)
+        assert full["options"] == {"webhook_payload": "full", "expires_in": 0}
         await finish(database_url, store, full["id"])
         assert (await receiver.wait(3))[2].event["transcript"] == msgspec.json.decode(transcript)
 

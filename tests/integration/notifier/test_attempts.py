@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from common.database import Pool
 from common.due import Due
@@ -96,17 +97,26 @@ async def test_an_attempt_announced_many_times(pool: Pool, complete: Complete, r
 
 
 async def test_an_attempt_that_lost_its_claim(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
-    """Who comes back after its claim ran out and another made the attempt changes nothing and records nothing."""
-    receiver.answers.extend([receiver.held, answering(200, "second")])
+    """Who comes back after its claim ran out, while another makes the attempt, changes nothing and records nothing."""
+    go_on = asyncio.Event()
+
+    async def second(_request: web.Request) -> web.Response:
+        await go_on.wait()
+        return web.Response(text="second")
+
+    receiver.answers.extend([receiver.held, second])
     job = await complete(receiver.url)
     due = await taken_in(pool, job)
     late = asyncio.create_task(attempts.handle(due))
     await receiver.wait(1)
     await pool.execute("update deliveries set due_at = now()")
 
-    await attempts.handle(due)
+    other = asyncio.create_task(attempts.handle(due))
+    await receiver.wait(2)
     receiver.release.set()
     await late
+    go_on.set()
+    await other
 
     assert await delivery(pool, job) == Delivery("delivered", 1, [Tried(200, "second", None)])
 
