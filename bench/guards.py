@@ -29,9 +29,9 @@ _FAILED = 1
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="./run bench guards")
-    parser.add_argument("--only", default="", help="guards whose name or file has this in it")
+    parser.add_argument("--only", nargs="+", default=[""], help="guards whose name or file has one of these in it")
     only = parser.parse_args(arguments).only
-    guards = [guard for guard in GUARDS if only in f"{guard.name} {guard.file}"]
+    guards = [guard for guard in GUARDS if any(each in f"{guard.name} {guard.file}" for each in only)]
     with tempfile.TemporaryDirectory(prefix="verbatim-guards-") as folder, _copy(Path(folder)) as copy:
         tests = sorted({guard.test for guard in guards})
         if _run(copy, *tests) != 0:

@@ -99,7 +99,7 @@ GUARDS = (
         "libs/common/jobs/jobs.sql",
         " and expires_at > clock_timestamp() + interval '10 seconds'",
         "",
-        _MODEL,
+        "tests/integration/ingest/test_acting.py::test_no_retry_while_the_recording_is_on_its_way_out",
     ),
     Guard(
         "only what is due expires",
