@@ -41,6 +41,7 @@ class Broker:
         self._connection: AbstractConnection | None = None
         self._lock = asyncio.Lock()
         self._declared = False
+        self._lost = False
         self._publishing_lock = asyncio.Lock()
         self._publishing_channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -124,6 +125,7 @@ class Broker:
                     cancelled = await self._consumer_cancelled(channel)
                     declared = await channel.get_queue(queue.name, ensure=False)
                     async with declared.iterator(arguments={"x-priority": priority}) as messages:
+                        self._lost = False
                         closer = asyncio.create_task(_close_when(messages, stopping, cancelled), name=f"close-{queue.name}")
                         try:
                             async for message in messages:
@@ -133,7 +135,9 @@ class Broker:
                         finally:
                             closer.cancel()
             except LOST as error:
-                log.warning("broker lost", queue=queue.name, error=repr(error))
+                if not self._lost:  # told once, however many consumers lose it, and however often they try
+                    log.warning("broker lost", queue=queue.name, error=repr(error))
+                self._lost = True
                 self._declared = self._declared and not isinstance(error, ChannelNotFoundEntity)
                 await patience.wait(stopping, _RETRY_SECONDS)
 
