@@ -12,6 +12,7 @@ import pytest
 
 from deploy.local.service import Service
 from deploy.local.stack import Stack
+from tests.nursery import Nursed
 
 _BATCH = 16
 _READY_SECONDS = 60.0
@@ -104,7 +105,7 @@ class Services:
 
         Keyword arguments in capitals are more environment, read on top of the fixture's.
         """
-        service = Service(name, self._directory / f"{len(self._started)}-{name}")
+        service = Service(name, self._directory / f"{len(self._started)}-{name}", process=Nursed)
         self._started.append(service)
         service.launch({**self._environment, **environment})
         deadline = time.monotonic() + limit

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import msgspec
 import psutil
@@ -31,6 +31,17 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     pid: int
     fingerprint: str = ""
+
+
+class Child(Protocol):
+    """A process that this one has started."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """How it ended, as subprocess tells it; None while it runs."""
+        ...
 
 
 class Process:
@@ -71,8 +82,15 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_KEPT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
+        child = self.start(command, env=env, cwd=cwd, user=user)
+        _children[child.pid] = child
+        identity = Identity(pid=child.pid, boot=_boot(), started=_started(child.pid) or "", fingerprint=fingerprint)
+        write_private(self.pid_file, msgspec.json.encode(identity))
+
+    def start(self, command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, user: pwd.struct_passwd | None) -> Child:
+        """A new process, as `spawn` promises it."""
         with self.log.open("ab") as output:
-            child = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 env=dict(env),
                 cwd=cwd,
@@ -82,9 +100,6 @@ class Process:
                 start_new_session=True,
                 **as_user(user),
             )
-        _children[child.pid] = child
-        identity = Identity(pid=child.pid, boot=_boot(), started=_started(child.pid) or "", fingerprint=fingerprint)
-        write_private(self.pid_file, msgspec.json.encode(identity))
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; a process that is gone already is no error."""
@@ -149,7 +164,7 @@ def as_user(user: pwd.struct_passwd | None) -> _AsUser:
 _HAS_PROC = Path("/proc/self/stat").exists()
 
 # Children of this very process: they stay zombies until polled, and a Popen that is collected while its process runs warns.
-_children: dict[int, subprocess.Popen[bytes]] = {}
+_children: dict[int, Child] = {}
 
 
 def _is_alive(identity: Identity) -> bool:

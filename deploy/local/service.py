@@ -27,14 +27,16 @@ STOP_SECONDS = 45  # longer than a service drains
 class Service:
     """A process with a directory, a log and one HTTP port: its API for ingest, its health for the others.
 
-    `module` is what is run, where that is not the service of this `name`.
+    `module` is what is run, where that is not the service of this `name`; `process` is how.
     """
 
-    def __init__(self, name: str, root: Path, *, preferred_port: int | None = None, module: str | None = None) -> None:
+    def __init__(
+        self, name: str, root: Path, *, preferred_port: int | None = None, module: str | None = None, process: type[Process] = Process
+    ) -> None:
         self.name = name
         self._module = module or f"services.{name}"
         self._preferred_port = preferred_port
-        self.process = Process(root / "services" / f"{name}.json", root / "log" / f"{name}.log")
+        self.process = process(root / "services" / f"{name}.json", root / "log" / f"{name}.log")
         self._private = Private(root / "services" / f"{name}.private.json")
 
     @property
