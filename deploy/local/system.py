@@ -139,11 +139,11 @@ class System:
         while waiting:
             for name, service in list(waiting.items()):
                 waits_for = service.readiness()
+                if service.pid is None:  # whoever answered at its port
+                    raise service.process.failure(f"{name} ended while it was starting.")
                 if waits_for is None:
                     del waiting[name]
                     report(name, "")
-                elif service.pid is None:
-                    raise service.process.failure(f"{name} ended while it was starting.")
                 elif waits_for != FIRST_ANSWER:
                     report(name, f"waiting for {waits_for}")
             if waiting and time.monotonic() > deadline:

@@ -91,6 +91,7 @@ _NO_UPLOAD: tuple[str, str, dict[str, Any]] = (
 _UPLOAD_LOST: tuple[str, str, dict[str, Any]] = ("upload_lost", "The store no longer has what was uploaded; upload it again.", {})
 _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
     ("/api/v1/jobs", 409): ("idempotency_key_in_use", "A request with this Idempotency-Key is still being carried out.", {}),
+    ("/api/v1/jobs", 404): _NO_UPLOAD,
     ("/api/v1/jobs", 410): _UPLOAD_LOST,
     **{(path, 404): _NO_UPLOAD for path in (_UPLOAD, f"{_UPLOAD}/urls", f"{_UPLOAD}/complete")},
     ("/files", 410): _UPLOAD_LOST,

@@ -43,6 +43,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         | refusals(
             {
                 400: "The body is not readable",
+                404: "There is no such upload",
                 408: "No bytes came for thirty seconds",
                 409: "A request with this Idempotency-Key is still being carried out; the upload is not complete, or a job was made of it",
                 410: "The store has lost the upload",

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from deploy.local import demo
+from deploy.local.private import Private
 from deploy.local.service import REPOSITORY, without_configuration
 from deploy.local.system import System
 
@@ -22,8 +23,10 @@ SECOND_START_SECONDS = 15
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system of these tests' own, up, with the models that are already here."""
-    environ = without_configuration(os.environ) | {"VERBATIM_MODEL_DIR": str(REPOSITORY / ".verbatim" / "models")}
-    system = System(tmp_path_factory.mktemp("system"), environ)
+    root = tmp_path_factory.mktemp("system")
+    port = Private(root / "port.json").claim_ports({"http": None})["http"]  # the usual one may be somebody's
+    environ = without_configuration(os.environ) | {"VERBATIM_MODEL_DIR": str(REPOSITORY / ".verbatim" / "models"), "PORT": str(port)}
+    system = System(root, environ)
     try:
         system.up(lambda _part, _doing: None)
         yield system

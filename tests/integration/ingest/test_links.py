@@ -276,7 +276,7 @@ BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
     "no object": (b"[1]", 400, "malformed_json", None),
     "not UTF-8": (b'{"a": "\xff"}', 400, "malformed_json", None),
     "nested without end": (b'{"a":' * 40_000, 400, "malformed_json", None),
-    "a megabyte": (b" " * 2**20, 413, "too_large", None),
+    "three megabytes": (b" " * 3 * 2**20, 413, "too_large", None),
     "no source": (b"{}", 422, "invalid_source", "source"),
     "a source that is text": (b'{"source": "http://example.com/"}', 422, "invalid_source", "source"),
     "a source with more": (b'{"source": {"url": "http://example.com/", "headers": {}}}', 422, "invalid_source", "source"),
