@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from deploy.local.process import Process
 from deploy.local.service import Service
 from deploy.local.stack import Stack
 from tests.nursery import Nursed
@@ -84,10 +85,10 @@ class RunningService:
 
     async def gone(self, limit: float = 30) -> int:
         """Wait until it has ended; returns its exit status (negative: the signal that ended it)."""
-        await wait_until(lambda: not self.running, f"the {self.name} to end", limit)
-        status = self._service.process.exit_status
-        assert status is not None
-        return status
+        process = self._service.process
+        await wait_until(lambda: process.exit_status is not None, f"the {self.name} to end", limit)
+        assert process.exit_status is not None
+        return process.exit_status
 
 
 class Services:
@@ -99,13 +100,20 @@ class Services:
         self._started: list[Service] = []
 
     async def __call__(
-        self, name: str, *, limit: float = _READY_SECONDS, until: Literal["ready", "live"] = "ready", **environment: str
+        self,
+        name: str,
+        *,
+        limit: float = _READY_SECONDS,
+        until: Literal["ready", "live"] = "ready",
+        process: type[Process] = Nursed,
+        **environment: str,
     ) -> RunningService:
         """Start the service and wait until it is ready, or only answers at all (`live`).
 
-        Keyword arguments in capitals are more environment, read on top of the fixture's.
+        Keyword arguments in capitals are more environment, read on top of the fixture's. What libraries read of it when they are imported
+        is read only by an ordinary `Process`.
         """
-        service = Service(name, self._directory / f"{len(self._started)}-{name}", process=Nursed)
+        service = Service(name, self._directory / f"{len(self._started)}-{name}", process=process)
         self._started.append(service)
         service.launch({**self._environment, **environment})
         deadline = time.monotonic() + limit

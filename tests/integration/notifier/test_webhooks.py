@@ -18,6 +18,7 @@ from common.envelope import Event
 from common.ids import EventId
 from common.jobs import store
 from common.jobs.document import public
+from deploy.local.process import Process
 from tests.integration.notifier.conftest import Complete, Delivery, Tried, delivery, delivery_in, due_now, wanting
 from tests.integration.notifier.receiver import Receiver, answering, receiving
 from tests.jobs import BROKEN, claimed
@@ -212,7 +213,7 @@ async def test_certificates(service: Services, complete: Complete, pool: Pool, t
         "IP address mismatch": trusted.issue_cert("example.com"),
         "unable to get local issuer": stranger.issue_cert("127.0.0.1"),
     }
-    await service("notifier", SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    await service("notifier", process=Process, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
     for problem, certificate in certificates.items():
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
