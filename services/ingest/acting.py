@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from common.database import Pool
 from common.ids import JobId
-from common.jobs import store
+from common.jobs import removal, store
 from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.storage import Storage
@@ -76,11 +76,11 @@ async def erase(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> Non
     What fails in between leaves a job past its time: asking again goes on from there, and otherwise the janitor expires it.
     """
     async with pool.acquire() as connection:
-        condemned = await store.condemn(connection, job_id, tenant)
+        condemned = await removal.condemn(connection, job_id, tenant)
     job = condemned or await find_job(pool, job_id, tenant)
     await storage.delete_prefixes(job_prefixes(job.id))
     async with pool.acquire() as connection:
-        await store.delete(connection, job.id, tenant)
+        await removal.delete(connection, job.id, tenant)
 
 
 def _audio_gone() -> Problem:

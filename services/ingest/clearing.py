@@ -16,7 +16,7 @@ from litestar.openapi.spec import Operation
 
 from common.database import Pool
 from common.emptying import empty
-from common.jobs import listing, store
+from common.jobs import listing, removal, store
 from common.jobs.job import Job, Status
 from common.jobs.listing import Filters, Place
 from common.storage import Storage
@@ -138,8 +138,8 @@ async def delete_page(pool: Pool, storage: Storage, tenant: str, status: Status,
             cancelled = [done for job in jobs if (done := await store.cancel(connection, job.id, tenant)) is not None]
         jobs, status = cancelled, Status.CANCELLED
     async with pool.acquire() as connection:
-        jobs = await store.condemn_many(connection, [job.id for job in jobs], tenant, status)
+        jobs = await removal.condemn_many(connection, [job.id for job in jobs], tenant, status)
     emptied = await empty(storage, jobs)
     async with pool.acquire() as connection:
-        deleted = await store.delete_many(connection, emptied.jobs, tenant)
+        deleted = await removal.delete_many(connection, emptied.jobs, tenant)
     return Cleared(deleted=len(deleted), cancelled=len(cancelled), objects=emptied.objects, failed=len(jobs) - len(emptied.jobs))

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from common.database import Pool
 from common.ids import JobId
-from common.jobs import store
+from common.jobs import removal
 from common.jobs.document import JobDocument
 from common.jobs.job import Receipt
 from common.jobs.watch import Watch
@@ -77,7 +77,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         """What was deleted of a job that has expired or was deleted, and when; for as long as tombstones are kept."""
         tenant = caller(request, "read").tenant
         async with pool.acquire() as connection:
-            receipt = await store.receipt_of(connection, JobId(job_id), tenant)
+            receipt = await removal.receipt_of(connection, JobId(job_id), tenant)
         if receipt is None:
             raise Problem(
                 404, "receipt_not_found", f"There is no receipt for a job {job_id}; it has neither expired nor been deleted, or long ago."

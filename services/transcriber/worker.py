@@ -18,7 +18,7 @@ from common.database import AWAY, Pool
 from common.envelope import Event, from_message
 from common.errors import PermanentError
 from common.ids import LeaseToken
-from common.jobs import store
+from common.jobs import store, upkeep
 from common.jobs.job import Job
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
@@ -116,7 +116,7 @@ class Worker:
             return
         with contextlib.suppress(*AWAY):
             async with self._pool.acquire() as connection:
-                await store.pass_on(connection, job.tenant)
+                await upkeep.pass_on(connection, job.tenant)
 
     async def _process(self, event: Event, job: Job, stopping: asyncio.Event) -> None:
         """The job's span continues the job's own trace: through the message when it announced this job, else from the submission."""

@@ -13,7 +13,7 @@ import msgspec
 from common import ids
 from common.database import Connection
 from common.ids import JobId, LeaseToken
-from common.jobs import store
+from common.jobs import store, upkeep
 from common.jobs.job import Failure, Job, Result, Source, Status
 from common.jobs.options import Options
 from common.storage_keys import transcript_key
@@ -193,7 +193,7 @@ class Rescue(msgspec.Struct, frozen=True):
     """processing -> queued or failed, for all whose lease ran out; the outcome is what became of each."""
 
     async def take(self, connection: Connection) -> Outcome:
-        return {job.id: job.status for job in await store.rescue(connection, limit=100)}
+        return {job.id: job.status for job in await upkeep.rescue(connection, limit=100)}
 
     def follow(self, world: World, outcome: Outcome, *, alone: bool) -> bool:
         lost = {job_id: row for job_id, row in world.rows.items() if row.lease in world.lost}

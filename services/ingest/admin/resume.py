@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
 from common.database import Pool
-from common.jobs import store
+from common.jobs import store, upkeep
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from services.ingest.auth import caller
@@ -44,7 +44,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         """Queue again what failed but may succeed, and what a lost worker has, of all tenants; counted."""
         caller(request, "admin")
         async with pool.acquire() as connection:
-            lost = await store.rescue(connection, limit=limit)
+            lost = await upkeep.rescue(connection, limit=limit)
         requeued, gone, seen = 0, 0, 0
         last: Job | None = None
         more = True

@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from common import archives
 from common.database import Pool
-from common.jobs import queue, store
+from common.jobs import queue, upkeep
 from common.jobs.job import Job, Status
 from common.jobs.listing import Filters
 from common.rendering.clock import timestamp
@@ -58,7 +58,7 @@ def handlers(pool: Pool, storage: Storage, made: Zips) -> list[HTTPRouteHandler]
     async def resume(request: Request[Any, Any, Any]) -> dict[str, Any]:
         caller(request, "admin")
         async with pool.acquire() as connection:
-            lost = await store.rescue(connection, limit=_AT_ONCE)
+            lost = await upkeep.rescue(connection, limit=_AT_ONCE)
             workers = await queue.workers(connection)
         reset = sum(job.status is Status.QUEUED for job in lost)
         return {

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from common.database import Connection
-from common.jobs import store
+from common.jobs import objects
 from common.jobs.job import Job
 from common.storage import Storage
 from services.janitor.duty import Counts, Sweep
@@ -32,11 +32,11 @@ class Audio:
         """`retention` counts from the job's end; `until_transcribed`: completed jobs keep none. What was redacted goes anyway."""
         self._storage = storage
         at_once = timedelta(0)
-        self._over: list[tuple[_Over, timedelta]] = [(store.recordings_replaced, at_once)]
+        self._over: list[tuple[_Over, timedelta]] = [(objects.recordings_replaced, at_once)]
         if until_transcribed:
-            self._over.append((store.recordings_transcribed, at_once))
+            self._over.append((objects.recordings_transcribed, at_once))
         if retention is not None:
-            self._over.append((partial(store.recordings_over, older_than=retention), retention))
+            self._over.append((partial(objects.recordings_over, older_than=retention), retention))
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         for over, kept in self._over:
@@ -59,4 +59,4 @@ class Audio:
                 raise error
             log.warning("left for the next sweep", recordings=len(kept), code=error.code, error=error.message)
         gone = [job.id for job in jobs if job.source_key not in kept]
-        return Counts(swept=await store.forget_recordings(connection, gone), failed=len(kept))
+        return Counts(swept=await objects.forget_recordings(connection, gone), failed=len(kept))

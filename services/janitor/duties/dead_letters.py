@@ -24,7 +24,7 @@ from common.archives import Wanted
 from common.broker import Broker, settle
 from common.database import Connection, Queries
 from common.due import Due
-from common.jobs import store
+from common.jobs import upkeep
 from common.jobs.job import Failure
 from services.janitor.duty import Counts, Sweep
 
@@ -148,6 +148,6 @@ async def _fail_named(connection: Connection, letter: Letter) -> None:
 async def _judge(connection: Connection) -> None:
     """Fail the jobs that are to blame, those of letters of earlier rounds included, which a worker had then."""
     suspects = [row["job_id"] for row in await connection.fetch(SQL["suspects"])]
-    for job in await store.fail_poisonous(connection, suspects, _POISONOUS):
+    for job in await upkeep.fail_poisonous(connection, suspects, _POISONOUS):
         log.error("job failed", job_id=str(job.id), code=_POISONOUS.code)
     await connection.execute(SQL["judge_letters"])

@@ -15,7 +15,7 @@ from typing import Protocol
 from common import outbox
 from common.database import Connection
 from common.emptying import Emptied, empty
-from common.jobs import store
+from common.jobs import removal
 from common.jobs.job import Job
 from common.storage import Storage
 from services.janitor.duty import Counts, Sweep
@@ -34,7 +34,7 @@ class Expire:
     """All of them."""
 
     name = "expire"
-    due: Sequence[_Due] = (store.delivered, store.due_to_expire)
+    due: Sequence[_Due] = (removal.delivered, removal.due_to_expire)
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -53,7 +53,7 @@ class Expire:
                     emptied = set((await (emptying or self._empty(jobs))).jobs)
                     following = await anext(pages, None)
                     emptying = None if following is None else self._empty(following)
-                    expired = await store.expire(sweep.connection, [job for job in jobs if job.id in emptied])
+                    expired = await removal.expire(sweep.connection, [job for job in jobs if job.id in emptied])
                     # One that is no longer due by now was changed by someone else, which is neither a success nor a failure of ours.
                     yield found + Counts(swept=len(expired), failed=len(jobs) - len(emptied))
                     await _until_published(sweep.connection)
@@ -68,7 +68,7 @@ class Expire:
             last: Job | None = None
             while jobs := await due(sweep.connection, after=last, limit=_BATCH):
                 last = jobs[-1]
-                needed = await store.being_uploaded(sweep.connection, [job.id for job in jobs])
+                needed = await removal.being_uploaded(sweep.connection, [job.id for job in jobs])
                 page = [job for job in jobs if job.id not in needed]
                 for job in page:
                     sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
@@ -83,7 +83,7 @@ class Delivered(Expire):
     """Those of which nothing is kept after delivery, which is not to last until the next round of cleaning up."""
 
     name = "delivered"
-    due = (store.delivered,)
+    due = (removal.delivered,)
 
 
 async def _until_published(connection: Connection) -> None:

@@ -8,7 +8,7 @@ backlog that has grown old does not stand in the way of what is urgent.
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
-from common.jobs import store
+from common.jobs import upkeep
 from services.janitor.duty import Counts, Sweep
 
 AFTER = timedelta(minutes=15)
@@ -23,7 +23,7 @@ class Lift:
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         while True:
             async with sweep.transaction():
-                jobs = await store.lift(sweep.connection, older_than=AFTER, limit=_BATCH)
+                jobs = await upkeep.lift(sweep.connection, older_than=AFTER, limit=_BATCH)
             for job in jobs:
                 sweep.tell(self.name, job_id=str(job.id), band=job.band)
             yield Counts(scanned=len(jobs), swept=len(jobs))

@@ -11,10 +11,10 @@ import structlog
 
 from common.emptying import objects_of
 from common.ids import JobId
-from common.jobs import store
+from common.jobs import objects
 from common.jobs.job import Status
+from common.jobs.objects import Holding
 from common.jobs.receipt import RECORDING
-from common.jobs.store import Holding
 from common.storage import Storage
 from common.storage_keys import AUDIO, RESULTS, source_key
 from services.janitor.duty import Counts, Sweep
@@ -32,11 +32,11 @@ class Lost:
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         last: JobId | None = None
-        while jobs := await store.holdings(sweep.connection, after=last, limit=_PAGE):
+        while jobs := await objects.holdings(sweep.connection, after=last, limit=_PAGE):
             last = jobs[-1].id
             found = await self._missing(jobs)
             news = {job.id: found[job.id] for job in jobs if found[job.id] != job.lost}
-            marked = set(news) if sweep.dry_run else await store.mark_lost(sweep.connection, news)
+            marked = set(news) if sweep.dry_run else await objects.mark_lost(sweep.connection, news)
             for job_id in marked:
                 if news[job_id]:
                     log.error("objects lost", job_id=str(job_id), objects=list(news[job_id]))

@@ -12,9 +12,9 @@ import structlog
 
 from common import resumable
 from common.ids import JobId
-from common.jobs import store
+from common.jobs import objects
 from common.jobs.job import Status
-from common.jobs.store import Owner
+from common.jobs.objects import Owner
 from common.paging import pages
 from common.storage import Object, Storage
 from common.storage_keys import PREFIXES, Place, parse_key
@@ -41,7 +41,7 @@ class Orphans:
     async def _clear(self, sweep: Sweep, page: list[Object]) -> Counts:
         before = sweep.now - self._grace
         places = {found.key: place for found in page if found.modified < before and (place := parse_key(found.key)) is not None}
-        owners = await store.owners(sweep.connection, {place.job_id for place in places.values()})
+        owners = await objects.owners(sweep.connection, {place.job_id for place in places.values()})
         orphans = {key: reason for key, place in places.items() if (reason := why_orphaned(place, owners)) is not None}
         for key in await resumable.owned(sweep.connection, {places[key].job_id for key in orphans}):
             orphans.pop(key, None)  # of an upload, of which a job may be made yet

@@ -21,8 +21,8 @@ from datetime import timedelta
 from common import topology
 from common.broker import Broker
 from common.database import Connection
-from common.jobs import store
-from common.jobs.store import Tokens
+from common.jobs import upkeep
+from common.jobs.upkeep import Tokens
 from services.janitor.duty import Counts, Sweep
 
 PATIENCE = timedelta(seconds=5)
@@ -44,18 +44,18 @@ class Reissue:
         jobs = []
         if due:
             async with sweep.transaction():
-                jobs = await store.reissue(sweep.connection, older_than=PATIENCE, limit=due)
+                jobs = await upkeep.reissue(sweep.connection, older_than=PATIENCE, limit=due)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
         late = sweep.late(max(job.claim_after, job.queued_at or job.claim_after) for job in jobs)
         yield Counts(scanned=found, swept=len(jobs), late=late)
 
     async def _count(self, connection: Connection) -> int:
-        before = await store.tokens(connection, older_than=PATIENCE)
+        before = await upkeep.tokens(connection, older_than=PATIENCE)
         if not before.waiting:
             return 0
         ready = await self._broker.ready(topology.TRANSCRIBER_JOBS)
-        after = await store.tokens(connection, older_than=PATIENCE)
+        after = await upkeep.tokens(connection, older_than=PATIENCE)
         return min(missing(before, ready), missing(after, ready))
 
 

@@ -6,7 +6,7 @@ the lease only says who may write, and a worker that wakes from the dead finds i
 
 from collections.abc import AsyncGenerator
 
-from common.jobs import store
+from common.jobs import upkeep
 from services.janitor.duty import Counts, Sweep
 
 _BATCH = 100
@@ -17,9 +17,9 @@ class Rescue:
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         while True:
-            late = sweep.late([await store.lost_since(sweep.connection)])
+            late = sweep.late([await upkeep.lost_since(sweep.connection)])
             async with sweep.transaction():
-                jobs = await store.rescue(sweep.connection, limit=_BATCH)
+                jobs = await upkeep.rescue(sweep.connection, limit=_BATCH)
             for job in jobs:
                 sweep.tell(self.name, job_id=str(job.id), status=job.status.value, attempt=job.attempt)
             yield Counts(scanned=len(jobs), swept=len(jobs), late=late)

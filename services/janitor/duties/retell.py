@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from common import topology
 from common.broker import Broker
-from common.jobs import store
+from common.jobs import upkeep
 from services.janitor.duty import Counts, Sweep
 
 PAUSE = timedelta(seconds=20)
@@ -28,14 +28,14 @@ class Retell:
         self._broker = broker
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-        if not await store.untold(sweep.connection, older_than=PATIENCE, reach=REACH, limit=1):
+        if not await upkeep.untold(sweep.connection, older_than=PATIENCE, reach=REACH, limit=1):
             yield Counts()
             return
         if await self._broker.ready(topology.NOTIFIER_EVENTS):
             yield Counts()  # what waits there cannot be told from what was lost
             return
         async with sweep.transaction():
-            jobs = await store.retell(sweep.connection, older_than=PATIENCE, reach=REACH, limit=_LIMIT)
+            jobs = await upkeep.retell(sweep.connection, older_than=PATIENCE, reach=REACH, limit=_LIMIT)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
         yield Counts(len(jobs), swept=len(jobs), late=sweep.late(job.finished_at for job in jobs))

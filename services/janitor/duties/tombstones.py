@@ -7,7 +7,7 @@ one guarded statement: two that purge at once share the rows.
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 
-from common.jobs import store
+from common.jobs import removal
 from services.janitor.duty import Counts, Sweep
 
 _BATCH = 500
@@ -30,10 +30,10 @@ class Tombstones:
                     break
 
     async def _jobs(self, sweep: Sweep) -> Sequence[datetime | None]:
-        jobs = await store.purge(sweep.connection, older_than=self._retention, limit=_BATCH)
+        jobs = await removal.purge(sweep.connection, older_than=self._retention, limit=_BATCH)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
         return [job.expired_at for job in jobs]
 
     async def _receipts(self, sweep: Sweep) -> Sequence[datetime | None]:
-        return await store.purge_receipts(sweep.connection, older_than=self._retention, limit=_BATCH)
+        return await removal.purge_receipts(sweep.connection, older_than=self._retention, limit=_BATCH)

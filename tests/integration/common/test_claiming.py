@@ -7,7 +7,7 @@ from datetime import timedelta
 from common import ids
 from common.database import Pool
 from common.ids import LeaseToken
-from common.jobs import store
+from common.jobs import store, upkeep
 from common.jobs.job import Job, Status
 from tests.jobs import BROKEN, HOUR, Announced, announced, claimed, forget_events, queued
 
@@ -88,15 +88,15 @@ async def test_tokens_are_counted_in_one_snapshot(pool: Pool) -> None:
             await queued(connection)
         await connection.execute("update jobs set claim_after = now() - interval '1 hour', queued_at = now() - interval '1 hour'")
         await queued(connection)
-        assert await store.tokens(connection, older_than=patience) == store.Tokens(claimable=4, waiting=3, unpublished=4)
+        assert await upkeep.tokens(connection, older_than=patience) == upkeep.Tokens(claimable=4, waiting=3, unpublished=4)
 
         job = await claimed(connection)
         await forget_events(connection)
         await store.retry(connection, job, BROKEN, HOUR)
-        assert await store.tokens(connection, older_than=patience) == store.Tokens(claimable=3, waiting=2, unpublished=0)
+        assert await upkeep.tokens(connection, older_than=patience) == upkeep.Tokens(claimable=3, waiting=2, unpublished=0)
 
         await connection.execute("update outbox set attempt = 1")  # the broker refused it; its job may be claimed by now
-        assert (await store.tokens(connection, older_than=patience)).unpublished == 1
+        assert (await upkeep.tokens(connection, older_than=patience)).unpublished == 1
 
 
 async def test_no_job_is_passed_over_for_its_length(pool: Pool) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from common import ids
 from common.database import Connection, Pool
 from common.ids import LeaseToken
-from common.jobs import store
+from common.jobs import store, upkeep
 from common.jobs.job import Job
 from common.jobs.options import Priority
 from tests.jobs import BROKEN, HOUR, LOST, claimed, finished, forget_events, queued
@@ -110,7 +110,7 @@ async def test_a_job_that_comes_back_keeps_its_place(pool: Pool) -> None:
         await store.release(connection, released)
         assert (await claimed(connection)).id == released.id
         lost = await claimed(connection, lease=LOST)
-        await store.rescue(connection, limit=10)
+        await upkeep.rescue(connection, limit=10)
         assert (await claimed(connection)).id == lost.id
         broken = await claimed(connection)
         await store.retry(connection, broken, BROKEN, timedelta(0))
@@ -165,11 +165,11 @@ async def test_jobs_beyond_the_limit_want_no_tokens(pool: Pool) -> None:
             ids.new(),
         )
         await forget_events(connection)
-        assert (await store.tokens(connection, older_than=MINUTE)).claimable == 3
+        assert (await upkeep.tokens(connection, older_than=MINUTE)).claimable == 3
         await claim_within(connection, 2)
-        assert (await store.tokens(connection, older_than=MINUTE)).claimable == 2
+        assert (await upkeep.tokens(connection, older_than=MINUTE)).claimable == 2
         await connection.execute("update workers set jobs_per_tenant = null")
-        assert (await store.tokens(connection, older_than=MINUTE)).claimable == 10
+        assert (await upkeep.tokens(connection, older_than=MINUTE)).claimable == 10
 
 
 async def test_age_lifts_priority_and_then_urgent_jobs_wait_for_one(pool: Pool) -> None:
@@ -177,14 +177,14 @@ async def test_age_lifts_priority_and_then_urgent_jobs_wait_for_one(pool: Pool) 
     async with pool.acquire() as connection:
         low, *_ = await fill(connection, "a", 3, "low")
         await fill(connection, "a", 2, "high")
-        assert await store.lift(connection, older_than=MINUTE, limit=10) == []
+        assert await upkeep.lift(connection, older_than=MINUTE, limit=10) == []
         await connection.execute("update jobs set band_since = band_since - interval '2 minutes'")
-        [lifted] = await store.lift(connection, older_than=MINUTE, limit=10)
+        [lifted] = await upkeep.lift(connection, older_than=MINUTE, limit=10)
         assert (lifted.id, lifted.band, lifted.priority) == (low.id, 1, 2)
-        assert await store.lift(connection, older_than=MINUTE, limit=10) == []
+        assert await upkeep.lift(connection, older_than=MINUTE, limit=10) == []
 
         await connection.execute("update jobs set band_since = band_since - interval '2 minutes'")
-        again = await store.lift(connection, older_than=MINUTE, limit=10)
+        again = await upkeep.lift(connection, older_than=MINUTE, limit=10)
         assert {(job.id, job.band) for job in again} >= {(low.id, 0)}
         await fill(connection, "a", 2, "high")
         served = [await claimed(connection) for _ in range(5)]
@@ -198,6 +198,6 @@ async def test_a_lifted_backlog_does_not_stand_in_the_way(pool: Pool) -> None:
         await fill(connection, "a", 50)
         await connection.execute("update jobs set band_since = now() - interval '1 day'")
         for _ in range(5):
-            await store.lift(connection, older_than=MINUTE, limit=10)
+            await upkeep.lift(connection, older_than=MINUTE, limit=10)
         await fill(connection, "a", 1, "high")
         assert 0 in [(await claimed(connection)).priority for _ in range(2)]

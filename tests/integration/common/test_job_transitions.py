@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from common import ids
 from common.database import Connection, Pool
 from common.ids import JobId, LeaseToken
-from common.jobs import listing, store
+from common.jobs import listing, objects, removal, store, upkeep
 from common.jobs.job import Job, Result, Status
 from common.jobs.listing import Filters
 from tests.jobs import BROKEN, HOUR, LOST, Announced, announced, claimed, finished, forget_events, queued, reread
@@ -177,7 +177,7 @@ async def test_rescue_takes_only_leases_that_ran_out(pool: Pool) -> None:
         held = await claimed(connection)
         await forget_events(connection)
 
-        rescued = await store.rescue(connection, limit=10)
+        rescued = await upkeep.rescue(connection, limit=10)
 
         assert [job.id for job in rescued] == [lost.id]
         assert rescued[0].status is Status.QUEUED
@@ -194,7 +194,7 @@ async def test_rescue_fails_a_job_whose_attempts_are_used_up(pool: Pool) -> None
         job = await queued(connection, max_attempts=1)
         await claimed(connection, lease=LOST)
         await forget_events(connection)
-        [failed] = await store.rescue(connection, limit=10)
+        [failed] = await upkeep.rescue(connection, limit=10)
         assert failed.status is Status.FAILED
         assert failed.expires_at is not None
         assert await announced(connection) == [Announced("job.failed", str(job.id))]
@@ -205,7 +205,7 @@ async def test_a_worker_that_wakes_from_the_dead_cannot_finish(pool: Pool) -> No
     async with pool.acquire() as connection:
         await queued(connection)
         zombie = await claimed(connection, lease=LOST)
-        await store.rescue(connection, limit=10)
+        await upkeep.rescue(connection, limit=10)
         heir = await claimed(connection)
         assert await store.finish(connection, zombie, RESULT) is None
         assert (await finished(connection, heir)).attempt == 2
@@ -219,14 +219,14 @@ async def test_only_what_is_due_expires(pool: Pool) -> None:
         due, kept = [await finished(connection, await claimed(connection)) for _ in range(2)]
         await forget_events(connection)
 
-        assert [job.id for job in await store.due_to_expire(connection, after=None, limit=10)] == [due.id]
-        assert await store.expire(connection, [kept]) == []
+        assert [job.id for job in await removal.due_to_expire(connection, after=None, limit=10)] == [due.id]
+        assert await removal.expire(connection, [kept]) == []
         assert await announced(connection) == []
-        [expired] = await store.expire(connection, [kept, due])
+        [expired] = await removal.expire(connection, [kept, due])
 
         assert (expired.id, expired.status, expired.result) == (due.id, Status.EXPIRED, None)
         assert await announced(connection) == [Announced("job.expired", str(due.id))]
-        assert await store.expire(connection, [due, replace(due, id=JobId(ids.new()))]) == []
+        assert await removal.expire(connection, [due, replace(due, id=JobId(ids.new()))]) == []
 
 
 async def test_due_jobs_come_in_pages(pool: Pool) -> None:
@@ -238,10 +238,10 @@ async def test_due_jobs_come_in_pages(pool: Pool) -> None:
         await connection.execute("update jobs set expires_at = date_trunc('hour', now()) - interval '1 hour'")  # ties
 
         seen: list[JobId] = []
-        page = await store.due_to_expire(connection, after=None, limit=2)
+        page = await removal.due_to_expire(connection, after=None, limit=2)
         while page:
             seen += [job.id for job in page]
-            page = await store.due_to_expire(connection, after=page[-1], limit=2)
+            page = await removal.due_to_expire(connection, after=page[-1], limit=2)
 
         assert sorted(seen) == sorted(job.id for job in jobs)
 
@@ -252,7 +252,7 @@ async def test_events_continue_the_jobs_trace(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await queued(connection, trace=trace)
         await claimed(connection, lease=LOST)
-        await store.rescue(connection, limit=1)
+        await upkeep.rescue(connection, limit=1)
         assert {row["trace"] for row in await connection.fetch("select trace from outbox")} == {trace}
 
 
@@ -266,7 +266,7 @@ async def test_owners_name_the_running_attempt_and_the_winner(pool: Pool) -> Non
         running = await claimed(connection)
         stranger = JobId(ids.new())
 
-        owners = await store.owners(connection, [won.id, running.id, stranger])
+        owners = await objects.owners(connection, [won.id, running.id, stranger])
 
         assert {job_id: owner.leases for job_id, owner in owners.items()} == {
             won.id: {won.lease_token},

@@ -7,7 +7,7 @@ from asyncpg import Record
 
 from common import outbox
 from common.database import Connection, Pool
-from common.jobs import store
+from common.jobs import objects, removal, store, upkeep
 
 # One in fifty is processing, a fifth queued, the rest over; half of what is over is due to expire, half of the events are not due yet.
 _JOBS = """
@@ -41,7 +41,7 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
         "gen_random_uuid(), '15 s', 'w', 60, 30",
         "jobs_waiting",
     ),
-    "lift_jobs": (store.SQL["lift_jobs"], "interval, int", "'1 min', 100", "jobs_waiting"),
+    "lift_jobs": (upkeep.SQL["lift_jobs"], "interval, int", "'1 min', 100", "jobs_waiting"),
     "create_job": (
         store.SQL["create_job"],
         "uuid, text, int, jsonb, jsonb, interval, int, text, real, boolean, text",
@@ -49,16 +49,16 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
         "jobs_waiting",
     ),
     "find_reusable": (store.SQL["find_reusable"], "text, text, text[], jsonb", "'tenant 1', '00', '{reuse}', '{}'", "jobs_reusable"),
-    "next_of_tenant": (store.SQL["next_of_tenant"], "text", "'tenant 1'", "jobs_waiting"),
-    "rescue_jobs": (store.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
-    "expired_jobs": (store.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
-    "delivered_jobs": (store.SQL["delivered_jobs"], "int, timestamptz, uuid, text[]", "100, null, null, '{}'", "jobs_delivered"),
-    "recordings_over": (store.SQL["recordings_over"], "int, timestamptz, uuid, interval", "100, null, null, '1 h'", "jobs_recorded"),
-    "recordings_replaced": (store.SQL["recordings_replaced"], "int, timestamptz, uuid", "100, null, null", "jobs_redacted"),
-    "old_tombstones": (store.SQL["old_tombstones"], "interval, int", "'1 day', 100", "jobs_tombstones"),
+    "next_of_tenant": (upkeep.SQL["next_of_tenant"], "text", "'tenant 1'", "jobs_waiting"),
+    "rescue_jobs": (upkeep.SQL["rescue_jobs"], "int, jsonb", "100, '{}'", "jobs_leases"),
+    "expired_jobs": (removal.SQL["expired_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_expiring"),
+    "delivered_jobs": (removal.SQL["delivered_jobs"], "int, timestamptz, uuid, text[]", "100, null, null, '{}'", "jobs_delivered"),
+    "recordings_over": (objects.SQL["recordings_over"], "int, timestamptz, uuid, interval", "100, null, null, '1 h'", "jobs_recorded"),
+    "recordings_replaced": (objects.SQL["recordings_replaced"], "int, timestamptz, uuid", "100, null, null", "jobs_redacted"),
+    "old_tombstones": (removal.SQL["old_tombstones"], "interval, int", "'1 day', 100", "jobs_tombstones"),
     "resumable_jobs": (store.SQL["resumable_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_resumable"),
-    "condemn_jobs": (store.SQL["condemn_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
-    "delete_jobs": (store.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
+    "condemn_jobs": (removal.SQL["condemn_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
+    "delete_jobs": (removal.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
     "renew_lease": (
         store.SQL["renew_lease"],
         "uuid, uuid, interval, text, real, real",

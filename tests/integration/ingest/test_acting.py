@@ -9,6 +9,7 @@ import httpx
 from common import ids
 from common.database import connect
 from common.ids import JobId, LeaseToken
+from common.jobs import removal
 from common.jobs import store as jobs
 from common.jobs.job import Failure, Status
 from common.storage import Storage
@@ -70,7 +71,7 @@ async def test_no_retry_while_the_recording_is_on_its_way_out(
     job = await submit(client, sample)
     url = f"{JOBS}/{job['id']}"
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:
-        condemned = await jobs.condemn(connection, JobId(UUID(job["id"])), "default")
+        condemned = await removal.condemn(connection, JobId(UUID(job["id"])), "default")
     assert condemned is not None
     assert condemned.status is Status.CANCELLED
     refused = await client.post(f"{url}/retry")

@@ -17,6 +17,7 @@ from common import ids
 from common.broker import Broker
 from common.database import connect
 from common.ids import JobId, LeaseToken
+from common.jobs import objects, removal
 from common.jobs import store as jobs
 from common.jobs.job import Failure, Result
 from common.storage import Storage
@@ -183,7 +184,7 @@ async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: b
         failed = await client.get(url)
         assert (failed.status_code, failed.json()["job_error"]["code"]) == (409, "no_audio_stream")
         await connection.execute("update jobs set expires_at = now() - interval '1 second'")
-        assert await jobs.expire(connection, [claimed])
+        assert await removal.expire(connection, [claimed])
     expired = await client.get(url)
     assert (expired.status_code, expired.json()["code"]) == (410, "result_expired")
     receipt = (await client.get(f"{JOBS}/{job['id']}")).json()["receipt"]
@@ -199,7 +200,7 @@ async def test_transcript_that_is_just_being_deleted(client: httpx.AsyncClient, 
     answer = await client.get(f"{JOBS}/{job['id']}/transcript")
     assert (answer.status_code, answer.json()["code"]) == (410, "result_expired")
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:
-        await jobs.mark_lost(connection, {JobId(UUID(job["id"])): ["transcript"]})
+        await objects.mark_lost(connection, {JobId(UUID(job["id"])): ["transcript"]})
     answer = await client.get(f"{JOBS}/{job['id']}/transcript")
     assert (answer.status_code, answer.json()["code"]) == (410, "result_lost")
 

@@ -9,7 +9,7 @@ import pytest
 from common.broker import Broker
 from common.database import Pool
 from common.ids import JobId
-from common.jobs import store as jobs
+from common.jobs import objects
 from common.jobs.job import Job
 from common.storage import Storage
 from common.storage_keys import job_prefixes, transcript_key
@@ -60,7 +60,7 @@ async def test_a_copy_of_its_own(client: httpx.AsyncClient, sample: bytes, pool:
     text = await client.get(f"{JOBS}/{second['id']}/transcript")
     assert (text.status_code, text.json()["text"]) == (200, "Hello?")
     async with pool.acquire() as connection:
-        [owner] = (await jobs.owners(connection, [JobId(UUID(second["id"]))])).values()
+        [owner] = (await objects.owners(connection, [JobId(UUID(second["id"]))])).values()
     assert len(owner.leases) == 1  # so that the copy is no orphan
 
 

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.audio import TranscriptionStreamEvent
 
 from common.database import Pool
-from common.jobs import partials, store
+from common.jobs import partials, upkeep
 from common.jobs.job import Failure, Job
 from common.jobs.partials import PartialSegment
 from common.storage import Storage
@@ -79,7 +79,7 @@ async def test_a_worker_that_dies_and_a_database_that_goes(
         await until_jobs(database, "queued")
         async with pool.acquire() as connection:
             await claimed(connection, LOST)
-            await store.rescue(connection, limit=10)
+            await upkeep.rescue(connection, limit=10)
         names = ["verbatim-ingest", "verbatim-listen"]
         await database.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = any($1)", names)
         async with transcribing(pool, storage):

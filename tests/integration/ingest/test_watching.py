@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Inval
 
 from common import ids
 from common.database import Pool
-from common.jobs import store
+from common.jobs import removal, store
 from common.jobs.job import Job
 from services.ingest.auth import create_key
 from tests.jobs import HOUR, claimed, finished, queued
@@ -114,7 +114,7 @@ async def test_resuming(client: httpx.AsyncClient, pool: Pool) -> None:
     assert (await client.get(url, headers={"Last-Event-ID": str(end.id)})).status_code == 204
     assert (await client.get(url, params={"last_event_id": end.id})).status_code == 204
     async with pool.acquire() as connection:
-        await store.delete(connection, job.id, job.tenant)
+        await removal.delete(connection, job.id, job.tenant)
     gone = await client.get(url, headers={"Last-Event-ID": str(end.id)})
     assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
 

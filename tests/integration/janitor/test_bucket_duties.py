@@ -7,9 +7,9 @@ from common import ids
 from common.cleanup import Report
 from common.database import Pool
 from common.ids import JobId, LeaseToken
-from common.jobs import store
+from common.jobs import objects, removal, store
 from common.jobs.document import public
-from common.jobs.store import Owner
+from common.jobs.objects import Owner
 from common.storage import Storage
 from common.storage_keys import audio_key, checkpoint_key, source_key, transcript_key
 from common.upload import PART_BYTES
@@ -60,7 +60,7 @@ async def test_recordings_go_when_they_were_redacted(pool: Pool, storage: Storag
 
 async def owners(pool: Pool, job_id: JobId) -> Owner:
     async with pool.acquire() as connection:
-        return (await store.owners(connection, [job_id]))[job_id]
+        return (await objects.owners(connection, [job_id]))[job_id]
 
 
 async def test_recordings_go_before_results_do(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
@@ -137,7 +137,7 @@ async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage
     async with pool.acquire() as connection:
         done = await finished_with_bytes(connection, storage)
         expired = await finished_with_bytes(connection, storage, retention=LOST)
-        await store.expire(connection, [expired])
+        await removal.expire(connection, [expired])
         await queued(connection)
         running = await claimed(connection)
         waiting = await queued(connection)

@@ -16,7 +16,7 @@ from common.database import Pool
 from common.due import Due
 from common.envelope import Event, to_message
 from common.ids import EventId
-from common.jobs import store
+from common.jobs import upkeep
 from common.jobs.job import Job, Status
 from common.topology import Queue
 from services.janitor.duties.dead_letters import DeadLetters, read, record
@@ -114,7 +114,7 @@ async def test_a_job_that_takes_its_workers_down_fails(pool: Pool, broker: Broke
         await exhaust(broker, topology.TRANSCRIBER_JOBS, token(job))
         await sweep(sweeper, broker)
         assert (await reread(connection, job)).status is Status.PROCESSING
-        await store.rescue(connection, limit=1)
+        await upkeep.rescue(connection, limit=1)
         await forget_events(connection)
         await sweep(sweeper, broker)
         failed = await reread(connection, job)
@@ -132,7 +132,7 @@ async def test_an_innocent_job_is_left_alone(pool: Pool, broker: Broker, sweeper
         await sweep(sweeper, broker)
         assert await reread(connection, job) == job
         lost = await claimed(connection, lease=LOST)
-        await store.rescue(connection, limit=1)
+        await upkeep.rescue(connection, limit=1)
         await reject(broker, topology.TRANSCRIBER_JOBS, token(lost))
         await sweep(sweeper, broker)
         assert (await reread(connection, job)).status is Status.QUEUED

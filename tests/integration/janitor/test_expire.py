@@ -13,7 +13,7 @@ from common.database import Pool
 from common.envelope import Event
 from common.errors import TransientError
 from common.ids import EventId
-from common.jobs import store
+from common.jobs import removal, store
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import RESULTS, checkpoint_key, source_key
@@ -70,7 +70,7 @@ async def test_a_due_job_loses_its_bytes_and_leaves_a_tombstone(pool: Pool, stor
         assert (report.scanned, report.swept, report.failed, report.complete) == (1, 1, 0, True)
         tombstone = await reread(connection, due)
         assert (tombstone.status, tombstone.result) == (Status.EXPIRED, None)
-        assert tombstone.receipt == await store.receipt_of(connection, due.id, due.tenant)
+        assert tombstone.receipt == await removal.receipt_of(connection, due.id, due.tenant)
         assert tombstone.receipt is not None
         gone = {(each.what, each.size, each.sha256) for each in tombstone.receipt.objects}
         assert gone == {("recording", due.source.size, due.source.sha256), ("transcript", TRANSCRIPT.size, TRANSCRIPT.sha256)}

@@ -10,7 +10,7 @@ from common.cleanup import Report
 from common.database import Pool
 from common.envelope import Event
 from common.ids import EventId
-from common.jobs import store
+from common.jobs import removal
 from common.jobs.job import Job
 from services.janitor.duties.deliveries import Deliveries
 from services.janitor.duties.idempotency_keys import IdempotencyKeys
@@ -35,7 +35,7 @@ async def expired(pool: Pool) -> Job:
     async with pool.acquire() as connection:
         job = await queued(connection, retention=LOST, webhook_url="https://example.com/hook")
         job = await finished(connection, await claimed(connection))
-        [job] = await store.expire(connection, [job])
+        [job] = await removal.expire(connection, [job])
     return job
 
 
@@ -56,8 +56,8 @@ async def test_tombstones_go_after_their_time(pool: Pool, sweeper: Sweeper) -> N
         assert await connection.fetchval("select array_agg(id) from jobs") == [young.id]
         assert await connection.fetchval("select count(*) from deliveries") == 0
         assert await announced(connection) == [Announced("job.deleted", str(old.id))]
-        assert await store.receipt_of(connection, old.id, old.tenant) is None
-        assert await store.receipt_of(connection, young.id, young.tenant) is not None
+        assert await removal.receipt_of(connection, old.id, old.tenant) is None
+        assert await removal.receipt_of(connection, young.id, young.tenant) is not None
 
 
 async def test_receipts_of_deleted_jobs_are_kept_as_long(pool: Pool, sweeper: Sweeper) -> None:
@@ -65,16 +65,16 @@ async def test_receipts_of_deleted_jobs_are_kept_as_long(pool: Pool, sweeper: Sw
     async with pool.acquire() as connection:
         await queued(connection)
         job = await finished(connection, await claimed(connection))
-        deleted = await store.delete(connection, job.id, job.tenant)
+        deleted = await removal.delete(connection, job.id, job.tenant)
         assert deleted is not None
-        receipt = await store.receipt_of(connection, job.id, job.tenant)
+        receipt = await removal.receipt_of(connection, job.id, job.tenant)
         assert receipt is not None
         assert receipt == deleted.receipt
         assert (receipt.reason, [each.what for each in receipt.objects]) == ("deleted", ["recording", "transcript"])
-        assert await store.receipt_of(connection, job.id, "another") is None
+        assert await removal.receipt_of(connection, job.id, "another") is None
         assert (await sweep(sweeper, Tombstones(DAY))).swept == 0
         assert (await sweep(sweeper, Tombstones(timedelta(0)))).swept == 1
-        assert await store.receipt_of(connection, job.id, job.tenant) is None
+        assert await removal.receipt_of(connection, job.id, job.tenant) is None
 
 
 async def test_deliveries_that_are_over_go_after_their_time(pool: Pool, sweeper: Sweeper) -> None:

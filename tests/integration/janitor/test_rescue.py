@@ -3,7 +3,7 @@
 import asyncio
 
 from common.database import Pool
-from common.jobs import store
+from common.jobs import store, upkeep
 from services.janitor.duties.rescue import Rescue
 from services.janitor.sweeper import Sweeper
 from tests.jobs import HOUR, LOST, Announced, announced, claimed, forget_events, queued, reread
@@ -51,7 +51,7 @@ async def test_rescues_at_once_give_each_job_one_token(pool: Pool) -> None:
 
     async def rescue() -> int:
         async with pool.acquire() as connection:
-            return len(await store.rescue(connection, limit=200))
+            return len(await upkeep.rescue(connection, limit=200))
 
     assert sum(await asyncio.gather(*(rescue() for _ in range(4)))) == 300
     async with pool.acquire() as connection:

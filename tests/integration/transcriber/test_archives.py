@@ -14,7 +14,7 @@ from common import archives, outbox
 from common.archives import Cut, Wanted
 from common.broker import Broker
 from common.database import Pool
-from common.jobs import store
+from common.jobs import removal, store
 from common.jobs.job import Failure, Job, Result
 from common.references.lines import Line
 from common.storage import Storage
@@ -151,6 +151,6 @@ async def test_asking_and_failing(pool: Pool) -> None:
         await connection.execute("update archive_requests set requested_at = now() - interval '1 hour'")
         await archives.ask(connection, wanted)
         await connection.execute("update jobs set expires_at = now() - $1::interval", HOUR)
-        await store.expire(connection, [job])
+        await removal.expire(connection, [job])
         assert await archives.find(connection, wanted) is None
         assert await archives.finish(connection, wanted) is False

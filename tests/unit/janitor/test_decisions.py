@@ -9,7 +9,8 @@ import pytest
 from common import ids
 from common.ids import JobId, LeaseToken
 from common.jobs.job import Status
-from common.jobs.store import Holding, Owner, Tokens
+from common.jobs.objects import Holding, Owner
+from common.jobs.upkeep import Tokens
 from common.storage_keys import Place, source_key
 from services.janitor.duties.lost import missing as missing_objects
 from services.janitor.duties.orphans import why_orphaned

@@ -1,0 +1,105 @@
+-- name: lock_job
+select from jobs where id = $1 and tenant = $2 for update;
+
+-- name: condemn_job
+-- completed | failed | cancelled | expired: past its time from now on, so that nobody takes it up again while its bytes go.
+update jobs
+set expires_at = created_at
+where id = $1 and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
+returning *;
+
+-- name: condemn_jobs
+-- The same for many, those of them that still have the final status for which they were chosen; locked in one order, as two may overlap.
+with chosen as (
+    select id from jobs
+    where id = any($1::uuid[]) and tenant = $2 and status = $3::job_status and status in ('completed', 'failed', 'cancelled', 'expired')
+    order by id for update
+)
+update jobs set expires_at = created_at from chosen where jobs.id = chosen.id
+returning jobs.*;
+
+-- name: delete_job
+-- completed | failed | cancelled | expired -> (gone): the bytes are gone already.
+delete from jobs
+where id = $1 and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
+returning *;
+
+-- name: delete_jobs
+-- completed | failed | cancelled | expired -> (gone): the same for many; a janitor may have expired them since they were condemned.
+delete from jobs
+where id = any($1::uuid[]) and tenant = $2 and status in ('completed', 'failed', 'cancelled', 'expired')
+returning *;
+
+-- name: expired_jobs
+-- Finished and past their time, a page after ($2, $3); the bytes go first, then `expire_jobs`. Those that are kept for no time at all are
+-- `delivered_jobs`.
+select * from jobs
+where status in ('completed', 'failed', 'cancelled') and expires_at < now() and retention <> '0'
+  and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+order by expires_at, id
+limit $1;
+
+-- name: delivered_jobs
+-- The same, of jobs of which nothing is kept after delivery: once what its submitter is to get is there as deliveries (or has not come to be in
+-- a week), nobody is still to be told how it ended, but for paused endpoints, and no link that was sent must still work. Where there is
+-- nothing to deliver, after a minute: a call may wait for the result. The limits keep the planner from reading all deliveries.
+select * from jobs
+where retention = '0' and status in ('completed', 'failed', 'cancelled') and expires_at < now()
+  and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
+  and (
+      (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed')
+       and expires_at < now() - interval '1 minute')
+      or expires_at < now() - interval '7 days'
+      or (select true from deliveries where deliveries.job_id = jobs.id and endpoint_id is null limit 1)
+  )
+  and (
+      select true from deliveries left join endpoints on endpoints.id = deliveries.endpoint_id
+      where deliveries.job_id = jobs.id and deliveries.state = 'pending' and deliveries.event_type = any($4::text[])
+        and coalesce(endpoints.status <> 'paused', true)
+      limit 1
+  ) is null
+  and (select true from deliveries where deliveries.job_id = jobs.id and keep_until > now() limit 1) is null
+order by expires_at, id
+limit $1;
+
+-- name: uploading_jobs
+-- Of the given ids, jobs whose result is still to be uploaded to where its submitter wanted it, which is over within days.
+select distinct job_id from deliveries where job_id = any($1::uuid[]) and state = 'pending' and kind = 'upload';
+
+-- name: expire_jobs
+-- completed | failed | cancelled -> expired: the bytes are gone, the row stays as a tombstone with the receipt.
+update jobs
+set status = 'expired', result = null, expired_at = now(), receipt = gone.receipt
+from unnest($1::uuid[], $2::jsonb[]) as gone (id, receipt)
+where jobs.id = gone.id and status in ('completed', 'failed', 'cancelled') and expires_at < now()
+returning jobs.*;
+
+-- name: old_tombstones
+-- expired -> (gone): nobody will ask any more.
+delete from jobs
+where id in (
+    select id from jobs where status = 'expired' and expired_at < now() - $1::interval
+    order by expired_at, id limit $2
+    for update skip locked
+)
+returning *;
+
+-- name: keep_receipts
+-- For jobs whose rows are gone.
+insert into receipts (job_id, tenant, receipt)
+select * from unnest($1::uuid[], $2::text[], $3::jsonb[])
+on conflict (job_id) do nothing;
+
+-- name: get_receipt
+-- What was deleted of a tenant's job, whether its tombstone is there or not.
+select receipt from jobs where id = $1 and tenant = $2 and receipt is not null
+union all
+select receipt from receipts where job_id = $1 and tenant = $2
+limit 1;
+
+-- name: old_receipts
+delete from receipts
+where job_id in (
+    select job_id from receipts where deleted_at < now() - $1::interval order by deleted_at, job_id limit $2 for update skip locked
+)
+returning deleted_at;
