@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+LAST_CORE = (os.cpu_count() or 1) - 1
+
 
 async def requests_per_second(url: str, *, seconds: float, connections: int = 16) -> float:
     """Run the client on the last core while the server, pinned by the caller, has another."""
@@ -56,5 +58,5 @@ async def _connection(url: str, deadline: float) -> int:
 
 
 if __name__ == "__main__":
-    pin(psutil.Process(), (os.cpu_count() or 1) - 1)
+    pin(psutil.Process(), LAST_CORE)
     print(asyncio.run(_load(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))))

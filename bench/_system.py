@@ -40,6 +40,18 @@ class System:
         assert pid is not None, f"{name} has died; its log is {self._services[name].process.log}"
         return psutil.Process(pid)
 
+    @asynccontextmanager
+    async def beside(self, name: str, environ: Mapping[str, str]) -> AsyncIterator[Self]:
+        """The same stack with one service of its own, configured otherwise."""
+        service = Service(name, ROOT / "beside")
+        environment = {**self.environment, **environ}
+        service.launch(environment)
+        try:
+            await _until_ready(service)
+            yield type(self)(self.stack, {name: service}, environment)
+        finally:
+            service.process.kill()
+
 
 @asynccontextmanager
 async def running(*names: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[System]:
