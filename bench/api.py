@@ -77,9 +77,11 @@ async def _run(jobs: int, watchers: int, uploads: int, upload_mb: int) -> None:
         sent = await _upload(system, uploads, upload_mb)
     async with running("ingest") as system:
         seen = await watch.measure(system, watchers)
-    async with running("ingest") as system, _crowded(system, jobs) as crowded:
-        rates = await _read(system, crowded)
+    async with running("ingest") as system, _another(system) as crowded:
+        urls = {"few": await _submitted(system), "many": await _submitted(crowded)}
         async with connect(crowded.environment["DATABASE_URL"], name="bench") as pool:
+            await _crowd(pool, jobs)
+            rates = await _read(system, crowded, urls)
             pages = await _list(pool, jobs)
     ratio = _median_ratio(rates["few"], rates["nothing"])
     grown = _median_ratio(rates["many"], rates["few"])
@@ -100,21 +102,24 @@ async def _run(jobs: int, watchers: int, uploads: int, upload_mb: int) -> None:
 
 
 @asynccontextmanager
-async def _crowded(system: System, jobs: int) -> AsyncIterator[System]:
-    """Another ingest process, on a database with so many jobs in it."""
+async def _another(system: System) -> AsyncIterator[System]:
+    """Another ingest process, on a database of its own in the same Postgres."""
     url = urlsplit(system.environment["DATABASE_URL"])._replace(path="/crowded").geturl()
     async with connect(system.environment["DATABASE_URL"], name="bench") as pool, pool.acquire() as connection:
         await connection.execute("create database crowded")
-    async with system.beside("ingest", {"DATABASE_URL": url}) as crowded, connect(url, name="bench") as pool:
-        async with pool.acquire() as connection:
-            await connection.execute("set statement_timeout = 0")
-            await connection.execute(_JOBS, _TENANT, jobs, timeout=1_800)
-            await connection.execute("vacuum analyze jobs", timeout=1_800)
-            await connection.execute("checkpoint", timeout=600)
+    async with system.beside("ingest", {"DATABASE_URL": url}) as crowded:
         yield crowded
 
 
-async def _read(system: System, crowded: System) -> dict[str, list[float]]:
+async def _crowd(pool: Pool, jobs: int) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("set statement_timeout = 0")
+        await connection.execute(_JOBS, _TENANT, jobs, timeout=1_800)
+        await connection.execute("vacuum analyze jobs", timeout=1_800)
+        await connection.execute("checkpoint", timeout=600)
+
+
+async def _read(system: System, crowded: System, jobs: dict[str, str]) -> dict[str, list[float]]:
     """Requests a second, in turns: nothing, a job that is alone, and one among many."""
     for one in (system, crowded):
         pin(one.process("ingest"), 0)
@@ -123,7 +128,7 @@ async def _read(system: System, crowded: System) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {"nothing": [], "few": [], "many": []}
     async with _empty() as (empty, server):
         pin(server, 0)
-        urls = {"nothing": empty, "few": await _submitted(system), "many": await _submitted(crowded)}
+        urls = {"nothing": empty, **jobs}
         for _ in range(_ROUNDS):
             for name, url in urls.items():
                 rates[name].append(await requests_per_second(url, seconds=_SECONDS))
