@@ -4,14 +4,20 @@ A field `lease_seconds: float = 15` reads `LEASE_SECONDS`; a field without a def
 compose files pass `X=${X:-}`. Cross-field rules are the struct's own: `__post_init__` raises `ValueError` with one sentence.
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
 Network = IPv4Network | IPv6Network
+Url = Annotated[str, msgspec.Meta(description="a URL, perhaps with a password in it")]
+
+_HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]*)(:\d*)?")
+_NO_URL = "it is not a URL. Write / ? # [ ] @ % of a user's name or password as %2F %3F %23 %5B %5D %40 %25"
 
 
 class SettingsError(Exception):
@@ -21,17 +27,17 @@ class SettingsError(Exception):
 class Common(msgspec.Struct, frozen=True, kw_only=True):
     """What every service needs to reach the three things they share."""
 
-    database_url: str
-    amqp_url: str
-    s3_endpoint_url: str | None = None
-    s3_public_endpoint_url: str | None = None
+    database_url: Url
+    amqp_url: Url
+    s3_endpoint_url: Url | None = None
+    s3_public_endpoint_url: Url | None = None
     s3_bucket: str = "verbatim"
     aws_access_key_id: str
     aws_secret_access_key: str
     aws_region: str = "us-east-1"
     log_level: str = "info"
     log_format: str = "json"
-    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_endpoint: Url | None = None
     drain_seconds: float = 30
     health_host: str = "127.0.0.1"
     health_port: int = 0
@@ -65,4 +71,21 @@ def _parse(text: str, kind: Any) -> Any:
         return tuple(ip_network(part.strip()) for part in text.split(","))
     if kind == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind in (Url, Url | None):
+        return _url(text)
     return msgspec.convert(text, kind, strict=False)
+
+
+def _url(text: str) -> str:
+    """Raises `ValueError` without repeating it; a library would repeat the part of a password that it stumbles over, in a stack trace.
+
+    Several hosts may be named, as for a database with replicas, or none, as for one with a socket.
+    """
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(_NO_URL) from None
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    if not parts.scheme or "://" not in text or not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError(_NO_URL)
+    return text

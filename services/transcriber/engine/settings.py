@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from common.settings import Url
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -15,7 +17,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     engine: Literal["whisperx", "openai"] = "whisperx"
-    openai_base_url: str | None = None
+    openai_base_url: Url | None = None
     openai_api_key: str = ""
     openai_model: str = "whisper-1"
     openai_max_upload_mb: Annotated[float, msgspec.Meta(gt=0)] = 25

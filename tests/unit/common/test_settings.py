@@ -81,3 +81,26 @@ def test_an_empty_variable_counts_as_unset() -> None:
 def test_rules_across_fields_are_checked() -> None:
     """A combination that cannot work is refused in the rule's own words."""
     assert problems({**REQUIRED, "REQUIRED_NAME": "x", "LEASE_SECONDS": "12"}) == ["LEASE_SECONDS must be more than 3 x HEARTBEAT_SECONDS"]
+
+
+@pytest.mark.parametrize("password", ["hunter2/x", "hun#ter2", "hunter2?x", "hunter2[x"])
+@pytest.mark.parametrize("name", ["DATABASE_URL", "AMQP_URL", "S3_ENDPOINT_URL"])
+def test_a_url_that_is_none_is_told_without_its_password(name: str, password: str) -> None:
+    """What has to be escaped in a password is said; the password is not, nor is it left to a library that would say it."""
+    [problem] = problems({**REQUIRED, "REQUIRED_NAME": "x", name: f"scheme://user:{password}@127.0.0.1:5432/verbatim"})
+    assert problem.startswith(f"{name} is not valid: it is not a URL")
+    assert "hun" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter%2F2@127.0.0.1:5432/verbatim",
+        "postgresql://user@[::1]:5432/verbatim",
+        "postgresql://user@one:5432,two:5432/verbatim?target_session_attrs=primary",
+        "postgresql:///verbatim?host=/run/postgresql",
+    ],
+)
+def test_a_url_is_taken_as_it_is(url: str) -> None:
+    """With a password, over IPv6, to one of several hosts, to a socket."""
+    assert load(Settings, {**REQUIRED, "REQUIRED_NAME": "x", "DATABASE_URL": url}).database_url == url

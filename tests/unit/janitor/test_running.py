@@ -15,7 +15,7 @@ from services.janitor.schedule import every
 from services.janitor.settings import Settings
 
 AWAY = TransientError("storage_unavailable", "The store is away.")
-REQUIRED = {"DATABASE_URL": "x", "AMQP_URL": "x", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+REQUIRED = {"DATABASE_URL": "postgresql://x", "AMQP_URL": "amqp://x", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
 async def numbers(count: int) -> AsyncIterator[int]:

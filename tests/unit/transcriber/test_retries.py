@@ -6,7 +6,7 @@ from common.settings import SettingsError, load
 from services.transcriber.attempt import delay_before
 from services.transcriber.settings import Settings
 
-REQUIRED = {"DATABASE_URL": "d", "AMQP_URL": "a", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+REQUIRED = {"DATABASE_URL": "postgresql://d", "AMQP_URL": "amqp://a", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
 
 
 def test_delays_double_up_to_five_minutes() -> None:
