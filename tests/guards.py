@@ -10,6 +10,7 @@ _TRANSITIONS = f"{_COMMON}/test_job_transitions.py"
 _RELAY = f"{_COMMON}/test_relay.py"
 _WEBHOOKS = "tests/integration/notifier/test_attempts.py"
 _LANES = "tests/integration/notifier/test_lanes.py"
+_ACCESS = "tests/integration/ingest/test_access.py::test_who_may_not"
 _MODEL = "tests/model/test_jobs.py::test_no_order_of_events_breaks_a_law"
 
 
@@ -296,6 +297,20 @@ GUARDS = (
         "        async with asyncio.timeout(seconds):\n            await event.wait()\n",
         "        await asyncio.wait_for(event.wait(), seconds)\n",
         "tests/unit/common/test_patience.py::test_a_cancellation_comes_through_whenever_it_comes",
+    ),
+    Guard(
+        "a key opens what its scopes say",
+        "services/ingest/auth.py",
+        "if scope not in found.scopes:",
+        "if False:",
+        _ACCESS,
+    ),
+    Guard(
+        "a revoked key opens nothing",
+        "services/ingest/auth.py",
+        "and revoked_at is null and coalesce(expires_at > now(), true)",
+        "",
+        _ACCESS,
     ),
     Guard(
         "a write has a limit",

@@ -71,17 +71,9 @@ async def serve(settings: Settings) -> None:
         ) as shared,
         remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
     ):
-        application = app.create(
-            settings,
-            pool=shared.pool,
-            storage=shared.storage,
-            remote=sources,
-            health=shared.health,
-            watch=watch,
-            streams=app.Streams(feeds, sessions),
-        )
+        opened = app.Resources(shared.pool, shared.storage, sources, shared.health, watch, feeds, sessions)
         config = uvicorn.Config(
-            application,
+            app.create(settings, opened),
             host=settings.host,
             port=settings.port,
             http=BoundedHttp,

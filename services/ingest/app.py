@@ -52,15 +52,27 @@ from services.ingest.tus.files import Files
 from services.ingest.webhooks import router as webhooks
 
 
-class Streams(NamedTuple):
-    """What watchers hang on."""
+class Resources(NamedTuple):
+    """What the application works with, open already."""
 
+    pool: Pool
+    storage: Storage
+    remote: Remote
+    health: Health
+    watch: Watch
     feeds: Feeds
     sessions: Sessions
 
 
-def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, health: Health, watch: Watch, streams: Streams) -> ASGIApp:
-    """The ASGI application on resources that are already open."""
+def create(settings: Settings, resources: Resources) -> ASGIApp:
+    """The ASGI application."""
+    application = routed(settings, resources)
+    return edge(envelope(application, limit=settings.max_upload_bytes), application.routes)
+
+
+def routed(settings: Settings, resources: Resources) -> Litestar:
+    """Its routes, and who may come in; without what is around every request."""
+    pool, storage, remote, health, watch, feeds, sessions = resources
     places = Places()
     admission = Admission(settings.limits)
     arrivals = Arrivals(pool, storage, admission, settings)
@@ -84,8 +96,8 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
             *deliveries.of_job(pool),
             *acting.handlers(pool, storage, places),
             *clearing.handlers(pool, storage),
-            *watching.handlers(pool, *streams),
-            *sockets.handlers(pool, *streams),
+            *watching.handlers(pool, feeds, sessions),
+            *sockets.handlers(pool, feeds, sessions),
         ],
         tags=["jobs"],
     )
@@ -94,13 +106,13 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
     sent = Router("/api/v1/deliveries", route_handlers=deliveries.single(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     calls = Calls(pool, storage, watch, settings.patience)
-    compatible = openai.routers(submissions, calls, streams.feeds, settings.whisper_models)
+    compatible = openai.routers(submissions, calls, feeds, settings.whisper_models)
     earlier = compat.router(pool, submissions, calls, References.read(settings.reference_texts_dir), health)
     hooks = webhooks(pool, settings.webhook_allow_networks)
     administration = admin.router(pool, storage, watch, settings.limits)
     queue = Router("/api/v1/queue", route_handlers=overview.handlers(pool, places), tags=["queue"])
     documents = (operations.router(health, pool), asyncapi.router(), documentation.ASSETS)
-    application = Litestar(
+    return Litestar(
         route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *compatible, earlier, *documents],
         middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
         exception_handlers=problems.HANDLERS,
@@ -108,4 +120,3 @@ def create(settings: Settings, *, pool: Pool, storage: Storage, remote: Remote, 
         openapi_config=documentation.CONFIG,
         logging_config=None,
     )
-    return edge(envelope(application, limit=settings.max_upload_bytes), application.routes)

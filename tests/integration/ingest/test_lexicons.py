@@ -12,10 +12,8 @@ from common.ids import JobId
 from common.lexicons import store as lexicons
 from common.lexicons.entries import Correction, Entries
 from common.storage import Storage
-from services.ingest.auth import create_key
 from tests.integration.ingest.conftest import NOTHING, left_behind
 from tests.integration.ingest.test_jobs import JOBS, submit
-from tests.running import Services
 
 LEXICONS = "/api/v1/lexicons"
 DRAFT: dict[str, Any] = {
@@ -146,28 +144,3 @@ async def test_as_many_as_there_can_be(client: httpx.AsyncClient, database: asyn
     assert (refused.status_code, refused.json()["code"], refused.json()["limit"]) == (409, "too_many_lexicons", 100)
     await client.delete(last["links"]["self"])
     await make(client)
-
-
-async def test_nothing_of_another_tenants(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
-    """Another tenant's lexicon is not found by any operation, nor by a job; to write one takes the scope."""
-    mine = await create_key(database, tenant="a", name="", scopes=("read", "write"))
-    reader = await create_key(database, tenant="a", name="", scopes=("read",))
-    other = await create_key(database, tenant="b", name="", scopes=("read", "write"))
-    guarded = await service("ingest", AUTH="on")
-
-    def client(key: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=guarded.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
-
-    async with client(mine) as http:
-        made = await make(http)
-    own = made["links"]["self"]
-    async with client(other) as http:
-        for answer in (await http.get(own), await http.put(own, json=DRAFT), await http.delete(own)):
-            assert (answer.status_code, answer.json()["code"]) == (404, "lexicon_not_found")
-        assert (await http.get(LEXICONS)).json() == {"lexicons": []}
-        job = await http.post(JOBS, files={"file": ("talk.wav", sample)}, data={"lexicon_id": made["id"]})
-        assert (job.status_code, job.json()["field"]) == (422, "lexicon_id")
-    async with client(reader) as http:
-        assert (await http.get(own)).json() == made
-        for answer in (await http.post(LEXICONS, json=DRAFT), await http.put(own, json=DRAFT), await http.delete(own)):
-            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from common.storage import Storage
-from services.ingest.auth import create_key
 from tests import recordings
 from tests.integration.ingest.conftest import NOTHING, Traces, left_behind
 from tests.running import Services
@@ -221,26 +220,6 @@ async def test_bad_requests(client: httpx.AsyncClient, sample: bytes, store: Sto
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/complete")):
         answer = await client.request(method, f"{UPLOADS}/{NOBODY}{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "upload_not_found"), path
-
-
-async def test_nothing_of_another_tenants(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
-    """Another tenant's upload is none, and no job can be made of it."""
-    keys = [await create_key(database, tenant=tenant, name="", scopes=("read", "write")) for tenant in "ab"]
-    reader = await create_key(database, tenant="a", name="", scopes=("read",))
-    guarded = await service("ingest", AUTH="on")
-    async with httpx.AsyncClient(base_url=guarded.url) as client:
-        mine, other, reading = ({"Authorization": f"Bearer {key}"} for key in (*keys, reader))
-        begun = (await client.post(UPLOADS, json={"size": len(sample)}, headers=mine)).json()
-        await put(begun, sample)
-        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/complete")):
-            answer = await client.request(method, begun["links"]["self"] + path, headers=other)
-            assert (answer.status_code, answer.json()["code"]) == (404, "upload_not_found"), path
-        asked = await client.post(begun["links"]["urls"], json={"parts": [1]}, headers=other)
-        assert asked.status_code == 404
-        assert (await client.post(begun["links"]["complete"], headers=reading)).status_code == 403
-        assert (await client.post(begun["links"]["complete"], headers=mine)).status_code == 200
-        assert (await submit(client, begun["id"], other)).json()["code"] == "upload_not_found"
-        assert (await submit(client, begun["id"], mine)).status_code == 202
 
 
 async def test_a_full_queue(service: Services, sample: bytes) -> None:

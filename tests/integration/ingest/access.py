@@ -1,0 +1,136 @@
+"""Who may do what: every route of the API with the scope that a key needs for it, and what a request to it is made of.
+
+`test_access.py` holds this table to the application's own routes: one that is not here fails it.
+"""
+
+from typing import Any, Literal
+
+Need = Literal["nothing", "a key", "read", "write", "admin"]
+
+NEEDS: dict[str, Need] = {
+    # native
+    "POST /api/v1/jobs": "write",
+    "GET /api/v1/jobs": "read",
+    "DELETE /api/v1/jobs": "write",
+    "GET /api/v1/jobs/{job_id}": "read",
+    "DELETE /api/v1/jobs/{job_id}": "write",
+    "GET /api/v1/jobs/{job_id}/receipt": "read",
+    "GET /api/v1/jobs/{job_id}/transcript": "read",
+    "GET /api/v1/jobs/{job_id}/audio": "read",
+    "GET /api/v1/jobs/{job_id}/archive": "read",
+    "GET /api/v1/jobs/{job_id}/deliveries": "read",
+    "GET /api/v1/jobs/{job_id}/events": "read",
+    "GET /api/v1/jobs/{job_id}/ws": "a key",  # says that it is for WebSockets, of whatever id
+    "WS /api/v1/jobs/{job_id}/ws": "read",
+    "POST /api/v1/jobs/{job_id}/cancel": "write",
+    "POST /api/v1/jobs/{job_id}/retry": "write",
+    "GET /api/v1/deliveries/{delivery_id}": "read",
+    "POST /api/v1/deliveries/{delivery_id}/redeliver": "write",
+    "POST /api/v1/uploads": "write",
+    "GET /api/v1/uploads/{upload_id}": "read",
+    "DELETE /api/v1/uploads/{upload_id}": "write",
+    "POST /api/v1/uploads/{upload_id}/urls": "write",
+    "POST /api/v1/uploads/{upload_id}/complete": "write",
+    "POST /files": "write",
+    "HEAD /files/{upload_id}": "read",
+    "PATCH /files/{upload_id}": "write",
+    "DELETE /files/{upload_id}": "write",
+    "GET /api/v1/lexicons": "read",
+    "POST /api/v1/lexicons": "write",
+    "GET /api/v1/lexicons/{lexicon_id}": "read",
+    "PUT /api/v1/lexicons/{lexicon_id}": "write",
+    "DELETE /api/v1/lexicons/{lexicon_id}": "write",
+    "GET /api/v1/webhooks": "read",
+    "POST /api/v1/webhooks": "write",
+    "GET /api/v1/webhooks/secret": "read",
+    "DELETE /api/v1/webhooks/secret": "write",
+    "POST /api/v1/webhooks/secret/rotate": "write",
+    "GET /api/v1/webhooks/{endpoint_id}": "read",
+    "PUT /api/v1/webhooks/{endpoint_id}": "write",
+    "DELETE /api/v1/webhooks/{endpoint_id}": "write",
+    "GET /api/v1/webhooks/{endpoint_id}/deliveries": "read",
+    "POST /api/v1/webhooks/{endpoint_id}/pause": "write",
+    "POST /api/v1/webhooks/{endpoint_id}/replay": "write",
+    "POST /api/v1/webhooks/{endpoint_id}/resume": "write",
+    "POST /api/v1/webhooks/{endpoint_id}/rotate": "write",
+    "POST /api/v1/webhooks/{endpoint_id}/test": "write",
+    "GET /api/v1/queue": "read",
+    "POST /api/v1/admin/cleanup": "admin",
+    "GET /api/v1/admin/cleanup/{cleanup_id}": "admin",
+    "GET /api/v1/admin/keys": "admin",
+    "POST /api/v1/admin/keys": "admin",
+    "GET /api/v1/admin/keys/{key_id}": "admin",
+    "DELETE /api/v1/admin/keys/{key_id}": "admin",
+    "POST /api/v1/admin/resume": "admin",
+    "GET /api/v1/admin/storage": "admin",
+    "GET /api/v1/admin/tenants/{tenant}/limits": "admin",
+    "PUT /api/v1/admin/tenants/{tenant}/limits": "admin",
+    # OpenAI's
+    "POST /v1/audio/transcriptions": "write",
+    "POST /v1/audio/translations": "write",
+    "GET /v1/models": "read",
+    "GET /v1/models/{name}": "read",
+    # earlier services'
+    "GET /v1/jobs": "read",
+    "GET /v1/jobs/{job_id}": "read",
+    "POST /transcribe": "write",
+    "POST /transcribe/async": "write",
+    "GET /jobs": "read",
+    "GET /jobs/{job_id}": "read",
+    "GET /jobs/{job_id}/status": "read",
+    "GET /jobs/{job_id}/download": "read",
+    "GET /jobs/{job_id}/metadata": "read",
+    "GET /jobs/processing": "read",
+    "POST /jobs/resume": "admin",
+    "DELETE /jobs/finished": "write",
+    "GET /queue/stats": "read",
+    "POST /process": "write",
+    "POST /process-audio": "write",
+    "POST /process-video": "write",
+    "GET /status/{job_id}": "read",
+    "GET /result/{job_id}": "read",
+    "POST /api/jobs": "write",
+    "GET /api/jobs/{job_id}": "read",
+    "GET /storage/stats": "admin",
+    "POST /admin/cleanup": "admin",
+    # everybody's
+    "GET /health": "nothing",
+    "GET /health/live": "nothing",
+    "GET /health/ready": "nothing",
+    "GET /metrics": "nothing",
+    "GET /asyncapi.json": "nothing",
+    "GET /schema": "nothing",
+    "GET /schema/openapi.json": "nothing",
+    "GET /schema/{path}": "nothing",
+    "GET /schema/oauth2-redirect.html": "nothing",
+    "GET /schema/assets/{file_path}": "nothing",
+    "HEAD /schema/assets/{file_path}": "nothing",
+}
+
+OWN_IDS = ("{job_id}", "{upload_id}", "{delivery_id}", "{lexicon_id}", "{endpoint_id}")
+"""What belongs to a tenant: to any other it is not there."""
+
+_TUS = {"Tus-Resumable": "1.0.0"}
+
+SENT: dict[str, dict[str, Any]] = {
+    "DELETE /api/v1/jobs": {"params": {"status": "completed"}},
+    "POST /api/v1/uploads": {"json": {"size": 1_000}},
+    "POST /api/v1/uploads/{upload_id}/urls": {"json": {"parts": [1]}},
+    "POST /files": {"headers": _TUS | {"Upload-Length": "1000"}},
+    "HEAD /files/{upload_id}": {"headers": _TUS},
+    "PATCH /files/{upload_id}": {
+        "headers": _TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+        "content": b"RIFF",
+    },
+    "DELETE /files/{upload_id}": {"headers": _TUS},
+    "POST /api/v1/lexicons": {"json": {"name": "names", "hotwords": ["Diane"]}},
+    "PUT /api/v1/lexicons/{lexicon_id}": {"json": {"name": "names", "hotwords": ["Diane"]}},
+    "POST /api/v1/webhooks": {"json": {"url": "https://hook.example/"}},
+    "PUT /api/v1/webhooks/{endpoint_id}": {"json": {"url": "https://hook.example/"}},
+    "POST /api/v1/webhooks/{endpoint_id}/replay": {"json": {"since": "2026-03-02T00:00:00Z"}},
+    "POST /api/v1/admin/cleanup": {"params": {"wait": "0"}, "json": {"dry_run": True}},
+    "POST /api/v1/admin/keys": {"json": {"tenant": "editors", "name": "web", "scopes": ["read"]}},
+    "PUT /api/v1/admin/tenants/{tenant}/limits": {"json": {"audio_hours_per_day": 20}},
+    "POST /admin/cleanup": {"params": {"wait": "0"}},
+}
+"""What is sent along where a request without it is refused for that, before anybody asks who sends it."""
