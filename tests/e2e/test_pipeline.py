@@ -38,7 +38,7 @@ class Receiver:
 async def receiver() -> AsyncIterator[Receiver]:
     found = Receiver()
     app = web.Application()
-    app.router.add_post("/hook", found.handle)
+    app.router.add_route("*", "/hook", found.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,17 +1,23 @@
-"""One trace per job, as a collector sees it: every span under one trace id, each with its parent."""
+"""One trace per job, as a collector sees it: every span under one trace id, each with its parent. No secret is in it, nor anywhere else."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import httpx
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from common.broker import Broker
+from services.ingest.auth import SCOPES, create_key
+from tests.e2e.secretive import HIDDEN, configured, leaks, refused, secretive, signature, signed_in_parts
 from tests.e2e.test_pipeline import JOBS, receiver, until_final
-from tests.recordings import sample
+from tests.integration.ingest.test_links import site
+from tests.recordings import sample, wav
 from tests.running import Services, wait_until
+from tests.tap import tap
 
 
 class Collector:
@@ -45,30 +51,49 @@ async def collector() -> AsyncIterator[Collector]:
         await runner.cleanup()
 
 
-async def test_one_trace_from_post_to_webhook(service: Services) -> None:
-    """POST, publish, consume, engine stages, publish, webhook: one trace id, and every parent is there."""
-    async with collector() as otlp, receiver() as hook:
-        ingest = await service("ingest", OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url)
-        for name in ("transcriber", "notifier"):
-            await service(name, OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url)
-        async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
-            answer = await client.post(JOBS, files={"file": ("talk.wav", sample())}, data={"webhook_url": hook.url})
+async def test_one_trace_that_tells_no_secret(service: Services, environment: dict[str, str]) -> None:
+    """POST, publish, consume, engine stages, publish, webhook: one trace id, and every parent is there. All the while no secret is told."""
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    key = await create_key(connection, tenant="a", name="", scopes=SCOPES)
+    await connection.close()
+    async with (
+        collector() as otlp,
+        receiver() as hook,
+        receiver() as place,
+        site(wav(bytes(3200))) as source,
+        Broker(environment["AMQP_URL"], name="test") as broker,
+    ):
+        started = [
+            await service(name, OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url, AUTH="on", HF_TOKEN=f"hf_{HIDDEN}", OPENAI_API_KEY=f"sk-{HIDDEN}")
+            for name in ("ingest", "transcriber", "notifier", "janitor")
+        ]
+        headers = {"Authorization": f"Bearer {key}"}
+        async with tap(broker, "#") as heard, httpx.AsyncClient(base_url=started[0].url, timeout=30, headers=headers) as client:
+            secret = (await client.post("/api/v1/webhooks/secret/rotate", json={})).json()["secret"]
+            targets = {"webhook_url": secretive(hook.url), "upload_presigned_url": f"{place.url}?X-Amz-Signature={HIDDEN}"}
+            signatures = await signed_in_parts(client, wav(bytes(3200)))
+            answers = await refused(client, source)
+            answer = await client.post(JOBS, files={"file": ("talk.wav", sample())}, data=targets, headers={"Idempotency-Key": HIDDEN})
+            assert answer.status_code == 202, answer.text
             job = await until_final(client, answer.json()["id"])
-        assert job["status"] == "completed", job["error"]
-        headers, _ = await asyncio.wait_for(hook.received.get(), 10)
+            assert job["status"] == "completed", job["error"]
+            told, _ = await asyncio.wait_for(hook.received.get(), 10)
+            await asyncio.wait_for(place.received.get(), 10)
+            signatures.append(signature((await client.get(f"{JOBS}/{job['id']}/audio")).headers["location"]))
+            answers.append(await client.get(f"{JOBS}/{job['id']}/deliveries"))
 
-        def mine() -> dict[bytes, tuple[str, Span]]:
-            trace_id = bytes.fromhex(job["trace_id"])
-            return {span.span_id: (name, span) for name, span in otlp.spans if span.trace_id == trace_id}
+            def mine() -> dict[bytes, tuple[str, Span]]:
+                trace_id = bytes.fromhex(job["trace_id"])
+                return {span.span_id: (name, span) for name, span in otlp.spans if span.trace_id == trace_id}
 
-        def complete() -> bool:
-            names = {span.name for _, span in mine().values()}
-            return {"publish job.completed", "publish delivery.due", "consume transcriber.jobs"} <= names and any(
-                "webhook" in name for name in names
-            )
+            def complete() -> bool:
+                names = {span.name for _, span in mine().values()}
+                return {"publish job.completed", "publish delivery.due", "consume transcriber.jobs"} <= names and any(
+                    "webhook" in name for name in names
+                )
 
-        await wait_until(complete, "all spans to be exported", 20)
-        spans = mine()
+            await wait_until(complete, "all spans to be exported", 20)
+            spans = mine()
 
     def path(name: str) -> list[str]:
         """The span that `name` begins, and its ancestors up to the root."""
@@ -87,6 +112,13 @@ async def test_one_trace_from_post_to_webhook(service: Services) -> None:
     assert path("publish job.completed") == ["publish job.completed", *consumed]
     delivery = ["consume notifier.deliveries", "publish delivery.due", "consume notifier.events"]
     assert path("webhook")[1:] == [*delivery, "publish job.completed", *consumed]
-    assert headers["traceparent"].split("-")[1] == job["trace_id"]
-    services = {name for name, _ in spans.values()}
-    assert services >= {"verbatim-ingest", "verbatim-transcriber", "verbatim-notifier"}
+    assert told["traceparent"].split("-")[1] == job["trace_id"]
+    assert {name for name, _ in spans.values()} >= {"verbatim-ingest", "verbatim-transcriber", "verbatim-notifier"}
+
+    places = {
+        **{f"the log of {one.name}": one.log for one in started},
+        "events": "".join(f"{event.body.decode()} {event.headers}" for event in heard.messages),
+        "spans": "".join(str(span) for _, span in otlp.spans),
+        "answers": "".join(f"{answer.text} {answer.headers}" for answer in answers),
+    }
+    assert leaks(places, [HIDDEN, key, key.removeprefix("vb_")[:12], secret, *signatures, *configured(environment)]) == []
