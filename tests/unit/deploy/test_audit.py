@@ -1,0 +1,163 @@
+"""The audit finds what it is there for: each fault is put into a made image, licence or report, and told."""
+
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from deploy.audit import image, licences
+from deploy.audit.packages import AuditFailed, Findings, audit
+from deploy.local.service import REPOSITORY
+
+REQUIREMENTS = REPOSITORY / "requirements"
+
+
+class Made:
+    """An image as `docker save` writes it: layers of (name, mode, owner, content); None is a directory, and a text a link."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "image.tar"
+        self.config: dict[str, Any] = {"User": "10001:10001", "Env": ["PATH=/opt/verbatim/bin", "GPG_KEY=A035C8C19219BA82"]}
+        self.history = ["RUN /bin/sh -c pip install --require-hashes -r ingest.txt"]
+        self.layers: list[list[tuple[str, int, int, bytes | str | None]]] = [
+            [
+                ("usr/bin/python", 0o755, 0, b"ELF"),
+                ("tmp", 0o1777, 0, None),
+                ("bin", 0o777, 0, "usr/bin"),
+                ("dev/null", 0o666, 0, b""),
+                ("srv/shared", 0o2755, 0, None),
+            ],
+            [("opt/app/services/ingest/keys.py", 0o644, 0, b'PREFIX = "vb_"\n')],
+        ]
+
+    def scan(self, *writable: str) -> list[str]:
+        config = {"config": self.config, "history": [{"created_by": text} for text in self.history]}
+        names = [f"{number}/layer.tar" for number in range(len(self.layers))]
+        parts = {"config.json": msgspec.json.encode(config)} | dict(zip(names, map(_tar, self.layers), strict=True))
+        parts["manifest.json"] = msgspec.json.encode([{"Config": "config.json", "Layers": names}])
+        self.path.write_bytes(_tar((name, 0o644, 0, content) for name, content in parts.items()))
+        return image.scan(self.path, (*image.WRITABLE, *writable))
+
+
+def _tar(entries: Iterable[tuple[str, int, int, bytes | str | None]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, mode, owner, content in entries:
+            member = tarfile.TarInfo(name)
+            member.mode, member.uid, member.gid = mode, owner, owner
+            if content is None:
+                member.type = tarfile.DIRTYPE
+            elif isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+            else:
+                member.size = len(content)
+            tar.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return Made(tmp_path)
+
+
+def test_a_sound_image_has_no_findings(made: Made) -> None:
+    """Nobody special, no borrowed rights, nothing to write to but what is declared."""
+    made.layers[1].append(("var/lib/verbatim/models", 0o755, image.USER, None))
+    assert made.scan("var/lib/verbatim/models") == []
+
+
+@pytest.mark.parametrize("user", ["", "0:0", "root"])
+def test_root_is_found(made: Made, user: str) -> None:
+    """By name, by number, and by default."""
+    made.config["User"] = user
+    assert made.scan() == [f"runs as {user or 'root'}"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (("usr/bin/su", 0o4755, 0, b"ELF"), "/usr/bin/su runs with its owner's or group's rights"),
+        (("usr/bin/chage", 0o2755, 0, b"ELF"), "/usr/bin/chage runs with its owner's or group's rights"),
+        (("var/tmp", 0o1777, 0, None), "/var/tmp can be written to by the service"),  # noqa: S108 - a finding
+        (("opt/app/services", 0o755, image.USER, None), "/opt/app/services can be written to by the service"),
+        (("etc/pip.conf", 0o644, 0, b"[global]"), "/etc/pip.conf looks like a secret by its name"),
+        (("opt/app/.env", 0o644, 0, b"A=b"), "/opt/app/.env looks like a secret by its name"),
+        (("opt/app/a.py", 0o644, 0, b"KEY = 'vb_" + b"x" * 43 + b"'"), "/opt/app/a.py has a secret in it: vb_"),
+        (("etc/a.pem", 0o644, 0, b"-----BEGIN PRIVATE KEY-----\n" + b"A" * 64), "/etc/a.pem has a secret in it: -----BEGIN"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_file_that_should_not_be_there_is_found(made: Made, entry: tuple[str, int, int, bytes | None], told: str) -> None:
+    """By its rights, its owner, its name or what is in it."""
+    made.layers[1].append(entry)
+    [found] = made.scan()
+    assert found.startswith(told)
+
+
+def test_a_secret_that_a_later_layer_removes_is_found(made: Made) -> None:
+    """It is still in the image; rights, on the other hand, are those that a container sees."""
+    made.layers[0] += [("root/.netrc", 0o600, 0, b"machine x"), ("usr/bin/su", 0o4755, 0, b"ELF"), ("srv/a/b", 0o666, 0, b"")]
+    made.layers[1] += [("root/.wh..netrc", 0o600, 0, b""), ("usr/bin/su", 0o755, 0, b"ELF"), ("srv/a/.wh..wh..opq", 0o600, 0, b"")]
+    assert made.scan() == ["/root/.netrc looks like a secret by its name"]
+
+
+@pytest.mark.parametrize(
+    "text", ["DATABASE_URL=postgresql://x", "HF_TOKEN=hf_x", "RUN pip install -i https://me:word@index.example/simple"]
+)
+def test_a_secret_in_environment_or_history_is_found(made: Made, text: str) -> None:
+    """Both can be read by whoever has the image."""
+    made.config["Env"].append(text)
+    made.history.append(text)
+    assert len(made.scan()) == 2
+
+
+def test_every_package_comes_under_known_terms() -> None:
+    """What a service needs may be used and passed on by anybody; what is otherwise is named, and said why."""
+    names = set[str]().union(*(licences.locked(REQUIREMENTS / f"{service}.txt") for service in licences.SERVICES))
+    found = list(licences.examine(names))
+    assert len(found) > 100
+    assert [f"{each.name}: {each.objection}" for each in found if each.objection] == []
+    assert licences.KNOWN.keys() | licences.CARRIES.keys() <= names
+
+
+@pytest.mark.parametrize(
+    ("licence", "objects"),
+    [
+        ("MIT", False),
+        ("Apache-2.0 AND (MIT OR BSD-3-Clause)", False),
+        ("BSD License; Apache Software License", False),
+        ("GPL-3.0-or-later", True),
+        ("MIT AND LGPL-2.1-only", True),
+        ("", True),
+    ],
+)
+def test_terms_that_are_not_permissive_are_objected_to(licence: str, *, objects: bool) -> None:
+    """Every part of an expression has to be; who says nothing is not trusted."""
+    assert bool(licences.judge("something", licence).objection) is objects
+
+
+def test_a_package_that_was_not_looked_up_is_not_called_sound(tmp_path: Path) -> None:
+    """pip-audit ends well when the index does not tell; we do not."""
+    report = {
+        "dependencies": [
+            {"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"]}]},
+            {"name": "b", "version": "1", "vulns": []},
+            {"name": "c", "skip_reason": "not found"},
+        ]
+    }
+    found = audit(_program(tmp_path, msgspec.json.encode(report).decode()), REQUIREMENTS / "janitor.txt")
+    assert isinstance(found, Findings)
+    assert (found.vulnerable, found.unknown) == (["a 1: PYSEC-1, mended in 2"], ["c"])
+    with pytest.raises(AuditFailed):
+        audit(_program(tmp_path, "no report"), REQUIREMENTS / "janitor.txt")
+
+
+def _program(folder: Path, output: str) -> Path:
+    program = folder / "pip-audit"
+    program.write_text(f"#!/bin/sh\ncat <<'E'\n{output}\nE\n")
+    program.chmod(0o755)
+    return program
