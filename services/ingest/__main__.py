@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
         ) as shared,
         remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
     ):
-        opened = app.Resources(shared.pool, shared.storage, sources, shared.health, watch, feeds, sessions)
+        opened = app.Resources(shared.pool, shared.storage, sources, shared.health, watch, feeds, sessions, shared.life.stopping)
         config = uvicorn.Config(
             app.create(settings, opened),
             host=settings.host,

@@ -1,5 +1,6 @@
 """The HTTP application: routes, who may call them, how failures look."""
 
+import asyncio
 from typing import NamedTuple
 
 from litestar import Litestar, Router
@@ -53,7 +54,7 @@ from services.ingest.webhooks import router as webhooks
 
 
 class Resources(NamedTuple):
-    """What the application works with, open already."""
+    """What the application works with, open already; `stopping` tells calls that wait that they cannot do so for long."""
 
     pool: Pool
     storage: Storage
@@ -62,6 +63,7 @@ class Resources(NamedTuple):
     watch: Watch
     feeds: Feeds
     sessions: Sessions
+    stopping: asyncio.Event
 
 
 def create(settings: Settings, resources: Resources) -> ASGIApp:
@@ -72,7 +74,7 @@ def create(settings: Settings, resources: Resources) -> ASGIApp:
 
 def routed(settings: Settings, resources: Resources) -> Litestar:
     """Its routes, and who may come in; without what is around every request."""
-    pool, storage, remote, health, watch, feeds, sessions = resources
+    pool, storage, remote, health, watch, feeds, sessions, stopping = resources
     places = Places()
     admission = Admission(settings.limits)
     arrivals = Arrivals(pool, storage, admission, settings)
@@ -105,7 +107,7 @@ def routed(settings: Settings, resources: Resources) -> Litestar:
     files = Router("/files", route_handlers=tus.handlers(Files(pool, storage, arrivals), arrivals), tags=["uploads"])
     sent = Router("/api/v1/deliveries", route_handlers=deliveries.single(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
-    calls = Calls(pool, storage, watch, settings.patience)
+    calls = Calls(pool, storage, watch, settings.patience, stopping)
     compatible = openai.routers(submissions, calls, feeds, settings.whisper_models)
     earlier = compat.router(pool, submissions, calls, References.read(settings.reference_texts_dir), health)
     hooks = webhooks(pool, settings.webhook_allow_networks)

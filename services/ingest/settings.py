@@ -89,7 +89,7 @@ class Settings(Common, frozen=True, kw_only=True):
 
     @property
     def patience(self) -> Patience:
-        return Patience(self.sync_limit_seconds, self.sync_quiet_seconds)
+        return Patience(self.sync_limit_seconds, self.sync_quiet_seconds, self.drain_seconds)
 
     @property
     def upload_retention(self) -> timedelta:

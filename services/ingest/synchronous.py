@@ -1,8 +1,8 @@
 """Calls that wait for their job: a normal job, and one who hangs on until it is final. So they survive whatever a job survives.
 
 The job is the client's as long as the client is there: one that hangs up has its job cancelled, unless it sent an Idempotency-Key, with
-which it may come back and wait for the same job. An ingest that stops or dies leaves the job alone. A call that lasts longer than the limit
-is told the job's id, and the job goes on.
+which it may come back and wait for the same job. A call that lasts longer than the limit is told the job's id, and so is one that an ingest
+which stops cannot wait for any more, a moment before connections are cut; the job goes on. One that dies leaves the job alone.
 
 Proxies close connections on which nothing comes. White space before a JSON document means nothing, so it is sent while there is nothing
 else to send; but it takes a status first, and once 200 is out a failure can only be told in the body. So the first of it comes late: most
@@ -39,8 +39,14 @@ T = TypeVar("T")
 
 JOB_ID = "Verbatim-Job-Id"
 REQUEST_ID = "X-Request-Id"
+RETRY = "X-Should-Retry"
+"""Tells OpenAI's clients whether to try again, whatever the status."""
+
 PAD_SECONDS = 15.0
 _RETRY_SECONDS = 1.0
+_ABANDON_SECONDS = 60.0
+_PARTING_SECONDS = 1.0
+"""Before the connections of a service that stops are cut, calls are answered."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,11 +79,12 @@ class Door(Protocol):
 class Calls:
     """One per process."""
 
-    def __init__(self, pool: Pool, storage: Storage, watch: Watch, patience: Patience) -> None:
+    def __init__(self, pool: Pool, storage: Storage, watch: Watch, patience: Patience, stopping: asyncio.Event) -> None:
         self.pool = pool
         self.storage = storage
         self.watch = watch
         self.patience = patience
+        self.stopping = stopping
 
     def answer(self, request: Request[Any, Any, Any], accepted: Accepted, door: Door) -> ASGIApp:
         """The answer to a call whose job is `accepted`."""
@@ -99,23 +106,21 @@ class Call:
         self._returning = entering.KEY in request.headers
         self.patience = calls.patience
         self._deadline = asyncio.get_running_loop().time() + calls.patience.limit
+        self._limit: asyncio.Timeout | None = None
 
     async def attended(self, receive: Receive, answer: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Answer for as long as the client is there. What `answer` raises is raised."""
-        tasks = [
-            asyncio.create_task(answer(), name=f"answer-{self.job_id}"),
-            asyncio.create_task(_left(receive), name=f"client-{self.job_id}"),
-        ]
+        answering = asyncio.create_task(answer(), name=f"answer-{self.job_id}")
+        leaving = asyncio.create_task(_left(receive), name=f"client-{self.job_id}")
+        hurrying = asyncio.create_task(self._hurry(), name=f"hurry-{self.job_id}")
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                tasks[0].result()
-            else:
-                await self._abandon()
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                answering.result()
+                return
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(answering, leaving, hurrying)
+        await self._abandon()
 
     async def tell(self, door: Door, send: Send) -> None:
         """Send what came of the job in the words of `door`. Raises `Problem` as long as there still is a status to say it with."""
@@ -141,14 +146,13 @@ class Call:
                 await self.begin(send, door.media_type, {"Content-Length": str(len(body))})
             await send_body(send, body)
         finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            await ended(waiting)
 
     async def outcome(self) -> Outcome:
         """Wait until the job is completed. Raises `Problem` when it never will be, or not within the limit."""
         async with self.limited():
             while True:
-                found = await self._patiently(self._look)
+                found = await self.patiently(self._look)
                 if found is not None:
                     return found
 
@@ -160,24 +164,36 @@ class Call:
                 return await state.read(connection, self.job_id, self.tenant)
 
         async with self.limited():
-            found = await self._patiently(read)
+            found = await self.patiently(read)
             if found is None:
                 raise _deleted()
             return found
 
     @asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
-        """As long as a call may wait from its beginning; then a `Problem`. Those that are raised in the block are given the job's id."""
+        """As long as a call may wait, from its beginning; then a `Problem`. Those that are raised in the block are given the job's id."""
         try:
             async with asyncio.timeout_at(self._deadline) as limit:
+                self._limit = limit
                 yield
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise self._still_processing() from None
+            raise self._gone_on() from None
         except Problem as problem:
             problem.extra["job_id"] = str(self.job_id)
             raise
+        finally:
+            self._limit = None
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What `attempt` returns, once what it needs is there."""
+        while True:
+            try:
+                return await attempt()
+            except (TransientError, *AWAY) as error:
+                log.warning("dependency away", error=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def begin(self, send: Send, media_type: str, headers: Mapping[str, str]) -> None:
         """200."""
@@ -188,15 +204,6 @@ class Call:
             "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
         }
         await send(start)
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """What `attempt` returns, once what it needs is there."""
-        while True:
-            try:
-                return await attempt()
-            except (TransientError, *AWAY) as error:
-                log.warning("dependency away", error=repr(error))
-                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _look(self) -> Outcome | None:
         job = await until(self._calls.watch, str(self.job_id), self._read, _final, seconds=MAX_SECONDS)
@@ -215,25 +222,43 @@ class Call:
         async with self._calls.pool.acquire() as connection:
             return await store.get(connection, self.job_id, self.tenant)
 
+    async def _hurry(self) -> None:
+        """Once the service stops, wait no longer than its connections last."""
+        await self._calls.stopping.wait()
+        self._deadline = min(self._deadline, asyncio.get_running_loop().time() + max(0.0, self.patience.drain - _PARTING_SECONDS))
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._deadline)
+
     async def _abandon(self) -> None:
         log.info("client hung up", job_id=str(self.job_id), returning=self._returning)
         if self._returning:
             return
         try:
-            async with self._calls.pool.acquire() as connection:
-                await store.cancel(connection, self.job_id, self.tenant)
-        except AWAY as error:
-            log.warning("job not cancelled", job_id=str(self.job_id), error=repr(error))
+            async with asyncio.timeout(_ABANDON_SECONDS):
+                await self.patiently(self._cancel)
+        except TimeoutError:
+            log.warning("job not cancelled", job_id=str(self.job_id))
 
-    def _still_processing(self) -> Problem:
-        own = f"/api/v1/jobs/{self.job_id}"
-        return Problem(
-            504,
-            "still_processing",
-            f"No call waits longer than {self.patience.limit:g} seconds, and the job goes on: ask for it by its id, {self.job_id}.",
-            headers={"Location": own},
-            job_id=str(self.job_id),
-        )
+    async def _cancel(self) -> None:
+        async with self._calls.pool.acquire() as connection:
+            await store.cancel(connection, self.job_id, self.tenant)
+
+    def _gone_on(self) -> Problem:
+        """The call is over, and the job is not. Who sent a key waits for the same job again, by itself if it likes."""
+        ask = f"the job goes on: ask for it by its id, {self.job_id}."
+        headers = {"Location": f"/api/v1/jobs/{self.job_id}"} | ({RETRY: "true"} if self._returning else {})
+        about: dict[str, Any] = {"job_id": str(self.job_id)}
+        if self._calls.stopping.is_set():
+            return Problem(503, "restarting", f"The server restarts, and {ask}", headers={"Retry-After": "5", **headers}, **about)
+        why = f"No call waits longer than {self.patience.limit:g} seconds, and {ask}"
+        return Problem(504, "still_processing", why, headers=headers, **about)
+
+
+async def ended(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel them, and wait until they are over."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def send_body(send: Send, body: bytes, *, more: bool = False) -> None:

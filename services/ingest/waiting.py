@@ -17,10 +17,14 @@ MAX_SECONDS = 60.0
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """For calls that wait for the end: `limit` seconds at the most, of which for `quiet` ones nothing is sent."""
+    """For calls that wait for the end: `limit` seconds at the most, of which for `quiet` ones nothing is sent.
+
+    When the service stops, connections last for `drain` seconds more.
+    """
 
     limit: float
     quiet: float
+    drain: float
 
 
 async def until_changed(watch: Watch, job_id: JobId, read: Callable[[], Awaitable[Job | None]], seconds: float) -> Job | None:

@@ -14,6 +14,9 @@ from services.ingest.compat.zips import Zips
 from services.ingest.submission import Accepted
 from services.ingest.synchronous import Call, Calls, send_body
 
+_AT_ONCE = 60.0
+"""Seconds that are waited in one go, within those that the call has."""
+
 
 class Splitting:
     """Answers with zips."""
@@ -32,12 +35,12 @@ class Splitting:
         return app
 
     async def _send(self, call: Call, send: Send) -> None:
-        outcome = await call.outcome()
-        lacking = await self._zips.lacking(outcome.job, seconds=call.patience.limit)
-        if lacking is not None:
-            lacking.extra["job_id"] = str(call.job_id)
-            raise lacking
-        await call.begin(send, zips.MEDIA_TYPE, zips.headers(outcome.job))
-        async for chunk in self._zips.read(outcome.job):
+        job = (await call.outcome()).job
+        async with call.limited():
+            while (lacking := await call.patiently(partial(self._zips.lacking, job, seconds=_AT_ONCE))) is not None:
+                if not zips.unfinished(lacking):
+                    raise lacking
+        await call.begin(send, zips.MEDIA_TYPE, zips.headers(job))
+        async for chunk in self._zips.read(job):
             await send_body(send, chunk, more=True)
         await send_body(send, b"")

@@ -11,7 +11,7 @@ from litestar import Request, Response
 
 from services.ingest import problems
 from services.ingest.problems import Problem
-from services.ingest.synchronous import request_id
+from services.ingest.synchronous import RETRY, request_id
 
 _BAD_REQUEST = frozenset({415, 422})
 _CODES = {"unauthorized": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
@@ -45,8 +45,8 @@ def _rewording(native: Callable[[Request[Any, Any, Any], Any], Response[dict[str
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
         answer = native(request, error)
         status, body = _reworded(answer.content)
-        tried = {"X-Should-Retry": "false"} if "job_id" in answer.content else {}
-        return Response(body, status_code=status, headers={**answer.headers, **tried, **request_id()})
+        tried = {RETRY: "false"} if "job_id" in answer.content else {}
+        return Response(body, status_code=status, headers={**tried, **answer.headers, **request_id()})
 
     return handle
 

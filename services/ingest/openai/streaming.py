@@ -19,8 +19,7 @@ from common.transcript import Transcript
 from services.ingest.feeds import Feeds, Partial
 from services.ingest.openai import errors
 from services.ingest.openai.answers import Answers, segments
-from services.ingest.problems import Problem
-from services.ingest.synchronous import Call, Calls, send_body, told
+from services.ingest.synchronous import PAD_SECONDS, Call, Calls, ended, send_body, told
 from services.ingest.watching import HEADERS, HEARTBEAT, MEDIA_TYPE
 
 
@@ -67,7 +66,7 @@ class Streaming:
         return app
 
     async def _tell(self, stream: "_Stream", call: Call, answers: Answers, *, diarized: bool) -> None:
-        opening = asyncio.create_task(stream.open_late(call.patience.quiet), name=f"quiet-{call.job_id}")
+        alive = asyncio.create_task(stream.keep_alive(call.patience.quiet), name=f"alive-{call.job_id}")
         try:
             deltas = Deltas()
             await self._listen(stream, call, deltas)
@@ -83,24 +82,18 @@ class Streaming:
                 raise
             await stream.event(errors.document(told(error)))
         finally:
-            opening.cancel()
+            await ended(alive)
         await stream.end()
 
     async def _listen(self, stream: "_Stream", call: Call, deltas: Deltas) -> None:
-        """Tell what is heard until the job is final."""
+        """Tell what is heard until the job is final, or the service stops and nobody watches jobs any more."""
         known = await call.standing()
-        final = known.status.final
         async with call.limited():
             with self._feeds.watching(known) as feed:
                 async with aclosing(self._feeds.follow(feed, known.revision, asyncio.Event())) as following:
                     async for news in following:
                         if isinstance(news, Partial):
                             await stream.delta(deltas.heard(msgspec.json.decode(news.data, type=PartialSegment)))
-                        else:
-                            final = final or (news is not None and news.change.final)
-                            await stream.beat()
-            if not final:
-                raise Problem(503, "restarting", "The server restarts, and the job goes on.", headers={"Retry-After": "5"})
 
 
 class _Stream:
@@ -119,15 +112,12 @@ class _Stream:
         if text is not None:
             await self.event({"type": "transcript.text.delta", "delta": text})
 
-    async def beat(self) -> None:
-        """A comment, if anything has been sent."""
-        if self.begun:
+    async def keep_alive(self, quiet: float) -> None:
+        """Begin when the quiet time is over, with a comment; others follow."""
+        await asyncio.sleep(quiet)
+        while True:
             await self._write(HEARTBEAT)
-
-    async def open_late(self, seconds: float) -> None:
-        """Begin when the quiet time is over."""
-        await asyncio.sleep(seconds)
-        await self._write(HEARTBEAT)
+            await asyncio.sleep(PAD_SECONDS)
 
     async def end(self) -> None:
         await send_body(self._send, b"")
