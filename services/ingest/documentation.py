@@ -38,6 +38,7 @@ _MEANINGS = {
     "vad": "Leave out what is not speech",
     "vad_threshold": "How sure the detector of speech has to be; 0.5 unless set",
     "vad_min_silence": "Seconds of silence that end a stretch of speech",
+    "vad_padding": "Seconds that are heard before and after each stretch of speech; 0.2 unless set",
     "mask_profanity": "Put stars for letters of swear words",
     "redact": f"What to remove from text and recording; in {', '.join(REDACTABLE)}",
     "topics": "Divide the transcript into topics, with a line of summary each",

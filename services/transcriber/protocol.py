@@ -37,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vad: bool = True
     vad_threshold: float | None = None
     vad_min_silence: float | None = None
+    vad_padding: float | None = None
     mask_profanity: bool = False
     redact: tuple[Sensitive, ...] = ()
     topics: bool = False

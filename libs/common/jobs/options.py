@@ -26,8 +26,9 @@ Sensitive = Literal["number", "email", "phone", "card", "iban"]
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`expires_in` is seconds from the end of the job to its expiry; `None` means the server's default, 0 nothing is kept after delivery.
 
-    `vad_min_silence` is in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that tells them apart),
-    instead of leaving the part out and saying so in the transcript. What the lexicon held at submission is the job's own copy.
+    `vad_min_silence` and `vad_padding` are in seconds. `strict` fails a job of which a part cannot be done (speakers without a model that
+    tells them apart), instead of leaving the part out and saying so in the transcript. What the lexicon held at submission is the job's own
+    copy.
     `reference` is what somebody reads or goes through in the recording; a job's row keeps only what tells it from another (`stored`).
     `reuse` takes the result of an earlier job with the same recording and the same options, if there is one.
     """
@@ -50,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     vad: bool = True
     vad_threshold: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     vad_min_silence: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    vad_padding: Annotated[float, msgspec.Meta(ge=0, le=5)] | None = None
     mask_profanity: bool = False
     redact: tuple[Sensitive, ...] = ()
     topics: bool = False

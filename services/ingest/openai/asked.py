@@ -1,6 +1,6 @@
 """What a call asks for: OpenAI's form, and with it the native options, whose names are others, and those of another service at this path.
 
-Nothing is accepted that has no effect, but for what only says how to get there: `prefix_padding_ms`, as silence is cut in another way here.
+Nothing is accepted that has no effect.
 """
 
 from typing import Any, Literal, get_args
@@ -183,6 +183,13 @@ def _vad(members: dict[str, Any]) -> dict[str, Any]:
         vad = msgspec.convert(members, _Vad, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(_CHUNKING, str(error)) from None
-    silence = None if vad.silence_duration_ms is None else vad.silence_duration_ms / 1_000
-    wanted = {"vad_threshold": vad.threshold, "vad_min_silence": silence}
+    wanted = {
+        "vad_threshold": vad.threshold,
+        "vad_min_silence": _seconds(vad.silence_duration_ms),
+        "vad_padding": _seconds(vad.prefix_padding_ms),
+    }
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1_000

@@ -24,7 +24,7 @@ from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.engine.quality import assess
 from services.transcriber.engine.recording import Recording, Task, unshown
-from services.transcriber.engine.speech import find_speech, whole
+from services.transcriber.engine.speech import Tuning, find_speech, whole
 from services.transcriber.engine.stages import Stages
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ class Engine:
         def find(progress: Callable[[float], None]) -> tuple[Span, ...]:
             if not options.vad:
                 return tuple(whole(audio))
-            return tuple(find_speech(audio.samples, progress, threshold=options.vad_threshold, min_silence=options.vad_min_silence))
+            tuned = Tuning(options.vad_threshold, options.vad_min_silence, options.vad_padding)
+            return tuple(find_speech(audio.samples, progress, tuned))
 
         return Recording(audio, stages.once("vad", tuple[Span, ...], find), options, stages)
 

@@ -5,6 +5,7 @@ window is not cut there: the next window starts where that speech began.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
@@ -18,25 +19,29 @@ WINDOW_SECONDS = 600.0
 
 _THRESHOLD = 0.5
 _MIN_SILENCE = 0.16
+_PADDING = 0.2
+
+
+class Tuning(NamedTuple):
+    """The probability that counts as speech; silences shorter than `min_silence` seconds, and `padding` at either end, belong to speech."""
+
+    threshold: float | None = None
+    min_silence: float | None = None
+    padding: float | None = None
+
+
+_USUAL = Tuning()
 
 
 def find_speech(
-    samples: Samples,
-    on_progress: Callable[[float], None],
-    *,
-    threshold: float | None = None,
-    min_silence: float | None = None,
-    window: float = WINDOW_SECONDS,
+    samples: Samples, on_progress: Callable[[float], None], tuning: Tuning = _USUAL, *, window: float = WINDOW_SECONDS
 ) -> list[Span]:
-    """Stretches of speech in order, with a little silence around each; `on_progress` gets fractions of 1.
-
-    `threshold` is the probability that counts as speech; a silence shorter than `min_silence` seconds belongs to the speech around it.
-    """
+    """Stretches of speech in order; `on_progress` gets fractions of 1."""
     options = VadOptions(
-        threshold=_THRESHOLD if threshold is None else threshold,
-        min_silence_duration_ms=round(1000 * (_MIN_SILENCE if min_silence is None else min_silence)),
+        threshold=_THRESHOLD if tuning.threshold is None else tuning.threshold,
+        min_silence_duration_ms=_milliseconds(_MIN_SILENCE if tuning.min_silence is None else tuning.min_silence),
         max_speech_duration_s=CHUNK_SECONDS,
-        speech_pad_ms=200,
+        speech_pad_ms=_milliseconds(_PADDING if tuning.padding is None else tuning.padding),
     )
     found: list[Span] = []
     start, total = 0, len(samples)
@@ -62,3 +67,7 @@ def whole(audio: Audio) -> list[Span]:
         for piece in pieces
         if piece < audio.seconds
     ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)

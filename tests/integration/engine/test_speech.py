@@ -8,7 +8,7 @@ import pytest
 
 from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples, Tape, decode
-from services.transcriber.engine.speech import CHUNK_SECONDS, find_speech, whole
+from services.transcriber.engine.speech import CHUNK_SECONDS, Tuning, find_speech, whole
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +46,17 @@ def test_nothing_is_longer_than_whisper_hears(samples: Samples) -> None:
 
 
 def test_the_submitter_tunes_the_detector(samples: Samples) -> None:
-    """A stricter threshold finds less; a longer silence that still belongs to speech makes fewer stretches, covering more."""
+    """A stricter threshold finds less; a longer silence that still belongs to speech makes fewer stretches, covering more.
+
+    More padding begins them earlier.
+    """
     usual = find_speech(samples, ignore)
-    assert covered(find_speech(samples, ignore, threshold=0.9)) < covered(usual)
-    joined = find_speech(samples, ignore, min_silence=2.0)
+    assert covered(find_speech(samples, ignore, Tuning(threshold=0.9))) < covered(usual)
+    joined = find_speech(samples, ignore, Tuning(min_silence=2.0))
     assert len(joined) < len(usual)
     assert covered(joined) > covered(usual)
+    first, padded = usual[0], find_speech(samples, ignore, Tuning(padding=0.6))[0]
+    assert padded.start == pytest.approx(first.start - 0.4, abs=0.01)
 
 
 def test_silence_holds_no_speech() -> None:

@@ -110,6 +110,7 @@ async def test_what_is_asked_for_reaches_the_job(
             "allowed_languages": ["en", "de"],
             "vad_threshold": 0.4,
             "vad_min_silence": 0.7,
+            "vad_padding": 0.3,
             "priority": "high",
             "metadata": {"desk": "3"},
         }
