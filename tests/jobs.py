@@ -10,6 +10,7 @@ from common.database import Connection
 from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.jobs.job import Failure, Job, Result, Source, Stored
+from common.jobs.kind import Kind
 from common.jobs.options import Options, Priority
 from common.references.lines import Line
 from common.storage import Storage
@@ -62,7 +63,7 @@ async def claimed(connection: Connection, lease: timedelta = HOUR, *, worker: st
     return job
 
 
-async def finished(connection: Connection, job: Job) -> Job:
+async def finished(connection: Connection, job: Job, kind: Kind | None = None) -> Job:
     """A claimed job, completed with a transcript where its attempt would put it."""
     assert job.lease_token is not None
     result = Result(
@@ -73,7 +74,7 @@ async def finished(connection: Connection, job: Job) -> Job:
         duration=1.0,
         speakers=1,
     )
-    done = await store.finish(connection, job, result)
+    done = await store.finish(connection, job, result, kind)
     assert done is not None
     return done
 

@@ -48,7 +48,7 @@ def act(request: Transcribe) -> None:
 
 def succeed(request: Transcribe) -> None:
     now = time.time_ns()
-    say(Decoded(request.id, 30.0))
+    say(Decoded(request.id, 30.0, "audio"))
     say(Progress(request.id, "transcribe", 50.0))
     say(Partial(request.id, HEARD))
     say(StageDone(request.id, "transcribe", now - 1_000_000, now))
@@ -65,7 +65,7 @@ def hang(_request: Transcribe) -> None:
 
 def hang_at(stage: Stage) -> Callable[[Transcribe], None]:
     def act(request: Transcribe) -> None:
-        say(Decoded(request.id, 0.1))
+        say(Decoded(request.id, 0.1, "audio"))
         say(Progress(request.id, stage, 50.0))
         hang(request)
 

@@ -52,7 +52,7 @@ def take(waiting: list[Transcribe]) -> set[str]:
 def work(request: Transcribe, waiting: list[Transcribe]) -> None:
     say(Started(request.id))
     data = Path(request.source).read_bytes()
-    say(Decoded(request.id, 1.0))
+    say(Decoded(request.id, 1.0, "audio"))
     digest = hashlib.sha256(data).hexdigest()
     if data[_HEADER_BYTES:].startswith(BROKEN):
         say(Failed(request.id, "broken_recording", "It was made to fail.", transient=False))

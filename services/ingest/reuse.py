@@ -4,6 +4,8 @@ The new job gets a copy of its own, so that what becomes of the one never touche
 there is nothing to be reused, and the job is queued like any other.
 """
 
+from typing import NamedTuple
+
 import msgspec
 import structlog
 
@@ -13,11 +15,19 @@ from common.errors import PermanentError
 from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.jobs.job import Result
+from common.jobs.kind import Kind
 from common.storage import Storage
 from common.storage_keys import copied_key
 from services.ingest.recording import Received
 
 log = structlog.get_logger(__name__)
+
+
+class Reused(NamedTuple):
+    """The copy, and what the recording had turned out to be."""
+
+    result: Result
+    kind: Kind
 
 
 class Reuse:
@@ -27,7 +37,7 @@ class Reuse:
         self._pool = pool
         self._storage = storage
 
-    async def copied(self, tenant: str, job_id: JobId, received: Received) -> Result | None:
+    async def copied(self, tenant: str, job_id: JobId, received: Received) -> Reused | None:
         """What an earlier job came to, under keys of `job_id`; None when that was not asked for, or when there is none."""
         if not received.options.reuse:
             return None
@@ -43,4 +53,4 @@ class Reuse:
         except PermanentError:
             log.info("result went while it was copied", job_id=str(original.id))
             return None
-        return msgspec.structs.replace(original.result, keys=keys)
+        return Reused(msgspec.structs.replace(original.result, keys=keys), original.source.kind)

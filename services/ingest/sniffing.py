@@ -5,17 +5,19 @@ MP3 without an ID3 tag nor MPEG-TS and call any zip a document (docs/decisions/0
 whether there is sound in it the transcriber finds out.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from common.jobs.kind import Kind
 
 HEAD_BYTES = 1024
 """How many leading bytes `sniff` wants; fewer are fine when the file is shorter."""
 
 
 class Media(NamedTuple):
-    """`content_type` of a recording and whether its container is one for video."""
+    """`content_type` of a recording and whether its container is one for video, which may hold sound alone: decoding shows that."""
 
     content_type: str
-    kind: Literal["audio", "video"]
+    kind: Kind
 
 
 _PREFIXES: tuple[tuple[bytes, Media], ...] = (
@@ -70,7 +72,7 @@ def _iso(head: bytes) -> Media | None:
 
 
 def _matroska(head: bytes) -> Media | None:
-    """EBML; the document type tells WebM from Matroska. Either may hold sound alone, which only decoding would show."""
+    """EBML; the document type tells WebM from Matroska."""
     if not head.startswith(b"\x1a\x45\xdf\xa3"):
         return None
     return Media("video/webm" if b"webm" in head[:64] else "video/x-matroska", "video")

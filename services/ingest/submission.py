@@ -18,7 +18,7 @@ from common import ids, resumable, tracing
 from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
-from common.jobs.job import Job, Result
+from common.jobs.job import Job
 from common.jobs.options import OptionError, Options
 from common.storage import Storage
 from common.storage_keys import source_key
@@ -31,7 +31,7 @@ from services.ingest.places import Places
 from services.ingest.pointer import Pointers
 from services.ingest.problems import Problem, too_large
 from services.ingest.recording import Received, Sink, Submission
-from services.ingest.reuse import Reuse
+from services.ingest.reuse import Reuse, Reused
 from services.ingest.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class _Made(msgspec.Struct, frozen=True):
     """What was there before the job: an upload, of which it is made; a result, which is copied already."""
 
     of_upload: bool
-    result: Result | None
+    reused: Reused | None
 
 
 class Submissions:
@@ -134,7 +134,7 @@ class Submissions:
             received = await submission.receive(bucket)
             reused = await self._reuse.copied(tenant, job_id, received)
             if reused is not None:
-                undo.push_async_callback(self._storage.delete, list(reused.keys.values()))
+                undo.push_async_callback(self._storage.delete, list(reused.result.keys.values()))
             async with self._pool.acquire() as connection:
                 try:
                     made = _Made(submission.upload is not None, reused)
@@ -166,10 +166,10 @@ class Submissions:
                 retention=retention,
                 max_attempts=self._settings.max_attempts,
                 trace=tracing.current_traceparent(),
-                cache=("miss" if made.result is None else "hit") if received.options.reuse else None,
+                cache=("miss" if made.reused is None else "hit") if received.options.reuse else None,
             )
-            if made.result is not None:
-                job = await store.reuse(connection, job, made.result)
+            if made.reused is not None:
+                job = await store.reuse(connection, job, *made.reused)
             body = msgspec.json.encode(await self._places.document(connection, job))
             if held is not None:
                 await held.answer(connection, Answered(received.fingerprint, job_id, body))

@@ -26,6 +26,7 @@ from common.ids import EventId
 from common.jobs import store
 from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result
+from common.jobs.kind import Kind
 from common.jobs.watch import Watch
 from common.lexicons import store as lexicons
 from common.lexicons.entries import Entries
@@ -67,8 +68,9 @@ class Attempts:
         """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
         try:
             with self._watch.watching(job.id) as news:
-                transcribed = await self._while_leased(job, _Progress(news))
-            await self._finish(job, transcribed)
+                progress = _Progress(news)
+                transcribed = await self._while_leased(job, progress)
+            await self._finish(job, transcribed, progress.kind)
         except _LeaseLost:
             metrics.ended("lost")
             log.info("job is no longer ours")
@@ -140,7 +142,7 @@ class Attempts:
                 "database_unavailable", "The job's lexicon or reference could not be read: the database was away."
             ) from error
 
-    async def _finish(self, job: Job, transcribed: "_Transcribed") -> None:
+    async def _finish(self, job: Job, transcribed: "_Transcribed", kind: Kind | None) -> None:
         done = transcribed.done
         result = Result(
             bucket=self._storage.bucket,
@@ -150,7 +152,7 @@ class Attempts:
             duration=done.duration,
             speakers=done.speakers,
         )
-        finished = await self._write(lambda connection: store.finish(connection, job, result))
+        finished = await self._write(lambda connection: store.finish(connection, job, result, kind))
         if finished is None:
             # Another attempt won, or our own commit was lost on its way back: the janitor can tell, and deletes a loser's transcript.
             metrics.ended("lost")
@@ -175,6 +177,7 @@ class Attempts:
                         stage=progress.stage,
                         progress=progress.percent,
                         duration=progress.duration,
+                        kind=progress.kind,
                     )
             except AWAY as error:
                 log.warning("heartbeat failed", error=repr(error))
@@ -247,6 +250,7 @@ class _Progress:
         self.stage: Stage = "fetch"
         self.percent = 0.0
         self.duration: float | None = None
+        self.kind: Kind | None = None
         self._news = news
 
     def update(self, told: Progress | Decoded) -> None:
@@ -254,7 +258,7 @@ class _Progress:
             case Progress():
                 self.stage, self.percent = told.stage, told.percent
             case Decoded():
-                self.duration = told.seconds
+                self.duration, self.kind = told.seconds, told.kind
         self._news.set()
 
     async def wait(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ import av
 from av.stream import Disposition
 
 from common.errors import PermanentError, TransientError
+from common.jobs.kind import Kind
 from common.transcript import AudioTrack
 from services.transcriber import tracks
 from services.transcriber.tracks import Track
@@ -39,7 +40,7 @@ def sound(path: Path, language: str | None = None) -> Iterator["Frames"]:
                     raise PermanentError("no_audio_stream", "The video has no sound.")
                 raise PermanentError("unsupported_media", "The file holds no audio.")
             track = tracks.choose([_track(stream) for stream in streams], language)
-            yield Frames(container, streams[track.number - 1], track)
+            yield Frames(container, streams[track.number - 1], track, _kind(container))
     except FileNotFoundError as error:
         raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
     except av.FFmpegError as error:
@@ -49,8 +50,8 @@ def sound(path: Path, language: str | None = None) -> Iterator["Frames"]:
 class Frames:
     """The frames of `track` that can be decoded; `lost` counts the places where one could not."""
 
-    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream, track: AudioTrack) -> None:
-        self._container, self._stream, self.track, self.lost = container, stream, track, 0
+    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream, track: AudioTrack, kind: Kind) -> None:
+        self._container, self._stream, self.track, self.kind, self.lost = container, stream, track, kind, 0
 
     def __iter__(self) -> Iterator[av.AudioFrame]:
         packets = self._container.demux(self._stream)
@@ -75,3 +76,9 @@ def _track(stream: av.AudioStream) -> Track:
         aside=bool(stream.disposition & _ASIDE),
         known=stream.codec_context is not None,
     )
+
+
+def _kind(container: av.container.InputContainer) -> Kind:
+    """A cover is a picture, and no video."""
+    moving = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
+    return "audio" if next(moving, None) is None else "video"

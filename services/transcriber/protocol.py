@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from common.jobs.kind import Kind
 from common.jobs.options import Sensitive
 from common.jobs.partials import PartialSegment
 from common.lexicons.entries import Correction
@@ -83,10 +84,11 @@ class Started(msgspec.Struct, frozen=True, tag="started", tag_field="type"):
 
 
 class Decoded(msgspec.Struct, frozen=True, tag="decoded", tag_field="type"):
-    """The recording is `seconds` long: the limits of the stages that follow depend on it."""
+    """The recording is `seconds` long, on which the limits of the stages that follow depend, and of this `kind`."""
 
     id: str
     seconds: float
+    kind: Kind
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):

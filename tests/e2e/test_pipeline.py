@@ -6,15 +6,18 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aio_pika
 import httpx
 import msgspec
+import numpy as np
 import psutil
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from tests.integration.engine.recorded import encode, silent_video
 from tests.recordings import sample, wav
 from tests.running import Services, wait_until
 
@@ -123,17 +126,23 @@ UNDECODABLE = {
 }
 
 
-async def test_what_cannot_be_decoded_fails_with_a_code(service: Services) -> None:
-    """A file that looks like a recording and is none fails at once, for good, with a stable code and a sentence."""
+async def test_what_cannot_be_decoded_fails_with_a_code(service: Services, tmp_path: Path) -> None:
+    """A file that looks like a recording and is none, or a film without sound, fails at once, for good, with a stable code and a sentence.
+
+    Clients of an earlier service are told the same.
+    """
+    film = silent_video(tmp_path / "film.mp4").read_bytes()
     ingest = await service("ingest")
     await service("transcriber")
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
-        for code, content in UNDECODABLE.items():
+        for code, content in {**UNDECODABLE, "no_audio_stream": film}.items():
             answer = await client.post(JOBS, files={"file": ("talk.wav", content)})
             job = await until_final(client, answer.json()["id"])
             assert (job["status"], job["attempt"]) == ("failed", 1)
             assert (job["error"]["code"], job["error"]["retryable"]) == (code, False)
             assert len(job["error"]["message"]) > 15
+            failed = await client.get(f"/result/{job['id']}")
+            assert (failed.status_code, failed.json()["error_message"]) == (500, job["error"]["message"])
 
 
 async def test_silence_is_a_result(service: Services) -> None:
@@ -147,6 +156,21 @@ async def test_silence_is_a_result(service: Services) -> None:
         transcript = (await client.get(f"{JOBS}/{job['id']}/transcript")).json()
     assert (transcript["text"], transcript["segments"]) == ("", [])
     assert [warning["code"] for warning in transcript["warnings"]] == ["no_speech"]
+
+
+async def test_a_video_is_what_has_pictures(service: Services, tmp_path: Path) -> None:
+    """Sound alone is taken for a video by its container, and called audio once it has been decoded; one door says so like the other."""
+    ingest = await service("ingest")
+    await service("transcriber")
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        for name, codec, video in (("memo.webm", "libopus", False), ("film.mp4", "aac", True)):
+            content = encode(tmp_path / name, np.zeros(1_600, np.int16), codec, rate=48_000, video=video).read_bytes()
+            submitted = (await client.post("/process", files={"file": (name, content)})).json()
+            assert submitted["file_type"] == "video"
+            job = await until_final(client, submitted["job_id"])
+            status, result = [(await client.get(f"/{door}/{job['id']}")).json() for door in ("status", "result")]
+            kinds = {job["source"]["kind"], status["file_type"], result["result"]["source_type"]}
+            assert kinds == {"video" if video else "audio"}
 
 
 async def test_cancel_stops_the_engine(service: Services) -> None:

@@ -4,11 +4,11 @@ It holds no secret, internal host or path: storage is named by bucket and key on
 """
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from common.jobs.job import TRANSCRIPT, Cache, Failure, Job, Receipt, Status, Stored, Upload
+from common.jobs.kind import Kind
 from common.jobs.options import PRIORITIES, Options, Priority
 
 
@@ -28,14 +28,15 @@ class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
 class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The submitted recording; `duration` in seconds, estimated from size and type until the recording has been decoded.
 
-    `deleted_at`: when it went, if it went before the rest.
+    `content_type` is the container's. `kind` is that too, as far as its first bytes tell, until the recording has been decoded: many
+    containers for video may hold sound alone. `deleted_at`: when it went, if it went before the rest.
     """
 
     filename: str
     content_type: str
     size: int
     sha256: str
-    kind: Literal["audio", "video"]
+    kind: Kind
     duration: float | None
     duration_estimated: bool
     deleted_at: datetime | None

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from common.ids import JobId, LeaseToken
+from common.jobs.kind import Kind
 from common.jobs.options import Options
 from common.storage_keys import source_key
 
@@ -38,14 +39,15 @@ class Status(StrEnum):
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The submitted recording; `size` in bytes, `sha256` in hex, `filename` as the client called it (never used as a path or key).
 
-    `duration` is in seconds, where the file's header tells it.
+    `content_type` is the container's, and so is `kind` until the recording has been decoded. `duration` is in seconds, where the file's
+    header tells it.
     """
 
     filename: str
     content_type: str
     size: int
     sha256: str
-    kind: Literal["audio", "video"]
+    kind: Kind
     duration: float | None = None
 
 

@@ -15,6 +15,7 @@ from common.ids import JobId, LeaseToken
 from common.jobs.announcing import announce, change
 from common.jobs.duration import estimated_seconds
 from common.jobs.job import Cache, Failure, Job, Result, Source, Upload, from_row
+from common.jobs.kind import Kind
 from common.jobs.options import ASIDE, PRIORITIES, OptionError, Options, stored
 from common.lexicons import store as lexicons
 from common.references import store as references
@@ -67,9 +68,9 @@ async def reusable(connection: Connection, tenant: str, sha256: str, options: Op
     return None if row is None else from_row(row)
 
 
-async def reuse(connection: Connection, job: Job, result: Result) -> Job:
+async def reuse(connection: Connection, job: Job, result: Result, kind: Kind) -> Job:
     """queued -> completed, in the transaction that creates the job. Call only when the result's copy is in the bucket."""
-    reused = await change(connection, "job.completed", SQL["reuse_result"], job.id, result, result.duration)
+    reused = await change(connection, "job.completed", SQL["reuse_result"], job.id, result, result.duration, kind)
     assert reused is not None  # nobody else has seen the job yet
     return reused
 
@@ -108,20 +109,27 @@ async def claim(
 
 
 async def renew(
-    connection: Connection, job: Job, *, lease: timedelta, stage: str, progress: float, duration: float | None = None
+    connection: Connection,
+    job: Job,
+    *,
+    lease: timedelta,
+    stage: str,
+    progress: float,
+    duration: float | None = None,
+    kind: Kind | None = None,
 ) -> Job | None:
-    """Extend the lease and record progress (0-100) and, once it is known, the true duration in seconds.
+    """Extend the lease and record progress (0-100) and, once they are known, the true duration in seconds and the kind.
 
     None when the job is no longer ours (cancelled, rescued, deleted).
     """
-    row = await connection.fetchrow(SQL["renew_lease"], job.id, job.lease_token, lease, stage, progress, duration)
+    row = await connection.fetchrow(SQL["renew_lease"], job.id, job.lease_token, lease, stage, progress, duration, kind)
     return None if row is None else from_row(row)
 
 
-async def finish(connection: Connection, job: Job, result: Result) -> Job | None:
-    """processing -> completed."""
+async def finish(connection: Connection, job: Job, result: Result, kind: Kind | None = None) -> Job | None:
+    """processing -> completed; `kind` as the decoder found it."""
     async with connection.transaction():
-        return await change(connection, "job.completed", SQL["finish_job"], job.id, job.lease_token, result, result.duration)
+        return await change(connection, "job.completed", SQL["finish_job"], job.id, job.lease_token, result, result.duration, kind)
 
 
 async def fail(connection: Connection, job: Job, failure: Failure) -> Job | None:

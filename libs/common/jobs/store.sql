@@ -32,7 +32,7 @@ limit 1;
 -- queued -> completed: the result is a copy of an earlier job's. In the transaction that created the job, so that no worker can have it.
 update jobs
 set status = 'completed', result = $2, progress = 100, finished_at = now(), expires_at = now() + retention,
-    duration = $3, duration_known = true
+    duration = $3, duration_known = true, source = source || jsonb_build_object('kind', $4::text)
 where id = $1 and status = 'queued'
 returning *;
 
@@ -107,10 +107,12 @@ where jobs.id = best.id
 returning jobs.*;
 
 -- name: renew_lease
--- processing -> processing: the heartbeat; 0 rows tell the worker that the job is no longer its own. $6: the true duration, once it is known.
+-- processing -> processing: the heartbeat; 0 rows tell the worker that the job is no longer its own. $6, $7: the true duration and kind, once
+-- they are known.
 update jobs
 set lease_until = now() + $3, stage = $4, progress = greatest(progress, $5),
-    duration = coalesce($6, duration), duration_known = duration_known or $6 is not null
+    duration = coalesce($6, duration), duration_known = duration_known or $6 is not null,
+    source = source || jsonb_strip_nulls(jsonb_build_object('kind', $7::text))
 where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 
@@ -118,7 +120,8 @@ returning *;
 -- processing -> completed: names the winner among results.
 update jobs
 set status = 'completed', result = $3, error = null, stage = null, progress = 100, lease_token = null, lease_until = null,
-    worker = null, finished_at = now(), expires_at = now() + retention, duration = $4, duration_known = true
+    worker = null, finished_at = now(), expires_at = now() + retention, duration = $4, duration_known = true,
+    source = source || jsonb_strip_nulls(jsonb_build_object('kind', $5::text))
 where id = $1 and status = 'processing' and lease_token = $2
 returning *;
 

@@ -1,10 +1,9 @@
 """The result as the earlier service for media files words it (docs/api/earlier-services.md), in its answers and in its webhooks."""
 
-from typing import Literal
-
 import msgspec
 
 from common.jobs.job import Job
+from common.jobs.kind import Kind
 from common.rendering.clock import zoned
 from common.rendering.verbose import VerboseSegment, verbose
 from common.transcript import Language, Transcript
@@ -36,7 +35,7 @@ class ProcessResult(msgspec.Struct, frozen=True, kw_only=True):
     transcript: str
     language_detection: DetectedLanguage
     topics: list[ProcessTopic]
-    source_type: Literal["audio", "video"]
+    source_type: Kind
     filename: str
     file_size: int
     whisper_segments: list[VerboseSegment]

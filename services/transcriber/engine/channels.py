@@ -65,14 +65,14 @@ def load(path: Path, options: Options) -> Audio:
     lanes = read(path, options.channels, options.language)
     split = options.channels == "split"
     if len(lanes.samples) > 1:
-        return msgspec.structs.replace(settle(lanes.samples, damaged=lanes.damaged, split=split), track=lanes.track)
+        return msgspec.structs.replace(settle(lanes.samples, damaged=lanes.damaged, split=split), track=lanes.track, kind=lanes.kind)
     notes: tuple[Note, ...] = ()
     if split and lanes.channels > MOST_APART:
         message = f"The recording has {lanes.channels} channels; at most {MOST_APART} can be transcribed apart."
         if options.strict:
             raise PermanentError("too_many_channels", f"{message} Ask for channels=mix, or submit fewer channels.")
         notes = (Note("channels_mixed", f"{message} They were mixed."),)
-    return Audio(lanes.samples[0], lanes.damaged, notes=notes, track=lanes.track)
+    return Audio(lanes.samples[0], lanes.damaged, notes=notes, track=lanes.track, kind=lanes.kind)
 
 
 def settle(channels: Sequence[Samples], *, damaged: bool, split: bool) -> Audio:

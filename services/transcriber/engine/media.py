@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import PermanentError
+from common.jobs.kind import Kind
 from common.transcript import AudioTrack, Note
 from services.transcriber.frames import sound
 
@@ -51,7 +52,8 @@ class Tape(NamedTuple):
 class Audio(msgspec.Struct, frozen=True):
     """A recording, never empty; `damaged` says that some of it could not be decoded. `notes` are for the transcript's reader.
 
-    `track` says which one it is, where the file has several. With a `tape`, times in `samples` are the tape's and not the recording's.
+    `kind` is the file's; `track` says which of its tracks this is, where it has several. With a `tape`, times in `samples` are the tape's
+    and not the recording's.
     """
 
     samples: Samples
@@ -59,6 +61,7 @@ class Audio(msgspec.Struct, frozen=True):
     tape: Tape | None = None
     notes: tuple[Note, ...] = ()
     track: AudioTrack | None = None
+    kind: Kind = "audio"
 
     @property
     def seconds(self) -> float:
@@ -72,13 +75,14 @@ class Lanes(msgspec.Struct, frozen=True):
     samples: tuple[Samples, ...]
     channels: int
     damaged: bool
+    kind: Kind
     track: AudioTrack | None = None
 
 
 def decode(path: Path) -> Audio:
     """The mix of all channels; raises what `read` raises."""
     lanes = read(path, "mix")
-    return Audio(lanes.samples[0], lanes.damaged)
+    return Audio(lanes.samples[0], lanes.damaged, kind=lanes.kind)
 
 
 def read(path: Path, channels: Channels, language: str | None = None) -> Lanes:
@@ -95,7 +99,8 @@ def read(path: Path, channels: Channels, language: str | None = None) -> Lanes:
         pcm.finish()
     if any(pcm.lanes):
         track = frames.track if frames.track.of > 1 else None
-        return Lanes(tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes), pcm.channels, damaged=frames.lost > 0, track=track)
+        samples = tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes)
+        return Lanes(samples, pcm.channels, damaged=frames.lost > 0, kind=frames.kind, track=track)
     if frames.lost:
         raise PermanentError("unsupported_media", "The file's audio cannot be decoded: it is damaged, protected or in an unknown format.")
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")

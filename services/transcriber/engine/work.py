@@ -119,7 +119,7 @@ class _Request:
 
     def find_speech(self) -> None:
         decoded = self.turn.decoded.result()
-        self._send(protocol.Decoded(self._id, decoded.audio.seconds))
+        self._send(protocol.Decoded(self._id, decoded.audio.seconds, decoded.audio.kind))
         self._stages.finished("decode", decoded.start_ns, decoded.end_ns)
         self.recording = self._engine.find_speech(decoded.audio, self.turn.request.options, self._stages)
 

@@ -51,6 +51,19 @@ async def test_the_holder_of_the_lease_may_change_the_job_and_the_change_is_anno
         assert await announced(connection) == ([] if event is None else [Announced(event, str(job.id))])
 
 
+async def test_what_decoding_shows_is_the_jobs(pool: Pool) -> None:
+    """Its length and whether it is a video replace what was guessed; who has nothing to say about it changes nothing."""
+    async with pool.acquire() as connection:
+        await queued(connection, duration=5.0)
+        job = await claimed(connection)
+        told = await store.renew(connection, job, lease=HOUR, stage="vad", progress=5, duration=7.5, kind="video")
+        later = await store.renew(connection, job, lease=HOUR, stage="transcribe", progress=9)
+        assert told is not None
+        assert later is not None
+        assert (told.duration, told.source) == (later.duration, later.source) == (7.5, replace(job.source, kind="video"))
+        assert (await finished(connection, job)).source.kind == "video"
+
+
 @pytest.mark.parametrize("name", TRANSITIONS)
 async def test_a_worker_without_the_lease_changes_nothing(pool: Pool, name: str) -> None:
     """A worker that woke from the dead holds another lease token: 0 rows, no event."""

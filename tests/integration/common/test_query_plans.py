@@ -61,8 +61,8 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "delete_jobs": (removal.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
     "renew_lease": (
         store.SQL["renew_lease"],
-        "uuid, uuid, interval, text, real, real",
-        "gen_random_uuid(), gen_random_uuid(), '15 s', 'decode', 1, null",
+        "uuid, uuid, interval, text, real, real, text",
+        "gen_random_uuid(), gen_random_uuid(), '15 s', 'decode', 1, null, null",
         "jobs_pkey",
     ),
     "get_job": (store.SQL["get_job"], "uuid, text", "gen_random_uuid(), 't'", "jobs_pkey"),

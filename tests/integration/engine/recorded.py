@@ -19,18 +19,20 @@ def encode(
     rate: int = SAMPLE_RATE,
     layout: str = "mono",
     video: bool = False,
+    cover: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture if `video`."""
+    """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture if `video` or `cover`."""
     with av.open(path, "w", options=dict(options or {})) as container:
-        picture = container.add_stream("mpeg4", rate=10) if video else None
+        picture = container.add_stream("png" if cover else "mpeg4", rate=10) if video or cover else None
         stream = container.add_stream(codec, rate=rate)
         assert isinstance(stream, av.AudioStream)
         stream.layout = layout
         if codec.startswith("wma"):
             stream.bit_rate = 128_000  # the only encoder here without a default
         if picture is not None:
-            _black(container, picture)
+            picture.disposition = Disposition.attached_pic if cover else Disposition.default
+            _black(container, picture, frames=1 if cover else 10)
         _write(container, stream, samples)
     return path
 
@@ -90,9 +92,9 @@ def silent_video(path: Path) -> Path:
     return path
 
 
-def _black(container: av.container.OutputContainer, stream: av.VideoStream) -> None:
-    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-    for _ in range(10):
+def _black(container: av.container.OutputContainer, stream: av.VideoStream, frames: int = 10) -> None:
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "rgb24" if stream.codec.name == "png" else "yuv420p"
+    for _ in range(frames):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
     container.mux(stream.encode(None))
 

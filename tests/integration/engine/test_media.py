@@ -58,12 +58,19 @@ def alike(one: Samples, other: Samples) -> float:
 def test_every_container_sounds_the_same(
     tmp_path: Path, samples: Samples, name: str, codec: str, rate: int, layout: str, *, video: bool
 ) -> None:
-    """Codec, sample rate, channels and a picture change nothing about what is heard, how loud or how long it is."""
+    """Codec, sample rate, channels and a picture change nothing about what is heard, how loud or how long it is; the picture makes a video."""
     audio = decode(encode(tmp_path / name, samples, codec, rate=rate, layout=layout, video=video))
     assert audio.seconds == pytest.approx(30, abs=0.1)
-    assert not audio.damaged
+    assert (audio.damaged, audio.kind) == (False, "video" if video else "audio")
     assert alike(samples, audio.samples) > 0.85  # AMR, which keeps voices and little else
     assert np.std(audio.samples) == pytest.approx(float(np.std(samples)), rel=0.25)
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.m4a"])
+def test_a_cover_makes_no_video(tmp_path: Path, samples: Samples, name: str) -> None:
+    """Music comes with a picture that does not move."""
+    codec = "libmp3lame" if name.endswith("mp3") else "aac"
+    assert decode(encode(tmp_path / name, samples[:SAMPLE_RATE], codec, cover=True)).kind == "audio"
 
 
 @pytest.mark.parametrize("claimed", [36_000 * 32_000, 0xFFFF_FFFF, 0])

@@ -11,6 +11,7 @@ from common.database import Pool
 from common.ids import JobId
 from common.jobs import objects
 from common.jobs.job import Job
+from common.jobs.kind import Kind
 from common.storage import Storage
 from common.storage_keys import job_prefixes, transcript_key
 from common.transcript import Language, Transcript, encode
@@ -30,13 +31,13 @@ async def submit(client: httpx.AsyncClient, sample: bytes, **options: str) -> di
     return job
 
 
-async def transcribed(pool: Pool, store: Storage) -> Job:
+async def transcribed(pool: Pool, store: Storage, kind: Kind | None = None) -> Job:
     """The job that is next, completed as a worker would."""
     async with pool.acquire() as connection:
         job = await claimed(connection)
         assert job.lease_token is not None
         await store.put(transcript_key(job.id, job.lease_token), TRANSCRIPT, content_type="application/json")
-        return await finished(connection, job)
+        return await finished(connection, job, kind)
 
 
 async def test_a_copy_of_its_own(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, broker: Broker) -> None:
@@ -44,11 +45,11 @@ async def test_a_copy_of_its_own(client: httpx.AsyncClient, sample: bytes, pool:
     async with tap(broker, "#") as heard:
         first = await submit(client, sample, language="en", metadata='{"call": "1"}')
         assert (first["status"], first["cache"]) == ("queued", "miss")
-        await transcribed(pool, store)
+        await transcribed(pool, store, kind="video")
         second = await submit(client, sample, language="en", priority="high", metadata='{"call": "2"}')
         events = await heard.until(5)
     assert (second["status"], second["cache"], second["progress"], second["attempt"]) == ("completed", "hit", 100.0, 0)
-    assert (second["source"]["duration"], second["result"]["language"]) == (1.0, "en")
+    assert (second["source"]["duration"], second["source"]["kind"], second["result"]["language"]) == (1.0, "video", "en")
     assert second["result"]["keys"]["transcript"].startswith(f"results/{second['id']}/")
     told = [(event.headers["ce-type"], event.headers["ce-subject"] == second["id"]) for event in events]
     assert sorted(told) == sorted(
