@@ -31,12 +31,13 @@ def _reworded(native: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Status and body. A job that failed tells its own reason; the recording's fault is the caller's."""
     failure = native.get("job_error")
     if failure is not None:
-        status, detail = 500 if failure["retryable"] else 400, failure["message"]
+        status, code, detail = 500 if failure["retryable"] else 400, failure["code"], failure["message"]
     else:
-        status, sentence = _WORDS.get(native["code"], (native["status"], None))
+        code = native["code"]
+        status, sentence = _WORDS.get(code, (native["status"], None))
         detail = sentence or native["detail"]
     about = {name: native[name] for name in ("job_id",) if name in native}
-    return status, {"detail": detail, "code": native["code"], **about}
+    return status, {"detail": detail, "code": code, **about}
 
 
 def _rewording(native: Callable[[Request[Any, Any, Any], Any], Response[dict[str, Any]]]) -> Callable[..., Response[dict[str, Any]]]:

@@ -22,7 +22,7 @@ def encode(
     cover: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture if `video` or `cover`."""
+    """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture or `cover`."""
     with av.open(path, "w", options=dict(options or {})) as container:
         picture = container.add_stream("png" if cover else "mpeg4", rate=10) if video or cover else None
         stream = container.add_stream(codec, rate=rate)

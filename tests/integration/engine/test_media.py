@@ -58,7 +58,7 @@ def alike(one: Samples, other: Samples) -> float:
 def test_every_container_sounds_the_same(
     tmp_path: Path, samples: Samples, name: str, codec: str, rate: int, layout: str, *, video: bool
 ) -> None:
-    """Codec, sample rate, channels and a picture change nothing about what is heard, how loud or how long it is; the picture makes a video."""
+    """Codec, sample rate, channels and a picture change nothing about what is heard, how loud or how long; a picture makes a video."""
     audio = decode(encode(tmp_path / name, samples, codec, rate=rate, layout=layout, video=video))
     assert audio.seconds == pytest.approx(30, abs=0.1)
     assert (audio.damaged, audio.kind) == (False, "video" if video else "audio")

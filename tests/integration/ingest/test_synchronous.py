@@ -58,16 +58,27 @@ async def test_a_client_that_hangs_up(ingest: RunningService, pool: Pool, storag
         assert len(await jobs(database)) == 4
 
 
-async def hung_up(database: asyncpg.Connection, before: int, asking: Coroutine[Any, Any, Any]) -> None:
-    """Ask, and hang up as soon as there is one job more than before."""
+async def hung_up(database: asyncpg.Connection, before: int, asking: Coroutine[Any, Any, Any], *, locked: bool = False) -> None:
+    """Ask, and hang up as soon as there is one job more than before; while it is `locked`, who tries to change it loses its connection."""
     call = asyncio.create_task(asking)
 
     async def there() -> bool:
         return len(await jobs(database)) > before
 
     await wait_until(there, "the job")
-    call.cancel()
-    await asyncio.gather(call, return_exceptions=True)
+    async with database.transaction():
+        if locked:
+            await database.execute("select from jobs for update")
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        if locked:
+            await wait_until(lambda: cut_off(database), "the server to try")
+
+
+async def cut_off(database: asyncpg.Connection) -> bool:
+    """Whether a connection of ingest's waited for a lock; it does no more."""
+    waits = "application_name = 'verbatim-ingest' and wait_event_type = 'Lock'"
+    return bool(await database.fetch(f"select pg_terminate_backend(pid) from pg_stat_activity where {waits}"))  # noqa: S608 - our own words
 
 
 async def test_a_worker_that_dies_and_a_database_that_goes(
@@ -87,8 +98,21 @@ async def test_a_worker_that_dies_and_a_database_that_goes(
     assert await database.fetchval("select attempt from jobs") == 2
 
 
-async def test_a_call_that_lasts_too_long(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
-    """It is told the job's id, by a status as long as there is one, and the job goes on; the client does not begin again."""
+async def test_hanging_up_while_the_database_is_away(ingest: RunningService, sample: bytes, database: asyncpg.Connection) -> None:
+    """The job is cancelled once the database is back."""
+    async with client_of(ingest) as client:
+        await hung_up(database, 0, client.audio.transcriptions.create(file=recording(sample), model="whisper-1"), locked=True)
+    await until_jobs(database, "cancelled")
+    assert "dependency away" in ingest.log
+
+
+async def test_a_call_that_lasts_too_long(
+    service: Services, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection
+) -> None:
+    """It is told the job's id, by a status as long as there is one, and the job goes on; the client does not begin again.
+
+    A call that waits for a zip has no more time for it than what its job leaves.
+    """
     ingest = await service("ingest", SYNC_LIMIT_SECONDS="1", SYNC_QUIET_SECONDS="0.1")
     async with client_of(ingest, retries=2) as client:
         hear, file = client.audio.transcriptions, recording(sample)
@@ -106,13 +130,17 @@ async def test_a_call_that_lasts_too_long(service: Services, sample: bytes, data
         assert (padded.status_code, error["code"]) == (200, "still_processing")
         assert error["job_id"] == padded.headers["verbatim-job-id"]
     assert await jobs(database) == ["queued"] * 3
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=20) as plain, transcribing(pool, storage):
+        zipped = await plain.post("/transcribe", files={"audio_file": recording(sample)}, data={"split_audio": "true"})
+    assert (zipped.status_code, zipped.json()["code"]) == (504, "still_processing")
+    assert (await jobs(database))[-1] == "completed"
 
 
-async def chunks(ingest: RunningService, sample: bytes, **fields: str) -> AsyncGenerator[bytes, None]:
+async def chunks(ingest: RunningService, sample: bytes, path: str = HEAR, **fields: str) -> AsyncGenerator[bytes, None]:
     """A call's answer as it arrives."""
     async with (
         httpx.AsyncClient(base_url=ingest.url, timeout=20) as client,
-        client.stream("POST", HEAR, files={"file": recording(sample)}, data=fields) as answer,
+        client.stream("POST", path, files={"file": recording(sample)}, data=fields) as answer,
     ):
         assert answer.status_code == 200
         async for chunk in answer.aiter_bytes():
@@ -120,7 +148,7 @@ async def chunks(ingest: RunningService, sample: bytes, **fields: str) -> AsyncG
 
 
 async def test_bytes_flow(service: Services, pool: Pool, storage: Storage, sample: bytes) -> None:
-    """White space before JSON and comments in a stream; what fails after that says so in the body."""
+    """White space before JSON and comments in a stream; what fails after that says so in the body, in the words of whose path it is."""
     ingest = await service("ingest", SYNC_QUIET_SECONDS="0.1")
 
     async with contextlib.aclosing(chunks(ingest, sample)) as padded:
@@ -135,12 +163,16 @@ async def test_bytes_flow(service: Services, pool: Pool, storage: Storage, sampl
             rest = b"".join([chunk async for chunk in comments])
         assert b'"engine_broke"' in rest
 
-    async with contextlib.aclosing(chunks(ingest, sample, response_format="verbose_json")) as late:
-        assert await anext(late) == b" "
-        async with transcribing(pool, storage, lambda _job: BROKE):
-            rest = b"".join([chunk async for chunk in late])
-    error = httpx.Response(200, content=rest).json()["error"]
-    assert (error["code"], error["message"]) == ("engine_broke", "The engine broke.")
+    for path in (HEAR, "/transcribe", "/process-audio"):
+        async with contextlib.aclosing(chunks(ingest, sample, path)) as late:
+            assert await anext(late) == b" "
+            async with transcribing(pool, storage, lambda _job: BROKE):
+                rest = b"".join([chunk async for chunk in late])
+        told = httpx.Response(200, content=rest).json()
+        if path == HEAR:
+            assert (told["error"]["code"], told["error"]["message"]) == ("engine_broke", "The engine broke.")
+        else:
+            assert (told["detail"], told["code"]) == ("The engine broke.", "engine_broke")
 
 
 async def begun(
@@ -180,9 +212,8 @@ async def test_a_stream(ingest: RunningService, pool: Pool, storage: Storage, sa
             assert events[-1].text == TALK.text
 
 
-async def test_a_stream_that_breaks(service: Services, pool: Pool, storage: Storage, sample: bytes, database: asyncpg.Connection) -> None:
-    """A failure after the first delta is raised by the client; a server that restarts says so, and the job goes on."""
-    ingest = await service("ingest", DRAIN_SECONDS="2")
+async def test_a_stream_that_breaks(ingest: RunningService, pool: Pool, storage: Storage, sample: bytes) -> None:
+    """A failure after the first delta is raised by the client."""
     heard = PartialSegment(start=6.7, end=11.7, text="Hello this is Diana.")
     async with client_of(ingest) as client:
 
@@ -194,10 +225,34 @@ async def test_a_stream_that_breaks(service: Services, pool: Pool, storage: Stor
             with pytest.raises(openai.APIError) as failed:
                 _ = [event async for event in stream]
         assert failed.value.code == "engine_broke"
-        stream = await begun(client, pool, sample, heard)
+
+
+@pytest.mark.parametrize("quiet", ["0.1", "25"], ids=["begun", "not begun"])
+async def test_a_server_that_stops(service: Services, sample: bytes, database: asyncpg.Connection, quiet: str) -> None:
+    """Who waits is told the job's id before connections are cut, whether or not the answer has begun; the jobs go on."""
+    ingest = await service("ingest", DRAIN_SECONDS="1.5", SYNC_QUIET_SECONDS=quiet)
+    asked: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
+        (HEAR, "file", {}, {"Idempotency-Key": "k"}),
+        (HEAR, "file", {"response_format": "text"}, {}),
+        (HEAR, "file", {"stream": "true"}, {}),
+        ("/transcribe", "file", {}, {}),
+        ("/transcribe", "audio_file", {"split_audio": "true"}, {}),
+    ]
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=20) as client:
+        calls = [
+            asyncio.create_task(client.post(path, files={field: recording(sample)}, data=fields, headers=headers))
+            for path, field, fields, headers in asked
+        ]
+        await until_jobs(database, *["queued"] * len(asked))
         ingest.terminate()
-        with pytest.raises(openai.APIError) as restarting:
-            _ = [event async for event in stream]
-        assert restarting.value.code == "restarting"
+        answers = await asyncio.gather(*calls)
     assert await ingest.gone() == 0
-    assert await jobs(database) == ["failed", "queued"]
+    ids = [str(row["id"]) for row in await database.fetch("select id from jobs where status = 'queued'")]
+    for answer in answers:
+        assert '"restarting"' in answer.text
+        assert [job_id for job_id in ids if job_id in answer.text]
+    unbegun = [answer for answer in answers if answer.status_code == 503]
+    assert len(unbegun) == (2 if quiet == "0.1" else len(asked))
+    assert all(answer.headers["retry-after"] == "5" for answer in unbegun)
+    if len(unbegun) == len(asked):
+        assert [answer.headers.get("x-should-retry") for answer in answers] == ["true", "false", "false", None, None]
