@@ -22,7 +22,7 @@ def router(pool: Pool, submissions: Submissions, calls: Calls, references: Refer
         *queue.handlers(pool, calls.storage, health),
         *media.handlers(pool, calls.storage, submissions, calls),
         *segments.handlers(pool, calls.storage, zips),
-        *storage.handlers(pool, calls.storage, submissions, calls.watch),
+        *storage.handlers(pool, calls.storage, submissions, calls),
         *shared.handlers(pool, submissions, calls, zips, references, health),
     ]
     return Router("/", route_handlers=handlers, exception_handlers=refusing.HANDLERS, include_in_schema=False)

@@ -9,7 +9,6 @@ from common import cleanup, space
 from common.cleanup import Cleanup, DutyName, Round
 from common.database import Pool
 from common.jobs.job import Job, Status
-from common.jobs.watch import Watch
 from common.rendering.clock import zoned
 from common.storage import Storage
 from common.transcript import Transcript
@@ -20,6 +19,7 @@ from services.ingest.compat import finding, words
 from services.ingest.compat.submitting import Upload, submit
 from services.ingest.problems import Problem
 from services.ingest.submission import Submissions
+from services.ingest.synchronous import Calls
 from services.ingest.waiting import until
 
 _NAMES = {"lexicon_id": "lexicon_id", "language": "language"}
@@ -32,7 +32,7 @@ _POLL_SECONDS = 2.0
 _MEBIBYTE = 2**20
 
 
-def handlers(pool: Pool, storage: Storage, submissions: Submissions, watch: Watch) -> list[HTTPRouteHandler]:
+def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Calls) -> list[HTTPRouteHandler]:
     """`/api/jobs`, `/storage/stats` and `/admin/cleanup`."""
 
     @post("/api/jobs", status_code=201, request_max_body_size=None)
@@ -61,7 +61,8 @@ def handlers(pool: Pool, storage: Storage, submissions: Submissions, watch: Watc
             async with pool.acquire() as connection:
                 return await cleanup.read(connection, round_id)
 
-        found = await until(watch, str(round_id), look, _carried_out, seconds=_CLEANUP_SECONDS, poll=_POLL_SECONDS)
+        patience = min(_CLEANUP_SECONDS, calls.patience.limit)
+        found = await until(calls.watch, str(round_id), look, _carried_out, seconds=patience, poll=_POLL_SECONDS)
         if found is None or found.reports is None:
             raise Problem(
                 503,

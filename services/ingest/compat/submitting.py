@@ -9,10 +9,9 @@ from litestar import Request
 from common.jobs.languages import CODES
 from common.jobs.options import Options
 from services.ingest import entering, form
+from services.ingest.compat import words
 from services.ingest.problems import Problem
 from services.ingest.submission import Accepted, Submissions
-
-_TRUE, _FALSE = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
 
 
 class Upload:
@@ -36,11 +35,8 @@ class Upload:
             self.given[name] = text.strip()
 
     def flag(self, name: str) -> bool:
-        """Whether a field says yes, in any of the spellings that the earlier services took. Raises `Problem`."""
-        text = self.given.get(name, "false").lower()
-        if text not in _TRUE | _FALSE:
-            raise Problem(422, "invalid_option", f"{name}: it is true or false", field=name)
-        return text in _TRUE
+        """Whether a field says yes. Raises `Problem`."""
+        return words.flag(name, self.given.get(name, "false"))
 
     def options(self) -> Options:
         """Raises `Problem`."""

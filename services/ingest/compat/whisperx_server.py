@@ -25,8 +25,8 @@ from common.jobs.listing import Filters
 from common.storage import Storage
 from common.transcript import Segment, Transcript
 from services.ingest.auth import caller
+from services.ingest.compat import words
 from services.ingest.problems import Problem
-from services.ingest.query import invalid
 
 _MOST_LISTED = 1_000
 _DONE = 100
@@ -42,7 +42,6 @@ _DOING = {
     "store": "Storing the result",
 }
 _NOTE = "Result not available"
-_FLAGS = dict.fromkeys(("true", "1", "yes", "on", "t", "y"), True) | dict.fromkeys(("false", "0", "no", "off", "f", "n"), False)
 
 
 class Wishes:
@@ -57,7 +56,7 @@ class Wishes:
         """Takes one of `names`; returns the options that follow from it. Empty, it says nothing. Raises `Problem`."""
         if not text.strip():
             return {}
-        value = text if name == "upload_presigned_url" else flag(name, text)
+        value = text if name == "upload_presigned_url" else words.flag(name, text)
         self._values[name] = value
         match name:
             case "enable_diarization":
@@ -90,14 +89,6 @@ class Inline:
         return msgspec.json.encode({**_result(document), "processing_time": _processing(job)})
 
 
-def flag(name: str, text: str) -> bool:
-    """Raises `Problem`."""
-    found = _FLAGS.get(text.strip().lower())
-    if found is None:
-        raise invalid(name, "it is true or false")
-    return found
-
-
 def submitted(job_id: JobId) -> dict[str, str]:
     """The answer of a call that does not wait."""
     return {
@@ -113,7 +104,7 @@ def router(pool: Pool, storage: Storage, handlers: dict[Any, Any]) -> Router:
     @get("/{job_id:str}", include_in_schema=False)
     async def read(request: Request[Any, Any, Any], job_id: str) -> Response[dict[str, Any]]:
         tenant = caller(request, "read").tenant
-        wanted = flag("include_result", request.query_params.get("include_result", "true"))
+        wanted = words.flag("include_result", request.query_params.get("include_result", "true"))
         async with pool.acquire() as connection:
             job = await store.get(connection, _id(job_id), tenant)
             now = await connection.fetchval("select now()")

@@ -1,9 +1,12 @@
-"""What the earlier services call a job's states and how they write times. They knew fewer states than there are."""
+"""What the earlier services call a job's states, and how they write times, yes and no. They knew fewer states than there are."""
 
 from datetime import UTC, datetime
 from typing import Literal, assert_never
 
 from common.jobs.job import Job, Status
+from services.ingest.query import invalid
+
+_FLAGS = dict.fromkeys(("true", "1", "yes", "on", "t", "y"), True) | dict.fromkeys(("false", "0", "no", "off", "f", "n"), False)
 
 Waiting = Literal["queued", "pending"]
 
@@ -35,6 +38,14 @@ def error(job: Job) -> str | None:
     if job.status is Status.CANCELLED:
         return "The job was cancelled."
     return job.error.message if job.status is Status.FAILED and job.error is not None else None
+
+
+def flag(name: str, text: str) -> bool:
+    """Yes or no in any of the spellings that they took, of the field `name`. Raises `Problem`."""
+    found = _FLAGS.get(text.strip().lower())
+    if found is None:
+        raise invalid(name, "it is true or false")
+    return found
 
 
 def plain(moment: datetime | None) -> str | None:

@@ -43,12 +43,16 @@ class Ended(NamedTuple):
 class Clients:
     """Runs examples against the server at `url`, in a directory of their own."""
 
-    def __init__(self, url: str, folder: Path, node: Node) -> None:
+    def __init__(self, url: str, folder: Path, node: Node | None = None) -> None:
         self.url = url
         self._server = urlsplit(url).netloc
         self.folder = folder
         self._node = node
         self._numbers = count()
+
+    def among(self, name: str, node: Node | None = None) -> "Clients":
+        """Others of the same server, in the directory `name` beside this one."""
+        return Clients(self.url, self.folder.with_name(name), node)
 
     def give(self, content: bytes, *names: str) -> None:
         """Put a recording where the examples look for it."""
@@ -82,6 +86,7 @@ class Clients:
             case ".py":
                 return sys.executable, program.name
             case _:
+                assert self._node is not None, "this one is in JavaScript"
                 self._node.lend(self.folder)
                 browser = ("--import", str(HERE / "browser.mjs")) if program.suffix == ".mjs" else ()
                 return self._node.executable, *browser, program.name

@@ -1,4 +1,4 @@
-"""Node, once for all tests that run clients."""
+"""Node, once for all tests that run clients in JavaScript."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.e2e.contracts.node import Node
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """Node with the packages of `package-lock.json`."""
+    """Node with the packages of `package-lock.json`; the others run without."""
     return nodes.installed()

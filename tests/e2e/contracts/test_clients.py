@@ -30,12 +30,18 @@ _SHORT = recordings.wav(bytes(320))
 
 
 @pytest.fixture
-async def clients(service: Services, tmp_path: Path, node: Node) -> Clients:
+async def clients(service: Services, tmp_path: Path) -> Clients:
     """Examples that speak to an ingest of the test's own, with a recording under each name that they use."""
     ingest = await service("ingest")
-    found = Clients(ingest.url, tmp_path / "clients", node)
+    found = Clients(ingest.url, tmp_path / "clients")
     found.give(recordings.sample(), *NAMES)
     return found
+
+
+@pytest.fixture
+def in_javascript(clients: Clients, node: Node) -> Clients:
+    """The same, for those in JavaScript."""
+    return clients.among("javascript", node)
 
 
 def hear(job: Job) -> Transcript | Failure:
@@ -74,9 +80,9 @@ def well(ended: Ended) -> Ended:
     return ended
 
 
-async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage: Storage, service: Services, node: Node) -> None:
+async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage: Storage, service: Services) -> None:
     """Those of the documents 1, 2, 3 and 5 submit, poll, wait, and read what they came for; of a job that fails they tell it."""
-    unlucky = Clients(clients.url, clients.folder.with_name("unlucky"), node)
+    unlucky = clients.among("unlucky")
     unlucky.give(_SHORT, *NAMES)
     async with transcribing(pool, storage, hear):
         *_, stored = await asyncio.gather(
@@ -91,24 +97,34 @@ async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage:
 async def failing(clients: Clients) -> None:
     """Each on its own way to say that its job has failed."""
     text = (Path(__file__).parent / "snippets" / "media" / "poll.py").read_text()
-    python, node, first, media, clips, browser = await asyncio.gather(
+    python, first, media, clips = await asyncio.gather(
         clients.run("queue/poll.py"),
-        clients.run("queue/poll.cjs"),
         clients.run("whisperx/poll.py"),
         clients.run("media/poll.py", instead=inside(text)),
         clients.run("segments/poll.py"),
-        clients.run("segments/poll.mjs"),
     )
     assert f"Error: {BROKEN.message}" in well(python).output
-    assert f"Error: {BROKEN.message}" in well(node).errors
     assert (first.status, BROKEN.message in first.errors) == (1, True)
     assert "Job failed or not found" in well(media).output
     assert (clips.status, f"Error: {BROKEN.message}" in clips.output) == (1, True)
+
+
+async def test_in_javascript(in_javascript: Clients, pool: Pool, storage: Storage, node: Node) -> None:
+    """Document 2's client in Node reads its transcript; it and document 4's, which is for browsers, tell of a job that fails."""
+    in_javascript.give(recordings.sample(), *NAMES)
+    unlucky = in_javascript.among("unlucky", node)
+    unlucky.give(_SHORT, *NAMES)
+    async with transcribing(pool, storage, hear):
+        lucky, failed, browser = await asyncio.gather(
+            in_javascript.run("queue/poll.cjs"), unlucky.run("queue/poll.cjs"), unlucky.run("segments/poll.mjs")
+        )
+    assert f"Transcription: {TALK.text}" in well(lucky).output
+    assert f"Error: {BROKEN.message}" in well(failed).errors
     assert (browser.status, BROKEN.message in browser.errors) == (1, True)
 
 
 async def whisperx(clients: Clients) -> None:
-    """Polled for, with and without its result, or in the answer."""
+    """Polled for, with and without its result, or in the answer; those that are under way, of which there are none."""
     python, submitted, waited = await asyncio.gather(
         clients.run("whisperx/poll.py"), clients.run("whisperx/submit.sh"), clients.run("whisperx/sync.sh")
     )
@@ -121,15 +137,14 @@ async def whisperx(clients: Clients) -> None:
     assert (status["status"], status["result_available"], "result" in status) == ("completed", True, False)
     [whole] = well(await clients.run("whisperx/result.sh", job_id=job["job_id"])).answers()
     assert whole["result"]["result"]["text"] == TALK.text
+    [active] = well(await clients.run("whisperx/list.sh")).answers()
+    assert active.keys() == {"jobs"}
 
 
 async def queue(clients: Clients) -> None:
-    """Submitted, polled for in two languages, listed; the queue itself."""
-    python, node, submitted = await asyncio.gather(
-        clients.run("queue/poll.py"), clients.run("queue/poll.cjs"), clients.run("queue/submit.sh")
-    )
-    for ended in (python, node):
-        assert f"Transcription: {TALK.text}" in well(ended).output
+    """Submitted, polled for, listed; the queue itself."""
+    python, submitted = await asyncio.gather(clients.run("queue/poll.py"), clients.run("queue/submit.sh"))
+    assert f"Transcription: {TALK.text}" in well(python).output
     [job] = well(submitted).answers()
     assert job["status"] == "queued"
     [shown] = well(await clients.run("queue/status.sh", job_id=job["job_id"])).answers()
@@ -177,22 +192,25 @@ def inside(text: str) -> tuple[str, str]:
     return polling, "".join(f"    {line}" if line.strip() else line for line in polling.splitlines(keepends=True))
 
 
-@pytest.mark.parametrize("client", ["segments/poll.py", "segments/poll.mjs"])
-async def test_clips(client: str, clients: Clients, pool: Pool, storage: Storage, amqp_url: str, tmp_path: Path) -> None:
-    """A recording is submitted, polled for, downloaded in clips, described, and cleared away; each client has a server to clear."""
+async def test_clips(clients: Clients, pool: Pool, storage: Storage, amqp_url: str, tmp_path: Path) -> None:
+    """A recording is submitted, polled for, downloaded in clips, described, and cleared away."""
     async with transcribing(pool, storage), cutting(pool, storage, amqp_url, tmp_path):
-        output = well(await clients.run(client)).output
-        assert f"Surah {'None' if client.endswith('py') else 'null'}: {len(SEGMENTS)} ayahs" in output
-        assert "Jobs reset: 0" in output
-        assert "Jobs deleted: 1" in output
-    if client.endswith("mjs"):
-        assert "/download" in output.partition("Went to: ")[2]
-    else:
-        with zipfile.ZipFile(clients.folder / "result.zip") as zipped:
-            assert [name for name in zipped.namelist() if name.startswith("clips/")] == [
-                "clips/0001-SPEAKER_00.mp3",
-                "clips/0002-SPEAKER_01.mp3",
-            ]
+        output = well(await clients.run("segments/poll.py")).output
+    assert all(line in output for line in (f"Surah None: {len(SEGMENTS)} ayahs", "Jobs reset: 0", "Jobs deleted: 1"))
+    with zipfile.ZipFile(clients.folder / "result.zip") as zipped:
+        assert [name for name in zipped.namelist() if name.startswith("clips/")] == [
+            "clips/0001-SPEAKER_00.mp3",
+            "clips/0002-SPEAKER_01.mp3",
+        ]
+
+
+async def test_clips_in_a_browser(in_javascript: Clients, pool: Pool, storage: Storage, amqp_url: str, tmp_path: Path) -> None:
+    """The same with a browser's objects, and the page goes to the download."""
+    in_javascript.give(recordings.sample(), *NAMES)
+    async with transcribing(pool, storage), cutting(pool, storage, amqp_url, tmp_path):
+        output = well(await in_javascript.run("segments/poll.mjs")).output
+    assert all(line in output for line in (f"Surah null: {len(SEGMENTS)} ayahs", "Jobs reset: 0", "Jobs deleted: 1"))
+    assert "/download" in output.partition("Went to: ")[2]
 
 
 async def test_clips_step_by_step(clients: Clients, pool: Pool, storage: Storage, amqp_url: str, tmp_path: Path) -> None:

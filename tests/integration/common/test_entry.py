@@ -29,11 +29,12 @@ async def test_missing_settings(name: str) -> None:
     assert {"DATABASE_URL is not set", "AWS_ACCESS_KEY_ID is not set"} <= set(lines)
 
 
-async def test_database_away(environment: dict[str, str]) -> None:
-    """A database that is not there is said in one line, without a stack trace."""
-    status, lines = await last_words("janitor", environment | {"DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/none"})
+@pytest.mark.parametrize("url", ["postgresql://nobody:secret@127.0.0.1:1/none", "sqlite:///./secret.db"], ids=["away", "another kind"])
+async def test_database_away(environment: dict[str, str], url: str) -> None:
+    """A database that is not there, or is no Postgres, is said in one line that names the variable, without a stack trace."""
+    status, lines = await last_words("janitor", environment | {"DATABASE_URL": url})
     assert status != 0
-    assert lines[-1].startswith("janitor cannot start: the database cannot be reached")
+    assert lines[-1].startswith("janitor cannot start: the database cannot be reached at DATABASE_URL")
     assert not any("Traceback" in line or "secret" in line for line in lines)
 
 

@@ -4,12 +4,14 @@ import OpenAI, { toFile } from 'openai';
 
 const [url, path, hasty] = process.argv.slice(2);
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'sk-anything', maxRetries: 0 });
+const { transcriptions, translations } = client.audio;
+const model = 'whisper-1';
 const tell = (name, value) => console.log(JSON.stringify([name, value]));
 const file = () => fs.createReadStream(path);
 
 if (hasty) {
   try {
-    await client.audio.transcriptions.create({ file: file(), model: 'whisper-1' }, { timeout: 500 });
+    await transcriptions.create({ file: file(), model }, { timeout: 500 });
   } catch (error) {
     tell('timeout', error.constructor.name);
   }
@@ -17,33 +19,33 @@ if (hasty) {
 }
 
 for (const response_format of ['json', 'text', 'srt', 'vtt', 'verbose_json', 'diarized_json']) {
-  tell(response_format, await client.audio.transcriptions.create({ file: file(), model: 'whisper-1', response_format }));
+  tell(response_format, await transcriptions.create({ file: file(), model, response_format }));
 }
-tell('words', await client.audio.transcriptions.create({
-  file: await toFile(fs.readFileSync(path), 'talk.wav'),
-  model: 'whisper-1',
-  response_format: 'verbose_json',
-  timestamp_granularities: ['word'],
-  chunking_strategy: { type: 'server_vad', threshold: 0.4 },
-}));
-tell('translation', await client.audio.translations.create({ file: file(), model: 'whisper-1' }));
+for (const timestamp_granularities of [['segment'], ['word'], ['word', 'segment']]) {
+  const found = await transcriptions.create({ file: file(), model, response_format: 'verbose_json', timestamp_granularities });
+  tell('granularities', ['words' in found, 'segments' in found]);
+}
+for (const response_format of ['json', 'text', 'srt', 'vtt', 'verbose_json']) {
+  tell(`translated ${response_format}`, await translations.create({ file: file(), model, response_format }));
+}
+const bytes = fs.readFileSync(path);
+for (const way of [await toFile(bytes, 'talk.wav'), new File([bytes], 'talk.wav'), await toFile(file(), 'talk.wav')]) {
+  const chunking_strategy = { type: 'server_vad', threshold: 0.4, prefix_padding_ms: 300, silence_duration_ms: 500 };
+  tell('ways', (await transcriptions.create({ file: way, model: 'gpt-4o-transcribe', chunking_strategy })).text);
+}
 
-const events = [];
-const stream = await client.audio.transcriptions.create({ file: file(), model: 'gpt-4o-transcribe', stream: true });
-for await (const event of stream) events.push(event);
-tell('stream', events);
+for (const response_format of ['json', 'diarized_json']) {
+  const events = [];
+  for await (const event of await transcriptions.create({ file: file(), model, response_format, stream: true })) events.push(event);
+  tell(`streamed ${response_format}`, events);
+}
 
-const raw = await client.audio.transcriptions.create({ file: file(), model: 'whisper-1' }).asResponse();
-tell('raw', [raw.status, raw.headers.has('verbatim-job-id')]);
+const raw = await transcriptions.create({ file: file(), model }).asResponse();
+tell('raw', [raw.status, raw.headers.has('verbatim-job-id'), (await raw.json()).text]);
+const { data, response, request_id } = await transcriptions.create({ file: file(), model }).withResponse();
+tell('both', [data.text, response.status, request_id.length]);
 
 const models = [];
-for await (const model of client.models.list()) models.push(model.id);
+for await (const each of client.models.list()) models.push(each.id);
 tell('models', models);
-
-for (const wrong of [{ model: 'whisper-9' }, { model: 'whisper-1', language: 'klingon' }]) {
-  try {
-    await client.audio.transcriptions.create({ file: file(), ...wrong });
-  } catch (error) {
-    tell('error', [error.constructor.name, error.status, error.code, error.param]);
-  }
-}
+tell('model', (await client.models.retrieve('whisper-1')).id);

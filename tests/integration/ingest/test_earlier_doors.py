@@ -19,7 +19,7 @@ from common.storage import Storage
 from common.transcript import Diagnostics, ReferenceLine, ReferenceReport, Transcript
 from services.transcriber.archives import Archives
 from tests.integration.ingest.test_lexicons import make
-from tests.jobs import LOST, claimed, queued
+from tests.jobs import HOUR, LOST, claimed, queued
 from tests.running import Services, wait_until
 from tests.transcribing import SEGMENTS, TALK, transcribing
 
@@ -92,16 +92,18 @@ async def test_the_queue(client: httpx.AsyncClient, sample: bytes, pool: Pool, s
     key = {"Idempotency-Key": "one"}
     again = [await sent(client, "/transcribe/async", sample, headers=key) for _ in range(2)]
     assert again[0] == again[1]
-    for query in ("status=done", "limit=0", "limit=x"):
+    for query in ("status=done", "limit=0", "limit=1001", "limit=x"):
         assert (await client.get(f"/jobs?{query}")).status_code in {400, 422}
 
 
 async def test_waiting_for_the_result(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage) -> None:
-    """A synchronous call answers with the result; one that fails says why in the service's shape."""
+    """A synchronous call answers with the result, in the fields of both documents; one that fails says why in the service's shape."""
     async with transcribing(pool, store, hear):
         found = await sent(client, "/transcribe", sample)
+        unsplit = await sent(client, "/transcribe", sample, field="audio_file", name="surah_12.mp3", data={"split_audio": "false"})
         broken = await client.post("/transcribe", files={"file": ("broken.wav", sample)})
     assert (found["text"], found["language"], len(found["segments"])) == (TALK.text, "en", 2)
+    assert (unsplit["text"], unsplit["transcription"], unsplit["total_ayahs"]) == (TALK.text, TALK.text, len(SEGMENTS))
     refused(broken, 400, BROKEN.message)
 
 
@@ -128,7 +130,8 @@ async def test_media_files(client: httpx.AsyncClient, sample: bytes, pool: Pool,
         assert (processing.status_code, processing.json()["message"]) == (202, "Job is currently being processed")
         await connection.execute("update jobs set lease_until = now() - interval '1 s' where id = $1", taken.id)
     assert (await client.post("/jobs/resume")).json()["jobs_reset"] == 1
-    broken = await sent(client, "/process", sample, name="broken.mp4")
+    broken = await sent(client, "/process", sample, name="broken.mp4", data={"language": "German"})
+    assert (await client.get(f"/status/{broken['job_id']}")).json()["language"] == "de"
     async with transcribing(pool, store, hear):
         await ended(client, f"/status/{job_id}")
         await ended(client, f"/status/{broken['job_id']}")
@@ -143,7 +146,7 @@ async def test_media_files(client: httpx.AsyncClient, sample: bytes, pool: Pool,
 
 
 async def test_clips(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, broker: Broker, tmp_path: Path) -> None:
-    """A recording in clips: not before it is completed, then a zip and what is in it; resumed and cleared with counts."""
+    """A recording in clips: not before it is completed, then a zip and what is in it; lost jobs resumed, finished ones cleared, counted."""
     submitted = await sent(client, "/transcribe/async", sample, field="audio_file", name="surah_12.mp3")
     assert submitted["message"] == "Job queued for processing"
     path = f"/jobs/{submitted['job_id']}"
@@ -172,8 +175,9 @@ async def test_clips(client: httpx.AsyncClient, sample: bytes, pool: Pool, store
     stopping.set()
     await cutting
     async with pool.acquire() as connection:
-        await queued(connection)
-        await claimed(connection, lease=LOST)
+        for lease in (LOST, HOUR):
+            await queued(connection)
+            await claimed(connection, lease=lease)
     resumed = (await client.post("/jobs/resume")).json()
     assert resumed == {
         "success": True,
@@ -187,7 +191,7 @@ async def test_clips(client: httpx.AsyncClient, sample: bytes, pool: Pool, store
     assert cleared["message"] == f"Cleared 3 finished job(s) and removed {cleared['files_removed']} file(s)"
     again = (await client.delete("/jobs/finished")).json()
     assert again == {"success": True, "message": "No finished jobs to clear", "jobs_deleted": 0, "files_removed": 0}
-    assert [job["status"] for job in (await client.get("/jobs")).json()["jobs"]] == ["queued"]
+    assert [job["status"] for job in (await client.get("/jobs")).json()["jobs"]] == ["processing", "queued"]
 
 
 def recite(job: Job) -> Transcript | Failure:
@@ -241,12 +245,14 @@ async def test_clips_of_a_known_text(service: Services, sample: bytes, pool: Poo
 async def test_storage(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage, service: Services) -> None:
     """Jobs with a lexicon and both texts; what is stored; a cleanup that waits for its janitor, and counts."""
     lexicon = (await make(client))["id"]
-    created = await sent(client, "/api/jobs", sample, data={"lexicon_id": lexicon})
+    created = await sent(client, "/api/jobs", sample, data={"lexicon_id": lexicon, "language": "en"})
+    assert (await client.get(f"/api/v1/jobs/{created['id']}")).json()["options"] == {"lexicon_id": lexicon, "language": "en"}
     assert (created["status"], created["lexicon_id"], created["original_text"]) == ("pending", lexicon, None)
     assert created["audio_file_path"] == f"audio/{created['id']}/source"
     async with transcribing(pool, store, hear):
         done = await ended(client, f"/api/jobs/{created['id']}")
     assert (done["original_text"], done["processed_text"], done["error_message"]) == (TALK.text, TALK.text, None)
+    assert all(_ZONED.fullmatch(done[name]) for name in ("created_at", "started_at", "completed_at"))
     missing = await client.post("/api/jobs", files={"file": ("talk.wav", sample)}, data={"lexicon_id": NOBODY})
     assert (missing.status_code, missing.json()["code"]) == (422, "invalid_option")
     assert (await client.get("/storage/stats")).json()["level"] == "ok"

@@ -44,7 +44,7 @@ def recording(sample: bytes) -> tuple[str, bytes]:
 async def test_every_format_and_way_to_give_a_file(
     official: AsyncOpenAI, pool: Pool, storage: Storage, sample: bytes, tmp_path: Path
 ) -> None:
-    """Each `response_format` comes as the client's type for it, or as text; a file may be a path, bytes, open, or something like it."""
+    """Each `response_format` and granularity comes as the client's type for it, or as text; a file may be a path, bytes, or open."""
     file, hear = recording(sample), official.audio.transcriptions
     async with transcribing(pool, storage):
         plain = await hear.create(file=file, model="whisper-1")
@@ -61,6 +61,12 @@ async def test_every_format_and_way_to_give_a_file(
         assert (verbose.language, verbose.duration, verbose.words) == ("english", 30.0, None)
         assert verbose.segments is not None
         assert "".join(segment.text for segment in verbose.segments) == f" {TALK.text}"
+        for granularities in GRANULARITIES:
+            timed = await hear.create(
+                file=file, model="whisper-1", response_format="verbose_json", timestamp_granularities=list(granularities)
+            )
+            assert (timed.words is not None, timed.segments is not None) == ("word" in granularities, "segment" in granularities)
+            assert not timed.words or (timed.words[0].word, timed.words[0].start, timed.words[0].end) == ("Hello,", 6.7, 7.1)
         diarized = await hear.create(
             file=file, model="gpt-4o-transcribe-diarize", response_format="diarized_json", chunking_strategy="auto"
         )
@@ -76,6 +82,8 @@ async def test_every_format_and_way_to_give_a_file(
         path.write_bytes(sample)
         for way in (path, sample, io.BytesIO(sample), ("talk.wav", sample, "audio/wav")):
             assert (await hear.create(file=way, model="whisper-1")).text == TALK.text
+        async with hear.with_streaming_response.create(file=file, model="whisper-1") as slowly:
+            assert (await slowly.parse()).text == TALK.text
 
         def waiting() -> str:
             with OpenAI(base_url=official.base_url, api_key="x") as blocking, path.open("rb") as opened:
@@ -119,7 +127,9 @@ async def test_what_is_asked_for_reaches_the_job(
         verbose = await translate.create(file=file, model="whisper-1", response_format="verbose_json")
         assert (verbose.language, verbose.text) == ("english", TALK.text)
         assert await translate.create(file=file, model="whisper-1", response_format="text") == f"{TALK.text}\n"
-    assert await database.fetchval("select count(*) from jobs where options->>'task' = 'translate'") == 3
+        assert (await translate.create(file=file, model="whisper-1", response_format="srt")).startswith("1\n00:00:06,700 --> ")
+        assert (await translate.create(file=file, model="whisper-1", response_format="vtt")).startswith("WEBVTT\n\n00:00:06.700 --> ")
+    assert await database.fetchval("select count(*) from jobs where options->>'task' = 'translate'") == 5
     with pytest.raises(openai.BadRequestError):
         await translate.create(file=file, model="whisper-1", response_format="diarized_json")  # type: ignore[call-overload]
 

@@ -111,7 +111,7 @@ async def test_a_call_that_lasts_too_long(
 ) -> None:
     """It is told the job's id, by a status as long as there is one, and the job goes on; the client does not begin again.
 
-    A call that waits for a zip has no more time for it than what its job leaves.
+    A call that waits for a zip has no more time for it than what its job leaves, and one that waits for a janitor no more than any other.
     """
     ingest = await service("ingest", SYNC_LIMIT_SECONDS="1", SYNC_QUIET_SECONDS="0.1")
     async with client_of(ingest, retries=2) as client:
@@ -132,7 +132,9 @@ async def test_a_call_that_lasts_too_long(
     assert await jobs(database) == ["queued"] * 3
     async with httpx.AsyncClient(base_url=ingest.url, timeout=20) as plain, transcribing(pool, storage):
         zipped = await plain.post("/transcribe", files={"audio_file": recording(sample)}, data={"split_audio": "true"})
+        cleaned = await plain.post("/admin/cleanup")
     assert (zipped.status_code, zipped.json()["code"]) == (504, "still_processing")
+    assert (cleaned.status_code, cleaned.json()["code"]) == (503, "no_janitor")
     assert (await jobs(database))[-1] == "completed"
 
 

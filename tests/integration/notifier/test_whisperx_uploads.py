@@ -8,10 +8,9 @@ from common.database import Pool
 from common.storage import Storage
 from common.transcript import encode
 from tests.e2e.contracts.clients import Clients
-from tests.e2e.contracts.node import installed
 from tests.integration.notifier.receiver import Receiver, answering
 from tests.recordings import sample
-from tests.running import Services, wait_until
+from tests.running import RunningService, Services, wait_until
 from tests.transcribing import TALK, transcribing
 
 HEAR, JOBS = "/v1/audio/transcriptions", "/v1/jobs"
@@ -24,21 +23,22 @@ EXAMPLES = {
 
 async def test_results_go_out(service: Services, pool: Pool, storage: Storage, receiver: Receiver, tmp_path: Path) -> None:
     """Alone, beside storage, where nothing is stored, and by the document's examples; an address that refuses the result fails no job."""
-    ingest = await service("ingest")
+    ingest, keeps_none = await service("ingest"), await service("ingest", JOB_RESULT_RETENTION_SECONDS="0")
     await service("notifier", WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8")
     address = {"upload_presigned_url": receiver.url}
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
-        for count, fields in enumerate(({}, {"stored_output": "true"}, {"expires_in": "0"}), 1):
-            answer = await client.post(HEAR, files={"file": ("audio.mp3", sample())}, data=address | fields)
+        ways: list[tuple[RunningService, dict[str, str]]] = [(ingest, {}), (ingest, {"stored_output": "true"}), (keeps_none, {})]
+        for count, (door, fields) in enumerate(ways, 1):
+            answer = await client.post(f"{door.url}{HEAR}", files={"file": ("audio.mp3", sample())}, data=address | fields)
             assert answer.json()["status"] == "in_progress"
             async with transcribing(pool, storage):
                 received = await receiver.wait(count, limit=30)
             assert received[-1].body == encode(TALK)
             job = (await client.get(f"{JOBS}/{answer.json()['job_id']}")).json()
             assert job["status"] == "completed"
-            assert ("result" in job, "result_note" in job) == ((False, True) if "expires_in" in fields else (True, False))
+            assert ("result" in job, "result_note" in job) == ((False, True) if door is keeps_none else (True, False))
 
-        clients = Clients(ingest.url, tmp_path / "clients", installed())
+        clients = Clients(ingest.url, tmp_path / "clients")
         clients.give(sample(), "audio.mp3")
         for count, (example, theirs) in enumerate(EXAMPLES.items(), 4):
             before = "import requests\n" if example.endswith("py") else ""

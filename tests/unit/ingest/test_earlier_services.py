@@ -30,6 +30,7 @@ from common.transcript import (
 )
 from deploy.local.service import REPOSITORY
 from services.ingest.admin.storage import Amount, StorageDocument
+from services.ingest.clearing import Cleared
 from services.ingest.compat import media, queue, refusing, segments, storage, words
 from services.ingest.compat.references import References, number_in, parse
 from services.ingest.problems import Problem
@@ -120,7 +121,7 @@ def test_a_queued_transcription() -> None:
         "completed_at": None,
     }
     failed = queue.shown(job(Status.FAILED, error=BROKEN))
-    assert (failed["error"], failed["completed_at"]) == (BROKEN.message, "2026-01-15T10:30:37")
+    assert (failed["error"], failed["progress"], failed["completed_at"]) == (BROKEN.message, 45, "2026-01-15T10:30:37")
     result = queue.result(job(), HEARD)
     assert (result["text"], result["language"], result["duration"], result["processing_time"]) == (HEARD.text, "en", 30.0, 32.1)
     assert result["segments"][0] == {"id": 0, "start": 0.0, "end": 4.0, "text": "Hello?", "confidence": 0.9, "words": (), "speaker": "A"}
@@ -138,7 +139,7 @@ def test_a_media_file() -> None:
     assert found["topics"] == [{"summary": "Hello?", "seconds": 0.5, "sentences": ["Hello?"]}]
     assert found["language_detection"] == {"language": "en", "confidence": 0.95}
     assert (found["source_type"], found["filename"], found["file_size"]) == ("audio", "talk.wav", 960_044)
-    assert found["models_used"]["whisper"] == "base"
+    assert found["models_used"] == {"whisper": "base", "spacy": "sentencex"}
     assert (found["job_id"], found["processing_completed_at"]) == (str(ID), "2026-01-15T10:30:37.220Z")
     assert found["whisper_segments"][1]["text"] == "It is me."
     assert media.unfinished(job(Status.QUEUED))["message"] == "Job is waiting to be processed"
@@ -274,6 +275,18 @@ def test_a_cleanup_in_numbers() -> None:
 
     found = Round(id=ID, request=Cleanup(), requested_at=BEGAN, finished_at=BEGAN, reports=[told(2, None), told(1, "storage away")])
     assert storage.cleaned(found) == {"scanned": 6, "deleted": 3, "failed": 2, "errors": ["storage away"]}
+
+
+def test_jobs_that_were_cleared() -> None:
+    """Counted, and no success when something could not be deleted."""
+    some, not_all = segments.emptied(Cleared(deleted=2, objects=5)), segments.emptied(Cleared(deleted=2, objects=5, failed=1))
+    assert some == {
+        "success": True,
+        "message": "Cleared 2 finished job(s) and removed 5 file(s)",
+        "jobs_deleted": 2,
+        "files_removed": 5,
+    }
+    assert not_all == some | {"success": False}
 
 
 def test_every_row_of_the_table_names_a_test_that_exists() -> None:
