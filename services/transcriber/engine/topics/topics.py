@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from common.transcript import Sentence, Topic
 from services.transcriber.engine.reference.folding import tokens, weight
 
-_PRICE = 1.6
+_PRICE = 1.3
 """Of a cut, measured on texts put together of several (docs/architecture/topics.md)."""
 
 _FEWEST = 3
