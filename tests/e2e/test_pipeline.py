@@ -145,8 +145,11 @@ async def test_what_cannot_be_decoded_fails_with_a_code(service: Services, tmp_p
             assert (failed.status_code, failed.json()["error_message"]) == (500, job["error"]["message"])
 
 
-async def test_silence_is_a_result(service: Services) -> None:
-    """A tenth of a second of silence is completed, with empty text and a warning that says so."""
+async def test_silence_is_a_result(service: Services, tmp_path: Path) -> None:
+    """A tenth of a second of silence is completed, with empty text and a warning that says so.
+
+    In a container for video it is taken for a video; once it has been decoded, only where there are pictures, at every door.
+    """
     ingest = await service("ingest")
     await service("transcriber")
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
@@ -154,15 +157,6 @@ async def test_silence_is_a_result(service: Services) -> None:
         job = await until_final(client, answer.json()["id"])
         assert job["status"] == "completed", job["error"]
         transcript = (await client.get(f"{JOBS}/{job['id']}/transcript")).json()
-    assert (transcript["text"], transcript["segments"]) == ("", [])
-    assert [warning["code"] for warning in transcript["warnings"]] == ["no_speech"]
-
-
-async def test_a_video_is_what_has_pictures(service: Services, tmp_path: Path) -> None:
-    """Sound alone is taken for a video by its container, and called audio once it has been decoded; one door says so like the other."""
-    ingest = await service("ingest")
-    await service("transcriber")
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
         for name, codec, video in (("memo.webm", "libopus", False), ("film.mp4", "aac", True)):
             content = encode(tmp_path / name, np.zeros(1_600, np.int16), codec, rate=48_000, video=video).read_bytes()
             submitted = (await client.post("/process", files={"file": (name, content)})).json()
@@ -171,6 +165,8 @@ async def test_a_video_is_what_has_pictures(service: Services, tmp_path: Path) -
             status, result = [(await client.get(f"/{door}/{job['id']}")).json() for door in ("status", "result")]
             kinds = {job["source"]["kind"], status["file_type"], result["result"]["source_type"]}
             assert kinds == {"video" if video else "audio"}
+    assert (transcript["text"], transcript["segments"]) == ("", [])
+    assert [warning["code"] for warning in transcript["warnings"]] == ["no_speech"]
 
 
 async def test_cancel_stops_the_engine(service: Services) -> None:

@@ -66,11 +66,9 @@ def test_every_container_sounds_the_same(
     assert np.std(audio.samples) == pytest.approx(float(np.std(samples)), rel=0.25)
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "a.m4a"])
-def test_a_cover_makes_no_video(tmp_path: Path, samples: Samples, name: str) -> None:
+def test_a_cover_makes_no_video(tmp_path: Path, samples: Samples) -> None:
     """Music comes with a picture that does not move."""
-    codec = "libmp3lame" if name.endswith("mp3") else "aac"
-    assert decode(encode(tmp_path / name, samples[:SAMPLE_RATE], codec, cover=True)).kind == "audio"
+    assert decode(encode(tmp_path / "a.mp3", samples[:SAMPLE_RATE], "libmp3lame", cover=True)).kind == "audio"
 
 
 @pytest.mark.parametrize("claimed", [36_000 * 32_000, 0xFFFF_FFFF, 0])

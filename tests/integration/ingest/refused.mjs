@@ -27,7 +27,9 @@ if (phase === 'first') {
   });
   await raised('429', () => hear(key));
 } else {
-  await raised('rate', () => client(key).models.list());
+  await raised('rate', async () => {
+    for (;;) await client(key).models.list();
+  });
   await raised('again', async () => (await client(key, 2).models.list()).data.length);
   await raised('503', () => hear(other));
 }

@@ -234,6 +234,7 @@ def test_every_route_is_in_the_table() -> None:
         watch=Watch(),
         feeds=feeds,
         sessions=Sessions(feeds.wake),
+        stopping=asyncio.Event(),
     )
     assert set(_rows(app.routed(settings, resources).routes)) == set(NEEDS)
 

@@ -91,7 +91,7 @@ async def test_what_it_raises(service: Services, sample: bytes, pool: Pool, tmp_
     async with pool.acquire() as connection:
         now = await connection.fetchval("select now()")
         await space.write(connection, Space(measured_at=now, objects=3, bytes=96, capacity=100, level="critical"), [])
-    await pool.execute("update rate_limits set full_at = now() + interval '60 seconds'")
+    await pool.execute("update rate_limits set full_at = now() + interval '55 seconds'")
     later = await ran(tmp_path, "refused.mjs", ingest.url, "later", "small.wav", "large.wav", *keys)
     assert later == {
         "rate": [["RateLimitError", 429, "rate_limit_exceeded", None]],
