@@ -72,8 +72,15 @@ async def test_all_that_it_can_ask_for(
 
 async def test_what_it_raises(service: Services, sample: bytes, pool: Pool, tmp_path: Path, database: asyncpg.Connection) -> None:
     """Its class for each status, with code and parameter, also for what goes wrong in a stream; where it may come again, it does."""
-    limits = {"MAX_UPLOAD_BYTES": "10000", "MAX_QUEUED_JOBS": "2", "RATE_LIMIT_PER_MINUTE": "60"}
-    ingest = await service("ingest", AUTH="on", SYNC_LIMIT_SECONDS="0.5", SYNC_QUIET_SECONDS="0.1", **limits)
+    ingest = await service(
+        "ingest",
+        AUTH="on",
+        SYNC_LIMIT_SECONDS="0.5",
+        SYNC_QUIET_SECONDS="0.1",
+        MAX_UPLOAD_BYTES="10000",
+        MAX_QUEUED_JOBS="2",
+        RATE_LIMIT_PER_MINUTE="60",
+    )
     (tmp_path / "small.wav").write_bytes(wav(bytes(3_200)))
     (tmp_path / "large.wav").write_bytes(sample)
     keys = [await create_key(database, tenant="a", name="", scopes=scopes) for scopes in (("read", "write"), ("read",), ("write",))]
