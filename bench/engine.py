@@ -124,11 +124,17 @@ async def _clips(system: System, loop: Bare, folder: Path, count: int, rounds: i
         ours.append(await work(system, paths, asked))
     seconds, bare_seconds = [each.seconds for each in ours], [each["seconds"] for each in theirs]
     ratio = statistics.median(bare_seconds) / statistics.median(seconds)
-    own = _by_language(chosen, [transcript.text for transcript in ours[0].transcripts])
-    bare_ones = _by_language(chosen, [file["text"] for file in theirs[0]["files"]])
+    texts = [transcript.text for transcript in ours[0].transcripts]
+    bare_texts = [file["text"] for file in theirs[0]["files"]]
+    own, bare_ones = _by_language(chosen, texts), _by_language(chosen, bare_texts)
+    differences = [
+        {"language": clip.language, "said": clip.text, "ours": text, "bare": bare_text}
+        for clip, text, bare_text in zip(chosen, texts, bare_texts, strict=True)
+        if text.strip() != bare_text.strip()
+    ]
     words = {language: sum(len(clip.text.split()) for clip in chosen if clip.language == language) for language in LANGUAGES}
     figures["clips"] = {"clips": len(chosen), "seconds": seconds, "bare_seconds": bare_seconds, "ratio": ratio}
-    figures["clips"] |= {"words": words, "wer": own, "bare_wer": bare_ones}
+    figures["clips"] |= {"words": words, "wer": own, "bare_wer": bare_ones, "differences": differences}
     return [
         (f"{len(chosen)} clips of 5 s: speed / bare one by one", f"{ratio:.2f}", ">= 3"),
         *((f"the clips in {each}, word error rate: ours - bare", _difference(own[each], bare_ones[each]), "<= 0.3") for each in LANGUAGES),

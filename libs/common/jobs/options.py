@@ -112,7 +112,8 @@ def parse(values: dict[str, Any]) -> Options:
     except OptionError:
         raise
     except ValueError as error:
-        raise OptionError(str(error).split()[0], str(error)) from None
+        field, _, reason = str(error).partition(" ")
+        raise OptionError(field, reason) from None
     _check_addresses(options)
     return options
 
@@ -129,7 +130,7 @@ def convert(name: str, value: Any) -> Any:
         if name == "reference":
             references.check(converted)
     except ValueError as error:
-        raise OptionError(name, str(error)) from None
+        raise OptionError(name, str(error).removeprefix(f"{name} ")) from None
     return converted
 
 
