@@ -1,5 +1,6 @@
 """What came of an attempt, and what follows from it."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import assert_never
@@ -50,19 +51,37 @@ Verdict = Delivered | Again | Failed
 USED_UP = Failed("attempts_used_up", "every attempt was made")
 
 
-def judge(answer: Answer, attempt: int, schedule: Schedule, *, now: datetime, chance: float) -> Verdict:
-    """What follows from the answer to the `attempt`-th attempt (from 1). Only 2xx is success: a redirect is none, and is not followed."""
+def gone(answered: Answered) -> Failed | None:
+    """410: the receiver's way to say never again."""
+    return Failed("gone", "the receiver answered 410 Gone") if answered.status == HTTPStatus.GONE else None
+
+
+def judge(
+    answer: Answer,
+    attempt: int,
+    schedule: Schedule,
+    *,
+    now: datetime,
+    chance: float,
+    refusal: Callable[[Answered], Failed | None] = gone,
+) -> Verdict:
+    """What follows from the answer to the `attempt`-th attempt (from 1). Only 2xx is success: a redirect is none, and is not followed.
+
+    `refusal` tells answers that are final from those that may be another the next time.
+    """
+    asked = None
     match answer:
         case Answered(status=status) if 200 <= status < 300:
             return Delivered()
-        case Answered(status=HTTPStatus.GONE):
-            return Failed("gone", "the receiver answered 410 Gone")
         case Answered():
+            refused = refusal(answer)
+            if refused is not None:
+                return refused
             asked = retry_after(answer.retry_after, now)
         case Unanswered(code=str(code)):
             return Failed(code, answer.error)
         case Unanswered():
-            asked = None
+            pass
         case _:
             assert_never(answer)
     delay = schedule.next_delay(attempt, asked=asked, chance=chance)

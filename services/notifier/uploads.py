@@ -17,11 +17,12 @@ from common.database import Pool
 from common.errors import PermanentError, TransientError
 from common.storage import Storage
 from services.notifier import deliveries, presigned
-from services.notifier.answer import USED_UP, Again, Answer, Answered, Delivered, Failed, Unanswered, Verdict
+from services.notifier.answer import USED_UP, Again, Answer, Answered, Failed, Unanswered, Verdict
+from services.notifier.answer import judge as following
 from services.notifier.deliveries import Attempt
 from services.notifier.outgoing import Outgoing
 from services.notifier.persistence import persist
-from services.notifier.schedule import Schedule, retry_after
+from services.notifier.schedule import Schedule
 from services.notifier.ways import Sent
 
 LEAST = timedelta(seconds=5)
@@ -80,31 +81,18 @@ class Uploads:
 
 def judge(answer: Answer, attempt: int, schedule: Schedule, *, until: datetime | None, now: datetime, chance: float) -> Verdict:
     """What follows from the answer to the `attempt`-th attempt (from 1) at a URL that lives `until` then."""
-    match answer:
-        case Answered(status=status) if 200 <= status < 300:
-            return Delivered()
-        case Answered(status=status):
-            refused = _refusal(status, answer.beginning)
-            if refused is not None:
-                return refused
-            asked = retry_after(answer.retry_after, now)
-        case Unanswered(code=str(code)):
-            return Failed(code, answer.error)
-        case Unanswered():
-            asked = None
-        case _:
-            assert_never(answer)
-    delay = schedule.next_delay(attempt, asked=asked, chance=chance)
-    if until is not None:
-        left = (until - now) / 2
-        if left < LEAST:
-            return _EXPIRED
-        delay = left if delay is None else min(delay, left)
-    return USED_UP if delay is None else Again(delay)
+    verdict = following(answer, attempt, schedule, now=now, chance=chance, refusal=_refusal)
+    if until is None or not (isinstance(verdict, Again) or verdict == USED_UP):
+        return verdict
+    left = (until - now) / 2
+    if left < LEAST:
+        return _EXPIRED
+    return Again(min(verdict.delay, left) if isinstance(verdict, Again) else left)
 
 
-def _refusal(status: int, said: str) -> Failed | None:
+def _refusal(answered: Answered) -> Failed | None:
     """Why the store will not take it, however often it is asked; None when it may later."""
+    status, said = answered.status, answered.beginning
     if status >= 500 or status in _LATER or _EARLY.search(said):
         return None
     if "expired" in said.lower():
