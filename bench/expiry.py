@@ -7,9 +7,10 @@ is shared with the sweep, the database, the broker and the store.
 
 import argparse
 import asyncio
+import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -18,12 +19,14 @@ import aiohttp
 import httpx
 import psutil
 
+from bench._cpu import burning, shares, used
 from bench._system import System, report, running
 from common import ids
 from common.database import Pool, connect
 from common.ids import JobId, LeaseToken
 from common.storage_keys import source_key, transcript_key
 
+_SERVICES = ("ingest", "janitor")
 _WANTED_RATE = 500
 _WANTED_SLOWDOWN = 2.0
 _ROWS = 5_000
@@ -61,18 +64,21 @@ def main(arguments: Sequence[str]) -> None:
 async def _run(jobs: int) -> None:
     once = {"CLEANUP_INTERVAL_MINUTES": "100000", "STORAGE_MEASURE_MINUTES": "100000", "RECONCILE_INTERVAL_HOURS": "100000"}
     async with (
-        running("ingest", "janitor", environ=once) as system,
+        running(*_SERVICES, environ=once) as system,
         connect(system.environment["DATABASE_URL"], name="bench") as pool,
         httpx.AsyncClient(base_url=system.url("ingest"), timeout=60, limits=httpx.Limits(keepalive_expiry=2)) as client,
     ):
         kept = await _fill(system, pool, jobs)
-        calm = await _Load(client, kept).during(asyncio.sleep(_CALM_SECONDS))
+        idle, calm = await _measured(system, client, kept, asyncio.sleep(_CALM_SECONDS))
         async with _Memory(system.process("janitor")) as memory:
             sweeping = asyncio.create_task(_sweep(client))
-            busy = await _Load(client, kept).during(sweeping)
+            work, busy = await _measured(system, client, kept, sweeping)
             swept = sweeping.result()
         told = await _published(pool)
         left = await pool.fetchval("select count(*) from jobs where status <> 'expired'")
+        more = sum(work.values()) - sum(idle.values())
+        async with burning(more):
+            _, beside = await _measured(system, client, kept, asyncio.sleep(_CALM_SECONDS))
     assert swept["swept"] == jobs, swept
     assert left == _KEPT
     rate = jobs / swept["seconds"]
@@ -83,12 +89,25 @@ async def _run(jobs: int) -> None:
         ("API p50 / p99 without a sweep, ms", f"{statistics.median(calm):.1f} / {_p99(calm):.1f}", ""),
         ("API p50 / p99 meanwhile, ms", f"{statistics.median(busy):.1f} / {_p99(busy):.1f}", ""),
         ("p99 meanwhile / without", f"{slower:.2f}", f"<= {_WANTED_SLOWDOWN:g}"),
+        ("p99 beside as much work that is not Verbatim's / without", f"{_p99(beside) / _p99(calm):.2f}", ""),
+        ("cores used meanwhile, more than without", f"{more:.2f}", f"of {os.cpu_count()}"),
+        *((f"  by {name}", f"{work[name] - idle[name]:.2f}", "") for name in sorted(work)),
         ("janitor's RSS in the first tenth / at the most, MiB", f"{memory.early / _MIB:.0f} / {memory.most / _MIB:.0f}", "flat"),
         ("events published after the sweep's end by, s", f"{told:.1f}", ""),
     ]
     figures = {"rate": rate, "slowdown": slower, "seconds": swept["seconds"], "published_after": told}
     memories = {"early_rss": memory.early, "most_rss": memory.most}
-    report("expiry", rows, {"jobs": jobs, **figures, **memories, "calm_ms": _told(calm), "busy_ms": _told(busy)})
+    latencies = {"calm_ms": _told(calm), "busy_ms": _told(busy), "beside_ms": _told(beside)}
+    report("expiry", rows, {"jobs": jobs, **figures, **memories, **latencies, "cores_calm": idle, "cores_busy": work})
+
+
+async def _measured(
+    system: System, client: httpx.AsyncClient, kept: Sequence[JobId], what: Awaitable[Any]
+) -> tuple[dict[str, float], list[float]]:
+    """Until `what` is over: how many cores each process has used, and the API's latencies."""
+    began, before = time.perf_counter(), used(system, _SERVICES)
+    took = await _Load(client, kept).during(what)
+    return shares(before, used(system, _SERVICES), time.perf_counter() - began), took
 
 
 async def _sweep(client: httpx.AsyncClient) -> dict[str, Any]:

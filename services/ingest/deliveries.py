@@ -4,6 +4,8 @@ Redelivering opens the delivery again and announces its next attempt, in one tra
 receiver that deduplicates is safe. While an attempt is pending, asking again changes nothing.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -80,7 +82,7 @@ def of_job(pool: Pool) -> list[HTTPRouteHandler]:
         """Every webhook of the job, with every attempt that was made at it."""
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         async with pool.acquire() as connection:
-            return Deliveries([document(row) for row in await connection.fetch(SQL["job_deliveries"], job.id)])
+            return Deliveries(await documents(connection, await connection.fetch(SQL["job_deliveries"], job.id)))
 
     return [list_deliveries]
 
@@ -124,7 +126,16 @@ async def find(connection: Connection, delivery_id: UUID, tenant: str) -> Delive
     row = await connection.fetchrow(SQL["get_delivery"], delivery_id, tenant)
     if row is None:
         raise Problem(404, "delivery_not_found", f"There is no delivery {delivery_id}.")
-    return document(row)
+    [found] = await documents(connection, [row])
+    return found
+
+
+async def documents(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[DeliveryDocument]:
+    """Deliveries, each with the attempts that were made at it."""
+    tried: defaultdict[UUID, list[AttemptDocument]] = defaultdict(list)
+    for row in await connection.fetch(SQL["attempts"], [row["id"] for row in rows]):
+        tried[row["delivery_id"]].append(msgspec.convert(dict(row), AttemptDocument))
+    return [_document(row, tried[row["id"]]) for row in rows]
 
 
 async def refuse_disabled(connection: Connection, endpoint_id: UUID) -> None:
@@ -133,8 +144,7 @@ async def refuse_disabled(connection: Connection, endpoint_id: UUID) -> None:
         raise Problem(409, "endpoint_disabled", f"The endpoint {endpoint_id} is disabled, so nothing is sent to it; resume it first.")
 
 
-def document(row: asyncpg.Record) -> DeliveryDocument:
-    """A row with its `attempts`."""
+def _document(row: asyncpg.Record, attempts: list[AttemptDocument]) -> DeliveryDocument:
     own = f"/api/v1/deliveries/{row['id']}"
     links = {"self": own, "redeliver": f"{own}/redeliver"}
     if row["job_id"] is not None:
@@ -154,6 +164,6 @@ def document(row: asyncpg.Record) -> DeliveryDocument:
         next_attempt_at=row["due_at"] if row["state"] == "pending" else None,
         created_at=row["created_at"],
         finished_at=row["finished_at"],
-        attempts=msgspec.convert(row["attempts"], list[AttemptDocument]),
+        attempts=attempts,
         links=links,
     )

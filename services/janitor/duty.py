@@ -1,11 +1,10 @@
 """What a duty is: work in batches, each of which may be repeated, may run beside another janitor's and may be the last.
 
 So a sweep can be stopped, killed or run twice at any point, and costs the same memory however much there is to do. A dry run takes the
-same path up to the change itself, and tells what would go.
+same path: what it changes in the database is undone at its end, and what cannot be undone is not done.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -33,7 +32,10 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Sweep(msgspec.Struct, frozen=True):
-    """One run of one duty. `connection` holds the duty's lock, so work on it ends when the lock is lost; `now` is the database's clock."""
+    """One run of one duty. `connection` holds the duty's lock, so work on it ends when the lock is lost; `now` is the database's clock.
+
+    In a dry run a transaction is open on it that is rolled back in the end. Rows that others use must not be locked for as long.
+    """
 
     connection: Connection
     now: datetime
@@ -49,18 +51,6 @@ class Sweep(msgspec.Struct, frozen=True):
             log.info("would go", duty=duty, **what)
         else:
             log.debug("goes", duty=duty, **what)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Changes made inside are undone in a dry run, after they have told what they do."""
-        transaction = self.connection.transaction()
-        await transaction.start()
-        try:
-            yield
-        except BaseException:
-            await transaction.rollback()
-            raise
-        await (transaction.rollback() if self.dry_run else transaction.commit())
 
 
 class Duty(Protocol):

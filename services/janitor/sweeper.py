@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, nullcontext
 
 import msgspec
 import structlog
 
 from common.broker import LOST
 from common.cleanup import Report
-from common.database import AWAY, Pool
+from common.database import AWAY, Connection, Pool
 from common.errors import VerbatimError
 from services.janitor import metrics
 from services.janitor.duty import Counts, Duty, Sweep
@@ -34,7 +35,8 @@ class Sweeper:
                 if connection is None:
                     return None
                 now = await connection.fetchval("select now()")
-                async with aclosing(duty.batches(Sweep(connection, now, dry_run))) as batches:
+                undone = _undone(connection) if dry_run else nullcontext()
+                async with undone, aclosing(duty.batches(Sweep(connection, now, dry_run))) as batches:
                     async for counts in batches:
                         total += counts
                         if self._stopping.is_set():
@@ -60,6 +62,17 @@ class Sweeper:
         metrics.swept(report)
         _log(report)
         return report
+
+
+@asynccontextmanager
+async def _undone(connection: Connection) -> AsyncIterator[None]:
+    """What is changed in the block is not changed after it."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
 
 
 def _log(report: Report) -> None:

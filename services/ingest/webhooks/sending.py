@@ -109,9 +109,9 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
                 None if place is None else place.id,
                 asked.limit + 1,
             )
-        page = rows[: asked.limit]
-        more = Place(page[-1]["created_at"], page[-1]["id"]).encode() if len(rows) > asked.limit else None
-        return DeliveryPage([deliveries.document(row) for row in page], more)
+            page = rows[: asked.limit]
+            more = Place(page[-1]["created_at"], page[-1]["id"]).encode() if len(rows) > asked.limit else None
+            return DeliveryPage(await deliveries.documents(connection, page), more)
 
     @post(
         "/{endpoint_id:uuid}/replay",

@@ -74,13 +74,11 @@ class DeadLetters:
                     for message in messages:
                         await settle(message)
                     yield Counts(len(letters), swept=len(letters), late=sweep.late(letter.died_at for letter in letters))
-        async with sweep.transaction():
-            await _judge(sweep.connection)
+        await _judge(sweep)
         while True:
-            async with sweep.transaction():
-                old = await sweep.connection.fetch(SQL["old_letters"], self._retention, _BATCH)
+            old = await sweep.connection.fetch(SQL["old_letters"], self._retention, _BATCH)
             yield Counts(scanned=len(old), swept=len(old))
-            if len(old) < _BATCH or sweep.dry_run:
+            if len(old) < _BATCH:
                 return
 
 
@@ -145,9 +143,11 @@ async def _fail_named(connection: Connection, letter: Letter) -> None:
         log.info("dead letter names nothing", queue=letter.queue)
 
 
-async def _judge(connection: Connection) -> None:
+async def _judge(sweep: Sweep) -> None:
     """Fail the jobs that are to blame, those of letters of earlier rounds included, which a worker had then."""
-    suspects = [row["job_id"] for row in await connection.fetch(SQL["suspects"])]
-    for job in await upkeep.fail_poisonous(connection, suspects, _POISONOUS):
+    async with sweep.connection.transaction():
+        suspects = [row["job_id"] for row in await sweep.connection.fetch(SQL["suspects"])]
+        failed = await upkeep.fail_poisonous(sweep.connection, suspects, _POISONOUS)
+        await sweep.connection.execute(SQL["judge_letters"])
+    for job in [] if sweep.dry_run else failed:
         log.error("job failed", job_id=str(job.id), code=_POISONOUS.code)
-    await connection.execute(SQL["judge_letters"])

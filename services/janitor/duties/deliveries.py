@@ -20,9 +20,8 @@ class Deliveries:
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         while True:
-            async with sweep.transaction():
-                rows = await sweep.connection.fetch(SQL["old_deliveries"], self._retention, _BATCH)
+            rows = await sweep.connection.fetch(SQL["old_deliveries"], self._retention, _BATCH)
             late = sweep.late(row["finished_at"] + self._retention for row in rows)
             yield Counts(scanned=len(rows), swept=len(rows), late=late)
-            if len(rows) < _BATCH or sweep.dry_run:  # a dry run would find the same ones again
+            if len(rows) < _BATCH:
                 return

@@ -22,10 +22,9 @@ class Lift:
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         while True:
-            async with sweep.transaction():
-                jobs = await upkeep.lift(sweep.connection, older_than=AFTER, limit=_BATCH)
+            jobs = await upkeep.lift(sweep.connection, older_than=AFTER, limit=_BATCH)
             for job in jobs:
                 sweep.tell(self.name, job_id=str(job.id), band=job.band)
             yield Counts(scanned=len(jobs), swept=len(jobs))
-            if len(jobs) < _BATCH or sweep.dry_run:  # a dry run would find the same ones again
+            if len(jobs) < _BATCH:
                 return

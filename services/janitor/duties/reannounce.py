@@ -35,7 +35,7 @@ class Reannounce:
         missing = await self._count(sweep.connection)
         rows = []
         if missing:
-            async with sweep.transaction():
+            async with sweep.connection.transaction():
                 rows = await sweep.connection.fetch(SQL["overdue_attempts"], self._patience, min(missing, _LIMIT))
                 for row in rows:
                     subject = about(row["job_id"], row["endpoint_id"])

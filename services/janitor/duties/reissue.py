@@ -43,8 +43,7 @@ class Reissue:
             self._missing_before = found
         jobs = []
         if due:
-            async with sweep.transaction():
-                jobs = await upkeep.reissue(sweep.connection, older_than=PATIENCE, limit=due)
+            jobs = await upkeep.reissue(sweep.connection, older_than=PATIENCE, limit=due)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
         late = sweep.late(max(job.claim_after, job.queued_at or job.claim_after) for job in jobs)

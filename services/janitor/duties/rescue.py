@@ -18,10 +18,9 @@ class Rescue:
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         while True:
             late = sweep.late([await upkeep.lost_since(sweep.connection)])
-            async with sweep.transaction():
-                jobs = await upkeep.rescue(sweep.connection, limit=_BATCH)
+            jobs = await upkeep.rescue(sweep.connection, limit=_BATCH)
             for job in jobs:
                 sweep.tell(self.name, job_id=str(job.id), status=job.status.value, attempt=job.attempt)
             yield Counts(scanned=len(jobs), swept=len(jobs), late=late)
-            if len(jobs) < _BATCH or sweep.dry_run:  # a dry run would find the same ones again
+            if len(jobs) < _BATCH:
                 return

@@ -34,8 +34,7 @@ class Retell:
         if await self._broker.ready(topology.NOTIFIER_EVENTS):
             yield Counts()  # what waits there cannot be told from what was lost
             return
-        async with sweep.transaction():
-            jobs = await upkeep.retell(sweep.connection, older_than=PATIENCE, reach=REACH, limit=_LIMIT)
+        jobs = await upkeep.retell(sweep.connection, older_than=PATIENCE, reach=REACH, limit=_LIMIT)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id), status=job.status.value)
         yield Counts(len(jobs), swept=len(jobs), late=sweep.late(job.finished_at for job in jobs))

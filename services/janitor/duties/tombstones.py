@@ -22,11 +22,10 @@ class Tombstones:
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
         for purge in (self._jobs, self._receipts):
             while True:
-                async with sweep.transaction():
-                    since = await purge(sweep)
+                since = await purge(sweep)
                 late = sweep.late(None if moment is None else moment + self._retention for moment in since)
                 yield Counts(scanned=len(since), swept=len(since), late=late)
-                if len(since) < _BATCH or sweep.dry_run:  # a dry run would find the same ones again
+                if len(since) < _BATCH:
                     break
 
     async def _jobs(self, sweep: Sweep) -> Sequence[datetime | None]:

@@ -128,16 +128,17 @@ async def test_a_cancelled_sweep_frees_the_duty(pool: Pool, sweeper: Sweeper) ->
 
 
 async def test_changes_of_a_dry_run_are_undone(pool: Pool, sweeper: Sweeper) -> None:
-    """Statements run and tell what they would do; nothing of it stays."""
+    """Statements run, each sees what those before it did, and tell what they would do; nothing of it stays."""
     await pool.execute("create table things (name text)")
 
     class Writes(Scripted):
         async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-            async with sweep.transaction():
+            for _ in range(2):
                 await sweep.connection.execute("insert into things values ('a thing')")
-            yield Counts(swept=1)
+                yield Counts(swept=await sweep.connection.fetchval("select count(*) from things"))
 
-    await sweeper.sweep(Writes("a"), dry_run=True)
-    assert await pool.fetchval("select count(*) from things") == 0
-    await sweeper.sweep(Writes("a"))
-    assert await pool.fetchval("select count(*) from things") == 1
+    for dry_run, left in (True, 0), (False, 2):
+        report = await sweeper.sweep(Writes("a"), dry_run=dry_run)
+        assert report is not None
+        assert report.swept == 1 + 2
+        assert await pool.fetchval("select count(*) from things") == left
