@@ -108,14 +108,18 @@ def single(pool: Pool) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():
             found = await find(connection, delivery_id, tenant)
-            job_id, endpoint_id = (None if text is None else UUID(text) for text in (found.job_id, found.endpoint_id))
+            job_id = None if found.job_id is None else JobId(UUID(found.job_id))
+            endpoint_id = None if found.endpoint_id is None else UUID(found.endpoint_id)
             if endpoint_id is not None:
                 await refuse_disabled(connection, endpoint_id)
+            told = job_id if found.kind == "upload" else None
+            if told is not None:
+                await store.lock(connection, told)
             made = await connection.fetchval(SQL["redeliver"], delivery_id)
             if made is not None:
-                await announce(connection, about(None if job_id is None else JobId(job_id), endpoint_id), Due(delivery_id, made + 1))
-                if found.kind == "upload" and job_id is not None:
-                    await store.tell_upload(connection, JobId(job_id), Upload(state="pending"))
+                await announce(connection, about(job_id, endpoint_id), Due(delivery_id, made + 1))
+                if told is not None:
+                    await store.tell_upload(connection, told, Upload(state="pending"))
             return await find(connection, delivery_id, tenant)
 
     return [read, redeliver]

@@ -5,7 +5,7 @@ While one is being made its claim keeps others from making it too. The claim is 
 timeout; so a second copy is sent only when a notifier died after sending and before recording, which no one can tell from before sending.
 
 What an attempt says of its endpoint and of its lane is written in the same transaction. The lane is locked first, then the endpoint's row,
-then the delivery's, so that two never wait for each other.
+or that of the job which is told of its upload, then the delivery's, so that two never wait for each other.
 """
 
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ import structlog
 
 from common import ids, outbox
 from common.database import Connection, Queries
-from common.due import Due, about, announce
+from common.due import Due, about, announce, announce_all
 from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
 from common.jobs import store
@@ -100,8 +100,7 @@ async def create(connection: Connection, job_id: JobId, event: Event, body: byte
                 sent = b"" if found.kind == "upload" else body
                 row = await connection.fetchrow(SQL["create_delivery"], *new, found.kind, found.form, sent)
             made += [] if row is None or row["state"] == "failed" else [DeliveryId(row["id"])]
-        for delivery_id in made:
-            await announce(connection, str(job_id), Due(delivery_id, 1))
+        await announce_all(connection, [(str(job_id), Due(delivery_id, 1)) for delivery_id in made])
     return made
 
 
@@ -138,22 +137,22 @@ async def deliver(
 ) -> bool:
     """pending -> delivered; False when the attempt is no longer ours. `keep` the result for as long as a link to it shall work."""
     async with connection.transaction():
-        await lanes.lock(connection, attempt.lane)
+        await _lock(connection, attempt)
         if attempt.endpoint_id is not None:
             await connection.execute(SQL["recover"], attempt.endpoint_id)
-        ours = await _record(connection, "deliver", attempt, answer, elapsed, keep)
-        if ours:
-            await _tell(connection, attempt, "delivered", None)
+        at = await _record(connection, "deliver", attempt, answer, elapsed, keep)
+        if at is not None:
+            await _tell(connection, attempt, Upload(state="delivered", at=at))
         await _leave(connection, attempt, answer, bounds)
-    return ours
+    return at is not None
 
 
 async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, delay: timedelta) -> bool:
     """pending -> pending, the next attempt due after `delay`; False when the attempt is no longer ours."""
     async with connection.transaction():
-        await lanes.lock(connection, attempt.lane)
+        await _lock(connection, attempt)
         reason = await _held_against(connection, attempt, answer)
-        ours = await _record(connection, "retry", attempt, answer, elapsed, delay)
+        ours = await _record(connection, "retry", attempt, answer, elapsed, delay) is not None
         if ours and reason is not None:
             await _disable(connection, attempt, reason)
         elif ours:
@@ -165,15 +164,15 @@ async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapse
 async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, why: Failed) -> bool:
     """pending -> failed; False when the attempt is no longer ours."""
     async with connection.transaction():
-        await lanes.lock(connection, attempt.lane)
+        await _lock(connection, attempt)
         reason = await _held_against(connection, attempt, answer)
-        ours = await _record(connection, "fail", attempt, answer, elapsed, why.code)
-        if ours:
-            await _tell(connection, attempt, "failed", why.code)
+        at = await _record(connection, "fail", attempt, answer, elapsed, why.code)
+        if at is not None:
+            await _tell(connection, attempt, Upload(state="failed", code=why.code, at=at))
             if reason is not None:
                 await _disable(connection, attempt, reason)
         await _leave(connection, attempt, answer, bounds)
-    return ours
+    return at is not None
 
 
 async def release(connection: Connection, attempt: Attempt) -> bool:
@@ -181,10 +180,17 @@ async def release(connection: Connection, attempt: Attempt) -> bool:
     return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim) is not None
 
 
-async def _tell(connection: Connection, attempt: Attempt, state: Literal["delivered", "failed"], code: str | None) -> None:
+async def _lock(connection: Connection, attempt: Attempt) -> None:
+    """The lane, and the job that will be told."""
+    await lanes.lock(connection, attempt.lane)
+    if attempt.kind == "upload" and attempt.job_id is not None:
+        await store.lock(connection, attempt.job_id)
+
+
+async def _tell(connection: Connection, attempt: Attempt, upload: Upload) -> None:
     """What came of an upload is shown by its job."""
     if attempt.kind == "upload" and attempt.job_id is not None:
-        await store.tell_upload(connection, attempt.job_id, Upload(state=state, code=code, at=attempt.claimed_at))
+        await store.tell_upload(connection, attempt.job_id, upload)
 
 
 async def _leave(connection: Connection, attempt: Attempt, answer: Answer, bounds: Bounds) -> None:
@@ -218,10 +224,11 @@ async def _disable(connection: Connection, attempt: Attempt, reason: str) -> Non
 
 async def _record(
     connection: Connection, transition: str, attempt: Attempt, answer: Answer, elapsed: timedelta, *arguments: object
-) -> bool:
-    """Make a guarded transition inside the caller's transaction and log the attempt that led to it."""
-    if await connection.fetchval(SQL[transition], attempt.id, attempt.attempt, attempt.claim, *arguments) is None:
-        return False
+) -> datetime | None:
+    """Make a guarded transition inside the caller's transaction and log the attempt that led to it; returns when, None if not ours."""
+    at: datetime | None = await connection.fetchval(SQL[transition], attempt.id, attempt.attempt, attempt.claim, *arguments)
+    if at is None:
+        return None
     match answer:
         case Answered(status=status, beginning=beginning):
             came: tuple[int | None, str | None, str | None] = (status, beginning, None)
@@ -237,4 +244,4 @@ async def _record(
         round(elapsed / timedelta(milliseconds=1)),
         *came,
     )
-    return True
+    return at

@@ -38,12 +38,14 @@ returning id, state;
 
 -- name: claim_attempt
 -- pending -> pending: the attempt is ours until the new due_at, which is also the token that the writes below are guarded by; if there is a
--- place for it among the $5 of its lane (one where the last request got no answer, none while it is shut). It goes where the endpoint is now,
--- under the secrets that are live now. The caller holds the lane's lock.
+-- place for it among the $5 of its lane (one where the last request got no answer, none while it is shut) and its endpoint is not paused. It
+-- goes where the endpoint is now, under the secrets that are live now. The caller holds the lane's lock.
 update deliveries
 set due_at = now() + case kind when 'upload' then $4::interval else $3::interval end, in_flight = true, parked = false,
     endpoint = coalesce((select url from endpoints where endpoints.id = deliveries.endpoint_id), endpoint)
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
+  and (endpoint_id is null or event_type = 'webhook.test'
+       or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'))
   and (select count(*) from deliveries busy
        where busy.lane = deliveries.lane and busy.in_flight and busy.state = 'pending' and busy.due_at > now())
       < coalesce((select case when shut_until > now() and event_type <> 'webhook.test' then 0 else 1 end from lanes where key = lane), $5::bigint)
@@ -61,33 +63,29 @@ returning id, job_id, endpoint_id, event_id, event_type, kind, form, endpoint, l
 select * from jobs where id = $1;
 
 -- name: claimed_for
--- How much longer the attempt is someone else's; no row when it has been made, or waits for its endpoint to be resumed or for a place.
-select job_id, endpoint_id, due_at - now() as wait
-from deliveries
-where id = $1 and state = 'pending' and attempt = $2 - 1 and not parked
-  and (endpoint_id is null or event_type = 'webhook.test'
-       or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'));
+-- How much longer the attempt is someone else's; no row when it has been made, or is parked.
+select job_id, endpoint_id, due_at - now() as wait from deliveries where id = $1 and state = 'pending' and attempt = $2 - 1 and not parked;
 
 -- name: deliver
 -- pending -> delivered: the receiver has it.
 update deliveries
 set state = 'delivered', attempt = $2, in_flight = false, finished_at = now(), keep_until = now() + $4::interval
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
-returning id;
+returning now();
 
 -- name: retry
 -- pending -> pending: the attempt failed, the next is due after a while.
 update deliveries
 set attempt = $2, in_flight = false, due_at = now() + $4::interval
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
-returning id;
+returning now();
 
 -- name: fail
 -- pending -> failed: no further attempt can help, or none is left.
 update deliveries
 set state = 'failed', attempt = $2, in_flight = false, finished_at = now(), code = $4
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
-returning id;
+returning now();
 
 -- name: release
 -- pending -> pending: our own shutdown; the attempt was not made and may be made by another now.

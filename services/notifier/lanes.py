@@ -22,7 +22,7 @@ import structlog
 from prometheus_client import Counter
 
 from common.database import Connection, Queries
-from common.due import Due, about, announce
+from common.due import Due, about, announce, announce_all
 from common.jobs import store
 from common.jobs.job import Upload
 from services.notifier.health import PATIENCE
@@ -54,7 +54,7 @@ class Entered(msgspec.Struct, frozen=True):
 
 
 async def enter(connection: Connection, due: Due) -> Entered | None:
-    """None when the attempt has been made, or its endpoint is paused."""
+    """None when the attempt has been made."""
     row = await connection.fetchrow(SQL["enter_lane"], due.delivery_id, due.attempt)
     return None if row is None else Entered(row["lane"], about(row["job_id"], row["endpoint_id"]))
 
@@ -65,7 +65,7 @@ async def lock(connection: Connection, lane: str) -> None:
 
 
 async def queue(connection: Connection, entered: Entered, due: Due) -> bool:
-    """Have an attempt wait that found no place: for the lane to be opened, as its probe, or parked. False when it was claimed meanwhile."""
+    """Have an attempt wait that may not be made now: for the lane to be opened, as its probe, or parked. False when it is another's."""
     row = await connection.fetchrow(SQL["queue"], due.delivery_id, due.attempt, entered.lane)
     if row is not None and row["wait"] is not None:
         await announce(connection, entered.subject, due, delay=row["wait"])
@@ -76,32 +76,36 @@ async def leave(connection: Connection, lane: str, *, answered: bool, width: int
     """After an attempt that was recorded: note whether the lane gives answers, and announce what can be made in its place."""
     if answered:
         recovered = await connection.fetchval(SQL["recover_lane"], lane) is not None
-        await _announce(connection, await connection.fetch(SQL["unpark"], lane, width, width if recovered else 1))
+        await _unpark(connection, lane, width=width, most=width if recovered else 1)
         return
     failures = await connection.fetchval(SQL["count_failure"], lane)
     pause = None if failures is None else shut_for(failures)
     if pause is None:
-        await _announce(connection, await connection.fetch(SQL["unpark"], lane, width, 1))
+        await _unpark(connection, lane, width=width, most=1)
         return
     await connection.execute(SQL["shut"], lane, pause)
     await _give_up(connection, lane)
-    probe = await connection.fetch(SQL["unpark_probe"], lane)
-    if probe:
+    probe = await connection.fetchrow(SQL["unpark_probe"], lane)
+    if probe is not None:
         await connection.execute(SQL["send_probe"], lane)
-        await _announce(connection, probe, delay=pause)
+        await announce(connection, *_next(probe), delay=pause)
     _SHUT.inc()
     log.warning("address gives no answer", failures=failures, seconds=pause.total_seconds())
 
 
 async def _give_up(connection: Connection, lane: str) -> None:
     """What has waited for days fails, and lanes that nothing is sent to any more are forgotten."""
+    await connection.execute(SQL["lock_uploaded"], lane, PATIENCE)
     for row in await connection.fetch(SQL["give_up"], lane, PATIENCE):
         if row["kind"] == "upload":
             await store.tell_upload(connection, row["job_id"], Upload(state="failed", code=NO_ANSWER, at=row["finished_at"]))
     await connection.execute(SQL["forget_lanes"])
 
 
-async def _announce(connection: Connection, rows: list[asyncpg.Record], delay: timedelta = timedelta(0)) -> None:
-    for row in rows:
-        due = Due(row["id"], row["attempt"] + 1)
-        await announce(connection, about(row["job_id"], row["endpoint_id"]), due, delay=delay)
+async def _unpark(connection: Connection, lane: str, *, width: int, most: int) -> None:
+    await announce_all(connection, [_next(row) for row in await connection.fetch(SQL["unpark"], lane, width, most)])
+
+
+def _next(row: asyncpg.Record) -> tuple[str, Due]:
+    """The attempt that a delivery waits for, and what it is about."""
+    return about(row["job_id"], row["endpoint_id"]), Due(row["id"], row["attempt"] + 1)

@@ -1,4 +1,4 @@
-"""Database work that waits out a Postgres restart.
+"""Database work that waits out a Postgres restart, and is done again when Postgres took it back to end a deadlock.
 
 The message that led to it stays unacked meanwhile, so nothing rests on this process: one that gives up or dies leaves the work to whoever
 gets the message next.
@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import asyncpg
 import structlog
 
 from common.database import AWAY, Connection, Pool
@@ -25,6 +26,6 @@ async def persist(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
         try:
             async with pool.acquire() as connection:
                 return await work(connection)
-        except AWAY as error:
+        except (*AWAY, asyncpg.TransactionRollbackError) as error:
             log.warning("database away", error=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)

@@ -172,8 +172,13 @@ async def resumable(connection: Connection, *, after: Job | None, limit: int) ->
     return [from_row(row) for row in await connection.fetch(SQL["resumable_jobs"], limit, *key)]
 
 
+async def lock(connection: Connection, job_id: JobId) -> None:
+    """Until the end of the transaction nobody else changes the job. The first lock of whoever changes deliveries and then tells the job."""
+    await connection.execute(SQL["lock"], job_id)
+
+
 async def tell_upload(connection: Connection, job_id: JobId, upload: Upload) -> None:
-    """What came of the upload of its result. It changes nothing about the job, so no event tells it."""
+    """What came of the upload of its result, to a job that is locked. It changes nothing about the job, so no event tells it."""
     await connection.execute(SQL["tell_upload"], job_id, upload)
 
 

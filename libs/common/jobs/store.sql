@@ -178,6 +178,10 @@ where status = 'failed' and (error->'retryable')::boolean
 order by finished_at, id
 limit $1;
 
+-- name: lock
+-- Before its deliveries, as deleting a job locks them: so whoever changes both and whoever deletes it never wait for each other.
+select from jobs where id = $1 for no key update;
+
 -- name: tell_upload
 update jobs set upload = $2 where id = $1;
 

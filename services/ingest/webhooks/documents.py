@@ -6,26 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from common.webhook import ENDS, EventType, Form, shown
+from common.webhook import shown
 from services.ingest.problems import Problem
-from services.ingest.webhooks.store import Draft, Endpoint, Status
+from services.ingest.webhooks.store import Described, Endpoint
 
 PATH = "/api/v1/webhooks"
-
-
-class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to, and what of; without `events`: how jobs end. With the payload `full` the transcript comes along."""
-
-    url: Annotated[
-        str, msgspec.Meta(min_length=8, max_length=2_000, pattern=r"^https?://[^\s/]+", description="http or https, at a public address")
-    ]
-    events: Annotated[tuple[EventType, ...], msgspec.Meta(min_length=1, max_length=20)] = ENDS
-    description: Annotated[str, msgspec.Meta(max_length=500)] = ""
-    payload: Form = "thin"
-
-    @property
-    def draft(self) -> Draft:
-        return Draft(self.url, list(dict.fromkeys(self.events)), self.description, self.payload)
 
 
 class RotateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,23 +19,12 @@ class RotateRequest(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 86_400
 
 
-class WebhookDocument(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookDocument(Described, frozen=True, kw_only=True):
     """An endpoint; `url` is shown without its query, which may be a secret.
 
     `failing_since` is the first failure after the last success. `disabled_reason` says why nothing is sent any more.
     """
 
-    id: str
-    url: str
-    events: list[EventType]
-    description: str
-    payload: Form
-    status: Status
-    failing_since: datetime | None
-    disabled_at: datetime | None
-    disabled_reason: str | None
-    created_at: datetime
-    updated_at: datetime
     links: dict[str, str]
 
 
@@ -98,17 +72,5 @@ def missing(endpoint_id: UUID) -> Problem:
 
 def _members(found: Endpoint) -> dict[str, Any]:
     own = f"{PATH}/{found.id}"
-    return {
-        "id": str(found.id),
-        "url": shown(found.url),
-        "events": found.events,
-        "description": found.description,
-        "payload": found.payload,
-        "status": found.status,
-        "failing_since": found.failing_since,
-        "disabled_at": found.disabled_at,
-        "disabled_reason": found.disabled_reason,
-        "created_at": found.created_at,
-        "updated_at": found.updated_at,
-        "links": {"self": own, "deliveries": f"{own}/deliveries"},
-    }
+    row = {name: getattr(found, name) for name in Described.__struct_fields__}
+    return row | {"url": shown(found.url), "links": {"self": own, "deliveries": f"{own}/deliveries"}}

@@ -19,7 +19,6 @@ from services.ingest.taking import taking
 from services.ingest.webhooks import address, store
 from services.ingest.webhooks.documents import (
     PATH,
-    EndpointRequest,
     NewWebhook,
     WebhookDocument,
     WebhookList,
@@ -28,7 +27,7 @@ from services.ingest.webhooks.documents import (
     new,
     there,
 )
-from services.ingest.webhooks.store import MAX_ENDPOINTS
+from services.ingest.webhooks.store import MAX_ENDPOINTS, EndpointRequest
 
 NO_ENDPOINT = refusals({404: "There is no such endpoint"})
 WRONG = refusals({400: "The body is not JSON", 413: "The body is too large", 422: "A member of the body is invalid"})
@@ -54,7 +53,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         wanted = await asked(request)
         async with pool.acquire() as connection:
-            made = await store.create(connection, tenant, wanted.draft)
+            made = await store.create(connection, tenant, wanted)
         if made is None:
             raise Problem(
                 409,
@@ -90,7 +89,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         wanted = await asked(request)
         async with pool.acquire() as connection:
-            found = await store.replace(connection, endpoint_id, tenant, wanted.draft)
+            found = await store.replace(connection, endpoint_id, tenant, wanted)
         return document(there(endpoint_id, found))
 
     @delete("/{endpoint_id:uuid}", status_code=204, summary="Delete a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)

@@ -52,7 +52,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         kept = await overlap(request)
         async with pool.acquire() as connection, connection.transaction():
-            there(endpoint_id, await store.get(connection, endpoint_id, tenant))
+            there(endpoint_id, await store.hold(connection, endpoint_id, tenant))
             return _document(await store.rotate(connection, tenant, endpoint_id, overlap=kept))
 
     @get("/secret", summary="Read about the secret of jobs' own webhooks", responses=REFUSALS | _NO_SECRET)

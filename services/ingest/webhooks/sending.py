@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -17,7 +16,7 @@ from litestar.openapi.spec import Operation
 
 from common import ids, webhook
 from common.database import Connection, Pool
-from common.due import Due, about, announce
+from common.due import Due, about, announce, announce_all
 from common.jobs.listing import Place
 from services.ingest import deliveries, examples, json_body, query
 from services.ingest.auth import caller
@@ -144,9 +143,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():
             await _there(connection, endpoint_id, tenant)
-            if await connection.fetchrow(store.SQL["resume"], endpoint_id) is not None:
-                await connection.execute(store.SQL["open_lane"], endpoint_id)
-                await _announce(connection, endpoint_id, await connection.fetch(store.SQL["waiting_deliveries"], endpoint_id))
+            await store.resume(connection, endpoint_id)
             return document(await _there(connection, endpoint_id, tenant))
 
     return [test, list_log, replay, pause, resume]
@@ -158,7 +155,6 @@ async def _there(connection: Connection, endpoint_id: UUID, tenant: str) -> Endp
 
 async def _test(connection: Connection, endpoint: Endpoint) -> UUID:
     """(new) -> pending."""
-    await connection.execute(store.SQL["forget_tests"], endpoint.id)
     delivery_id, event_id = ids.new(), ids.new()
     data = msgspec.json.encode({"webhook": f"/api/v1/webhooks/{endpoint.id}", "message": "This is a test; nothing has happened."})
     body = webhook.body(webhook.TEST, await connection.fetchval(store.SQL["now"]), data)
@@ -170,15 +166,10 @@ async def _test(connection: Connection, endpoint: Endpoint) -> UUID:
 async def _replay(connection: Connection, endpoint_id: UUID, asked: ReplayRequest) -> Replayed:
     states = ["failed"] if asked.state == "failed" else ["failed", "delivered"]
     rows = await connection.fetch(store.SQL["replay"], endpoint_id, asked.since, asked.until, states, _REPLAYED_AT_ONCE)
-    await _announce(connection, endpoint_id, rows)
+    rows.sort(key=lambda row: (row["created_at"], row["id"]))
+    await announce_all(connection, [(about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1)) for row in rows])
     more = len(rows) == _REPLAYED_AT_ONCE
-    return Replayed(len(rows), max(row["created_at"] for row in rows) if more else None)
-
-
-async def _announce(connection: Connection, endpoint_id: UUID, rows: list[asyncpg.Record]) -> None:
-    """The next attempt at each, oldest first."""
-    for row in sorted(rows, key=lambda row: (row["created_at"], row["id"])):
-        await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))
+    return Replayed(len(rows), rows[-1]["created_at"] if more else None)
 
 
 def _place(cursor: str | None) -> Place | None:

@@ -6,14 +6,15 @@ live: the current one, and the one before it for as long as receivers may need t
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
 from common import ids
 from common.database import Connection, Queries
-from common.webhook import EventType, Form, new_secret
+from common.due import Due, about, announce
+from common.webhook import ENDS, EventType, Form, new_secret
 
 SQL = Queries(Path(__file__).with_name("webhooks.sql"))
 
@@ -23,11 +24,24 @@ MAX_ENDPOINTS = 20
 Status = Literal["enabled", "paused", "disabled"]
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `endpoints`."""
+class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to, and what of; without `events`: how jobs end. With the payload `full` the transcript comes along."""
+
+    url: Annotated[
+        str, msgspec.Meta(min_length=8, max_length=2_000, pattern=r"^https?://[^\s/]+", description="http or https, at a public address")
+    ]
+    events: Annotated[tuple[EventType, ...], msgspec.Meta(min_length=1, max_length=20)] = ENDS
+    description: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    payload: Form = "thin"
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint's owner may know of it.
+
+    `failing_since` is the first failure after the last success. `disabled_reason` says why nothing is sent any more.
+    """
 
     id: UUID
-    tenant: str
     url: str
     events: list[EventType]
     description: str
@@ -40,6 +54,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class Endpoint(Described, frozen=True, kw_only=True):
+    """One row of `endpoints`."""
+
+    tenant: str
+
+
 class Rotated(msgspec.Struct, frozen=True):
     """The new secret, and until when the one before it (if there was one) signs too."""
 
@@ -48,20 +68,11 @@ class Rotated(msgspec.Struct, frozen=True):
     previous_until: datetime | None
 
 
-class Draft(msgspec.Struct, frozen=True):
-    """What a tenant says of an endpoint."""
-
-    url: str
-    events: list[EventType]
-    description: str
-    payload: Form
-
-
-async def create(connection: Connection, tenant: str, draft: Draft) -> tuple[Endpoint, str] | None:
+async def create(connection: Connection, tenant: str, wanted: EndpointRequest) -> tuple[Endpoint, str] | None:
     """A new endpoint and its secret; None when the tenant has `MAX_ENDPOINTS`."""
     async with connection.transaction():
         await connection.execute(SQL["lock_endpoints"], tenant)
-        row = await connection.fetchrow(SQL["create_endpoint"], ids.new(), tenant, *msgspec.structs.astuple(draft), MAX_ENDPOINTS)
+        row = await connection.fetchrow(SQL["create_endpoint"], ids.new(), tenant, *_columns(wanted), MAX_ENDPOINTS)
         if row is None:
             return None
         made = msgspec.convert(dict(row), Endpoint)
@@ -75,18 +86,33 @@ async def get(connection: Connection, endpoint_id: UUID, tenant: str) -> Endpoin
     return None if row is None else msgspec.convert(dict(row), Endpoint)
 
 
+async def hold(connection: Connection, endpoint_id: UUID, tenant: str) -> Endpoint | None:
+    """The same, and until the transaction's end it is not deleted."""
+    row = await connection.fetchrow(SQL["hold_endpoint"], endpoint_id, tenant)
+    return None if row is None else msgspec.convert(dict(row), Endpoint)
+
+
 async def every(connection: Connection, tenant: str) -> list[Endpoint]:
     """All of a tenant's, oldest first."""
     return [msgspec.convert(dict(row), Endpoint) for row in await connection.fetch(SQL["list_endpoints"], tenant)]
 
 
-async def replace(connection: Connection, endpoint_id: UUID, tenant: str, draft: Draft) -> Endpoint | None:
+async def replace(connection: Connection, endpoint_id: UUID, tenant: str, wanted: EndpointRequest) -> Endpoint | None:
     """The endpoint with another address or other events, if it is this tenant's; what is pending goes to the new address."""
     async with connection.transaction():
-        row = await connection.fetchrow(SQL["replace_endpoint"], endpoint_id, tenant, *msgspec.structs.astuple(draft))
+        await connection.execute(SQL["lock_lane"], endpoint_id)
+        row = await connection.fetchrow(SQL["replace_endpoint"], endpoint_id, tenant, *_columns(wanted))
         if row is not None:
-            await connection.execute(SQL["open_lane"], endpoint_id)
+            await _open_lane(connection, endpoint_id)
     return None if row is None else msgspec.convert(dict(row), Endpoint)
+
+
+async def resume(connection: Connection, endpoint_id: UUID) -> None:
+    """paused | disabled -> enabled, and what waits is sent."""
+    async with connection.transaction():
+        await connection.execute(SQL["lock_lane"], endpoint_id)
+        if await connection.fetchval(SQL["resume"], endpoint_id) is not None:
+            await _open_lane(connection, endpoint_id)
 
 
 async def delete(connection: Connection, endpoint_id: UUID, tenant: str) -> bool:
@@ -103,3 +129,15 @@ async def rotate(connection: Connection, tenant: str, endpoint_id: UUID | None, 
         secret = new_secret()
         created_at = await connection.fetchval(SQL["add_secret"], ids.new(), tenant, endpoint_id, secret)
     return Rotated(secret, created_at, until if overlap else None)
+
+
+def _columns(wanted: EndpointRequest) -> tuple[Any, ...]:
+    return (wanted.url, list(dict.fromkeys(wanted.events)), wanted.description, wanted.payload)
+
+
+async def _open_lane(connection: Connection, endpoint_id: UUID) -> None:
+    """However much waits there, no more is done than to announce the first: with an answer to it the notifier goes on."""
+    await connection.execute(SQL["open_lane"], endpoint_id)
+    row = await connection.fetchrow(SQL["unpark_first"], endpoint_id)
+    if row is not None:
+        await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))

@@ -11,34 +11,52 @@ returning *;
 -- name: get_endpoint
 select * from endpoints where id = $1 and tenant = $2;
 
+-- name: hold_endpoint
+-- The same, and until the transaction's end it is not deleted.
+select * from endpoints where id = $1 and tenant = $2 for key share;
+
 -- name: list_endpoints
 -- A tenant's, oldest first; there are never more than the limit.
 select * from endpoints where tenant = $1 order by id;
 
 -- name: replace_endpoint
-update endpoints set url = $3, events = $4, description = $5, payload = $6, updated_at = now() where id = $1 and tenant = $2 returning *;
+-- What was held against the address before says nothing of another.
+update endpoints
+set url = $3, events = $4, description = $5, payload = $6, updated_at = now(), failing_since = case when url = $3 then failing_since end
+where id = $1 and tenant = $2
+returning *;
+
+-- name: lock_lane
+-- As the notifier does it, before anything else: no delivery is parked at the very moment at which the lane is opened.
+select pg_advisory_xact_lock(hashtextextended('lane ' || lane_of($1, '', ''), 0));
 
 -- name: open_lane
--- What was held against the address before says nothing of how it is now.
-delete from lanes where key = $1::uuid::text;
+-- One request goes first; with any answer to it the rest follows.
+insert into lanes (key, failures) values (lane_of($1, '', ''), 0)
+on conflict (key) do update set failures = 0, shut_until = null, probe_at = null;
+
+-- name: unpark_first
+-- pending -> pending: the one that has waited for longest is announced.
+update deliveries set parked = false
+from (
+    select id from deliveries where lane = lane_of($1, '', '') and parked and state = 'pending' order by due_at, id limit 1 for update skip locked
+) chosen
+where deliveries.id = chosen.id
+returning deliveries.id, job_id, attempt;
 
 -- name: delete_endpoint
 delete from endpoints where id = $1 and tenant = $2 returning id;
 
 -- name: pause
 -- enabled -> paused. One that is paused, or disabled, stays as it is.
-update endpoints set status = 'paused', updated_at = now() where id = $1 and status = 'enabled' returning *;
+update endpoints set status = 'paused', updated_at = now() where id = $1 and status = 'enabled';
 
 -- name: resume
 -- paused | disabled -> enabled, with all that was held against it forgotten.
 update endpoints
 set status = 'enabled', failing_since = null, disabled_at = null, disabled_reason = null, updated_at = now()
 where id = $1 and status <> 'enabled'
-returning *;
-
--- name: waiting_deliveries
--- What was not sent while the endpoint was paused; none of it waits for another's end any more.
-update deliveries set parked = false where endpoint_id = $1 and state = 'pending' returning id, job_id, attempt, created_at;
+returning id;
 
 -- name: drop_secrets
 -- Those that were on their way out already, so that no more than two are live.
@@ -65,10 +83,6 @@ where tenant = $1 and endpoint_id is null and coalesce(expires_at > now(), true)
 
 -- name: delete_tenant_secret
 delete from webhook_secrets where tenant = $1 and endpoint_id is null returning id;
-
--- name: forget_tests
--- Nobody asks about these any more; those of jobs go with their jobs.
-delete from deliveries where endpoint_id = $1 and job_id is null and created_at < now() - interval '30 days';
 
 -- name: create_test
 insert into deliveries (id, event_id, event_type, endpoint_id, endpoint, lane, body)

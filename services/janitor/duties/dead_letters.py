@@ -24,8 +24,8 @@ from common.archives import Wanted
 from common.broker import Broker, settle
 from common.database import Connection, Queries
 from common.due import Due
-from common.jobs import upkeep
-from common.jobs.job import Failure
+from common.jobs import store, upkeep
+from common.jobs.job import Failure, Upload
 from services.janitor.duty import Counts, Sweep
 
 SQL = Queries(Path(__file__).with_name("dead_letters.sql"))
@@ -35,6 +35,7 @@ _DEATHS = "x-death"
 _POISONOUS = Failure(
     "workers_lost", "Workers stop responding when they have this job; it may be its recording that they cannot bear.", retryable=False
 )
+_UNDELIVERABLE = "undeliverable"
 _UNMADE = Failure("archive_failed", "Making the archive broke every worker that tried.", retryable=False)
 
 log = structlog.get_logger(__name__)
@@ -136,11 +137,18 @@ async def _fail_named(connection: Connection, letter: Letter) -> None:
     try:
         if letter.queue == topology.NOTIFIER_DELIVERIES.name:
             due = msgspec.json.decode(letter.body, type=Due)
-            await connection.execute(SQL["fail_undeliverable"], due.delivery_id, due.attempt)
+            await _fail_delivery(connection, due)
         elif letter.queue == topology.TRANSCRIBER_ARCHIVES.name:
             await archives.fail(connection, msgspec.json.decode(letter.body, type=Wanted), _UNMADE)
     except msgspec.DecodeError:
         log.info("dead letter names nothing", queue=letter.queue)
+
+
+async def _fail_delivery(connection: Connection, due: Due) -> None:
+    await connection.execute(SQL["lock_uploaded"], due.delivery_id)
+    row = await connection.fetchrow(SQL["fail_undeliverable"], due.delivery_id, due.attempt, _UNDELIVERABLE)
+    if row is not None and row["kind"] == "upload":
+        await store.tell_upload(connection, row["job_id"], Upload(state="failed", code=_UNDELIVERABLE, at=row["finished_at"]))
 
 
 async def _judge(sweep: Sweep) -> None:

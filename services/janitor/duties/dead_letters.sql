@@ -8,11 +8,16 @@ on conflict (id) do nothing;
 -- Jobs that are named by tokens which nobody lived to ack.
 select distinct job_id from dead_letters where not judged and queue = 'transcriber.jobs' and reason = 'delivery_limit' and job_id is not null;
 
+-- name: lock_uploaded
+-- Before `fail_undeliverable`, the job that is told of its upload.
+select from jobs where id = (select job_id from deliveries where id = $1 and kind = 'upload') for no key update;
+
 -- name: fail_undeliverable
 -- pending -> failed: a delivery that breaks whoever attempts it would be announced again and again.
 update deliveries
-set state = 'failed', finished_at = now(), code = 'undeliverable'
-where id = $1 and state = 'pending' and attempt = $2 - 1;
+set state = 'failed', finished_at = now(), code = $3
+where id = $1 and state = 'pending' and attempt = $2 - 1
+returning job_id, kind, finished_at;
 
 -- name: judge_letters
 -- But for those that name a job which a worker has at this moment: what becomes of it is not known yet.

@@ -15,7 +15,7 @@ from pathlib import Path
 from common import topology
 from common.broker import Broker
 from common.database import Connection, Queries
-from common.due import Due, about, announce
+from common.due import Due, about, announce_all
 from services.janitor.duty import Counts, Sweep
 
 SQL = Queries(Path(__file__).with_name("reannounce.sql"))
@@ -37,10 +37,10 @@ class Reannounce:
         if missing:
             async with sweep.connection.transaction():
                 rows = await sweep.connection.fetch(SQL["overdue_attempts"], self._patience, min(missing, _LIMIT))
-                for row in rows:
-                    subject = about(row["job_id"], row["endpoint_id"])
-                    await announce(sweep.connection, subject, Due(row["id"], row["attempt"] + 1))
-                    sweep.tell(self.name, delivery_id=str(row["id"]), attempt=row["attempt"] + 1)
+                due = [(about(row["job_id"], row["endpoint_id"]), Due(row["id"], row["attempt"] + 1)) for row in rows]
+                await announce_all(sweep.connection, due)
+            for _, attempt in due:
+                sweep.tell(self.name, delivery_id=str(attempt.delivery_id), attempt=attempt.attempt)
         late = sweep.late(row["overdue_since"] for row in rows)
         yield Counts(scanned=missing, swept=len(rows), late=late)
 
