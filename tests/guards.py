@@ -196,7 +196,7 @@ GUARDS = (
     Guard(
         "young objects may be somebody's yet",
         "services/janitor/duties/orphans.py",
-        "if found.modified < before and (place",
+        "if found.age > self._grace and (place",
         "if (place",
         "tests/integration/janitor/test_bucket_duties.py::test_young_objects_are_given_time",
     ),

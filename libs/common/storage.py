@@ -6,11 +6,12 @@ Memory is bounded, whatever the size: an upload holds a few parts (`common.uploa
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aioboto3
@@ -26,6 +27,7 @@ from common.upload import BUFFERS, PATIENCE, Upload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import ListObjectsV2OutputTypeDef
 
 _READ_BYTES = 2**20
 _DELETE_BATCH = 1_000
@@ -33,19 +35,19 @@ _GONE = {"404", "NoSuchKey"}
 
 
 class Object(msgspec.Struct, frozen=True):
-    """One entry of a listing; `size` in bytes."""
+    """One entry of a listing; `size` in bytes, `age` since it was stored."""
 
     key: str
     size: int
-    modified: datetime
+    age: timedelta
 
 
 class StaleUpload(msgspec.Struct, frozen=True):
-    """A multipart upload that was begun and neither completed nor aborted."""
+    """A multipart upload that was begun and neither completed nor aborted, `age` ago."""
 
     key: str
     upload_id: str
-    initiated: datetime
+    age: timedelta
 
 
 class Storage:
@@ -183,22 +185,22 @@ class Storage:
         """Every object under `prefix`, in key order."""
         with translated(prefix):
             async for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                for entry in page.get("Contents", ()):
-                    yield Object(entry["Key"], entry["Size"], entry["LastModified"])
+                for found in _contents(page):
+                    yield found
 
     async def page(self, prefix: str, *, after: str, size: int) -> tuple[list[Object], bool]:
         """At most `size` objects (and 1,000) under `prefix` whose keys follow `after`, in key order; and whether there may be more."""
         with translated(prefix):
             answer = await self._client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=after, MaxKeys=size)
-        found = [Object(entry["Key"], entry["Size"], entry["LastModified"]) for entry in answer.get("Contents", ())]
-        return found, answer["IsTruncated"]
+        return _contents(answer), answer["IsTruncated"]
 
     async def open_uploads(self, prefix: str = "") -> AsyncIterator[StaleUpload]:
         """Every multipart upload under `prefix` that is neither completed nor aborted, in no particular order."""
         with translated("uploads"):
             async for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
+                now = _answered_at(page)
                 for entry in page.get("Uploads", ()):
-                    yield StaleUpload(entry["Key"], entry["UploadId"], entry["Initiated"])
+                    yield StaleUpload(entry["Key"], entry["UploadId"], now - entry["Initiated"])
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """Forget a multipart upload and its parts; one that is already gone is no error."""
@@ -218,6 +220,16 @@ class Storage:
             raise
         finally:
             upload.close()
+
+
+def _contents(answer: "ListObjectsV2OutputTypeDef") -> list[Object]:
+    now = _answered_at(answer)
+    return [Object(entry["Key"], entry["Size"], now - entry["LastModified"]) for entry in answer.get("Contents", ())]
+
+
+def _answered_at(answer: Mapping[str, Any]) -> datetime:
+    """By the store's own clock, which also says when its objects were stored: nobody else's can make them seem old."""
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ Each goes to the bucket between its transactions, and there it can be held up: s
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.database import Pool
@@ -53,7 +53,7 @@ class Shelf(Storage):
 
     async def page(self, prefix: str, *, after: str = "", size: int = 1_000) -> tuple[list[Object], bool]:
         found = sorted(key for key in self._keys if key.startswith(prefix) and key > after)
-        return [Object(key, 1, datetime.now(UTC)) for key in found[:size]], len(found) > size
+        return [Object(key, 1, timedelta(0)) for key in found[:size]], len(found) > size
 
     async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
         await self._gate()

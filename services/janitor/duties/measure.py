@@ -46,7 +46,7 @@ class Measure:
         async with aclosing(pages(self._storage.objects(), _PAGE)) as listing:
             async for page in listing:
                 for found in page:
-                    of = (kind(found), age(sweep.now - found.modified))
+                    of = (kind(found), age(found.age))
                     objects[of] += 1
                     sizes[of] += found.size
                 yield Counts(scanned=len(page))

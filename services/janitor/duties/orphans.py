@@ -39,15 +39,14 @@ class Orphans:
                     yield await self._clear(sweep, page)
 
     async def _clear(self, sweep: Sweep, page: list[Object]) -> Counts:
-        before = sweep.now - self._grace
-        places = {found.key: place for found in page if found.modified < before and (place := parse_key(found.key)) is not None}
+        places = {found.key: place for found in page if found.age > self._grace and (place := parse_key(found.key)) is not None}
         owners = await objects.owners(sweep.connection, {place.job_id for place in places.values()})
         orphans = {key: reason for key, place in places.items() if (reason := why_orphaned(place, owners)) is not None}
         for key in await resumable.owned(sweep.connection, {places[key].job_id for key in orphans}):
             orphans.pop(key, None)  # of an upload, of which a job may be made yet
         for key, reason in orphans.items():
             sweep.tell(self.name, key=key, reason=reason)
-        late = sweep.late(found.modified + self._grace for found in page if found.key in orphans)
+        late = sweep.late(sweep.now - found.age + self._grace for found in page if found.key in orphans)
         if sweep.dry_run:
             return Counts(len(page), swept=len(orphans), late=late)
         kept = await self._storage.delete_each(orphans)

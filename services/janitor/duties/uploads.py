@@ -27,17 +27,16 @@ class Uploads:
         self._age = age
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-        before = sweep.now - self._age
         for prefix in PREFIXES:
             async with aclosing(pages(self._storage.open_uploads(prefix), _PAGE)) as listing:
                 async for page in listing:
-                    old = {upload: parse_key(upload.key) for upload in page if upload.initiated < before}
+                    old = {upload: parse_key(upload.key) for upload in page if upload.age > self._age}
                     kept = await resumable.owned(sweep.connection, {place.job_id for place in old.values() if place is not None})
                     stale = [upload for upload in old if upload.key not in kept]
                     for upload in stale:
-                        sweep.tell(self.name, key=upload.key, initiated=upload.initiated.isoformat())
+                        sweep.tell(self.name, key=upload.key, age=upload.age.total_seconds())
                     aborted = stale if sweep.dry_run else await attempt_each(stale, self._abort, at_once=_AT_ONCE)
-                    late = sweep.late(upload.initiated + self._age for upload in stale)
+                    late = sweep.late(sweep.now - upload.age + self._age for upload in stale)
                     yield Counts(len(page), swept=len(aborted), failed=len(stale) - len(aborted), late=late)
 
     async def _abort(self, upload: StaleUpload) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -105,9 +105,8 @@ async def test_an_upload_cancelled_at_any_moment_leaves_nothing(storage: Storage
     assert True in outcomes
 
 
-async def test_open_uploads_are_listed_with_their_beginning_and_can_be_aborted(storage: Storage) -> None:
-    """An upload that nobody ended shows with the time at which it began, only under its prefix, and aborting twice is no error."""
-    before = datetime.now(UTC) - timedelta(seconds=2)
+async def test_open_uploads_are_listed_with_their_age_and_can_be_aborted(storage: Storage) -> None:
+    """An upload that nobody ended shows with how long ago it was begun, only under its prefix, and aborting twice is no error."""
     opened = storage.upload(KEY, content_type=WAV)
     upload = await opened.__aenter__()
     await upload.write(bytes(PART_BYTES))
@@ -115,7 +114,7 @@ async def test_open_uploads_are_listed_with_their_beginning_and_can_be_aborted(s
     [found] = [entry async for entry in storage.open_uploads("audio/")]
 
     assert found.key == KEY
-    assert before < found.initiated < datetime.now(UTC) + timedelta(seconds=2)
+    assert timedelta(seconds=-2) < found.age < timedelta(seconds=60)  # whole seconds are told
     assert [entry async for entry in storage.open_uploads("results/")] == []
     assert [entry async for entry in storage.objects()] == []  # parts are no objects
     await storage.abort_upload(KEY, found.upload_id)

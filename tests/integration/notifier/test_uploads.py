@@ -25,6 +25,7 @@ from tests.integration.notifier.receiver import Receiver, answering
 from tests.integration.notifier.test_outgoing import BROKEN, raw, saying
 from tests.jobs import claimed, reread
 from tests.running import wait_until
+from tests.skew import clock_off
 
 TRANSCRIPT = json.dumps({"text": "Grüße & <Küsse>", "segments": []}, ensure_ascii=False, indent=1).encode()
 
@@ -120,17 +121,6 @@ async def test_refused_by_a_real_store(pool: Pool, storage: Storage, notifier: N
             value = part.partition("=")[2]
             assert len(value) < 6 or value not in answer
         assert not [entry async for entry in storage.objects("mine/")]
-
-
-async def clock_off(pool: Pool, database_url: str, by: str) -> None:
-    """From the next connection on the database's clock is another than that of its clients."""
-    name = urlsplit(database_url).path.lstrip("/")
-    await pool.execute("create schema if not exists skew")
-    await pool.execute(
-        f"create or replace function skew.now() returns timestamptz language sql stable as $$ select pg_catalog.now() + interval '{by}' $$"
-    )
-    await pool.execute(f'alter database "{name}" set search_path = skew, pg_catalog, public')
-    await pool.expire_connections()
 
 
 async def test_only_the_databases_clock(

@@ -36,7 +36,7 @@ class Listing:
         found = keys[start : start + size]
         self.requests += 1
         self.listed += len(found)
-        return [Object(key, 1, NOW) for key in found], start + size < len(keys)
+        return [Object(key, 1, timedelta(0)) for key in found], start + size < len(keys)
 
     async def delete_each(self, keys: list[str]) -> dict[str, TransientError]:
         asked = list(keys)
