@@ -1,5 +1,6 @@
 """Webhook endpoints through the real API, with a real notifier and a receiver that verifies what it gets."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -331,3 +332,29 @@ async def test_an_endpoint_that_is_not_there(client: httpx.AsyncClient) -> None:
     for method, rest, body in CALLS:
         answer = await client.request(method, f"{WEBHOOKS}/{uuid4()}{rest}", json=body)
         assert (answer.status_code, answer.json()["code"]) == (404, "endpoint_not_found"), rest
+
+
+async def test_another_address_begins_anew(client: httpx.AsyncClient, database: asyncpg.Connection) -> None:
+    """That the old one failed is not held against it; the same one, described in other words, is no other."""
+    own = (await make(client))["links"]["self"]
+    await database.execute("update endpoints set failing_since = now() - interval '4 days'")
+    same = (await client.put(own, json={"url": URL, "description": "The same"})).json()
+    assert same["failing_since"] is not None
+    other = (await client.put(own, json={"url": "https://example.com/other"})).json()
+    assert other["failing_since"] is None
+
+
+async def test_an_endpoint_that_is_deleted_while_its_secret_is_rotated(client: httpx.AsyncClient, database: asyncpg.Connection) -> None:
+    """Is not there any more."""
+    own = (await make(client))["links"]["self"]
+    async with database.transaction():
+        await database.execute("delete from endpoints")
+        rotating = asyncio.create_task(client.post(f"{own}/rotate"))
+
+        async def waits() -> bool:
+            found: int = await database.fetchval("select count(*) from pg_locks where not granted")
+            return found > 0
+
+        await wait_until(waits, "the rotation to wait")
+    answer = await rotating
+    assert (answer.status_code, answer.json()["code"]) == (404, "endpoint_not_found")

@@ -17,7 +17,7 @@ from common.due import Due
 from common.envelope import Event, to_message
 from common.ids import EventId
 from common.jobs import upkeep
-from common.jobs.job import Job, Status
+from common.jobs.job import Job, Status, Upload
 from common.topology import Queue
 from services.janitor.duties.dead_letters import DeadLetters, read, record
 from services.janitor.sweeper import Sweeper
@@ -140,18 +140,19 @@ async def test_an_innocent_job_is_left_alone(pool: Pool, broker: Broker, sweeper
 
 
 async def test_what_breaks_whoever_makes_it_fails(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
-    """An attempt at a delivery, or an archive, that is given up is not announced again."""
+    """An attempt at a delivery, or an archive, that is given up is not announced again; an upload's job says so."""
     async with pool.acquire() as connection:
         await queued(connection, webhook_url="https://example.com/hook")
         job = await finished(connection, await claimed(connection))
         await Intake(pool).handle(
             Event(id=EventId(ids.new()), type="job.completed", source="/", subject=str(job.id), time=job.created_at, data=b"{}")
         )
-        delivery_id = await connection.fetchval("select id from deliveries")
+        delivery_id = await connection.fetchval("update deliveries set kind = 'upload' returning id")
         wanted = Wanted(job.id, Cut())
         await connection.execute("insert into archive_requests (job_id, variant) values ($1, $2)", job.id, wanted.cut.variant)
         await reject(broker, topology.NOTIFIER_DELIVERIES, Message(msgspec.json.encode(Due(delivery_id, 1))))
         await reject(broker, topology.TRANSCRIBER_ARCHIVES, Message(msgspec.json.encode(wanted)))
         await sweep(sweeper, broker)
-        assert await connection.fetchval("select state from deliveries") == "failed"
+        at = await connection.fetchval("select finished_at from deliveries where state = 'failed'")
+        assert (await reread(connection, job)).upload == Upload(state="failed", code="undeliverable", at=at)
         assert (await connection.fetchval("select error from archive_requests"))["code"] == "archive_failed"

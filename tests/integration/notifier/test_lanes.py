@@ -11,10 +11,13 @@ from aiohttp import web
 
 from common.database import Pool
 from common.jobs.job import Job
+from services.ingest.webhooks import store as endpoints
+from services.ingest.webhooks.store import EndpointRequest
 from services.notifier.health import PATIENCE
 from services.notifier.lanes import SHUTS_AFTER
-from tests.integration.notifier.conftest import Complete, Notifier, delivery, due_now
+from tests.integration.notifier.conftest import Complete, Notifier, delivery, due_now, wanting
 from tests.integration.notifier.receiver import Receiver, receiving
+from tests.jobs import claimed, finished
 from tests.running import wait_until
 
 WIDTH = 4
@@ -118,6 +121,35 @@ async def test_given_up(pool: Pool, complete: Complete, notifier: Notifier, othe
     assert await states(pool, jobs) == {"pending": 5, "failed": 1}
     assert {row["code"] for row in await pool.fetch("select code from deliveries where state = 'failed'")} == {"no_answer"}
     assert await pool.fetchval("select count(*) from jobs where upload->>'code' = 'no_answer'") == 1
+
+
+async def test_what_a_paused_endpoint_is_to_get_waits(pool: Pool, notifier: Notifier, receiver: Receiver, other: Receiver) -> None:
+    """However much, for how long: resuming announces one, and with an answer to it the rest follows. None is given up for its age."""
+    endpoint_id = await pool.fetchval(
+        "insert into endpoints (id, tenant, url, events, description, status)"
+        " values (gen_random_uuid(), 'default', $1, '{job.completed}', '', 'paused') returning id",
+        other.url,
+    )
+    await other.stop()
+    async with pool.acquire() as connection:
+        for _ in range(10):
+            await wanting(connection, None)
+            await notifier.take_in(await finished(connection, await claimed(connection)))
+        await notifier.run()
+        assert await parked(pool) == 10
+
+        await connection.execute("update deliveries set due_at = due_at - $1::interval", 2 * PATIENCE)
+        await endpoints.resume(connection, endpoint_id)
+        assert await connection.fetchval("select count(*) from outbox where type = 'delivery.due'") == 1
+        await notifier.run()
+        assert await connection.fetchval("select count(*) from delivery_attempts") == SHUTS_AFTER
+        assert await connection.fetchval("select count(*) from deliveries where state = 'pending'") == 10
+
+        await endpoints.replace(connection, endpoint_id, "default", EndpointRequest(url=receiver.url))
+        await due_now(pool)
+        await notifier.run()
+        assert await connection.fetchval("select count(*) from deliveries where state = 'delivered'") == 10
+    assert len(receiver.received) == 10
 
 
 async def test_a_crowd(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:

@@ -1,5 +1,6 @@
 """Uploads of results to pre-signed URLs: at a real store, and at what pretends to be one."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -253,3 +254,25 @@ async def test_nothing_left_to_send(pool: Pool, storage: Storage, notifier: Noti
     await notifier.take_in(failed, "job.cancelled")
     assert await delivery(pool, failed) is None
     assert receiver.received == []
+
+
+async def test_a_job_that_is_deleted_while_it_is_uploaded(pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver) -> None:
+    """Who deletes it and who tells it of its upload lock it first, so neither waits for the other; there is nobody left to tell."""
+    job = await completed(pool, storage, receiver.url)
+    await notifier.take_in(job)
+
+    async def waits() -> bool:
+        found: int = await pool.fetchval(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return found == 1
+
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local deadlock_timeout = '10ms'")
+        await connection.execute("select from jobs where id = $1 for update", job.id)
+        running = asyncio.create_task(notifier.run())
+        await wait_until(waits, "the answer to be recorded")
+        await connection.execute("delete from jobs where id = $1", job.id)
+    await running
+    assert len(receiver.received) == 1
+    assert await pool.fetchval("select count(*) from deliveries") == 0
