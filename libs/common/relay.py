@@ -5,6 +5,7 @@ published again by another: at least once. NOTIFY wakes it within milliseconds; 
 """
 
 import asyncio
+import time
 from datetime import timedelta
 
 import structlog
@@ -23,19 +24,29 @@ _BREATH = timedelta(milliseconds=20)  # between looks at due rows that another r
 
 
 class Relay:
-    """`wake` is set by a listener on the `outbox` channel (or by anyone who knows that there is something to publish)."""
+    """`wake` is set by a listener on the `outbox` channel (or by anyone who knows that there is something to publish).
 
-    def __init__(self, pool: Pool, broker: Broker) -> None:
+    While there is more to publish than a batch, it works for no more than `share` of the time, in batches that are as much smaller: for a
+    process whose own work must not wait behind what others announce.
+    """
+
+    def __init__(self, pool: Pool, broker: Broker, *, share: float = 1.0) -> None:
         self._pool = pool
         self._broker = broker
+        self._batch = max(1, round(_BATCH * share))
+        self._rest = (1 - share) / share
         self.wake = asyncio.Event()
 
     async def run(self) -> None:
         """Publish for ever."""
         while True:
             self.wake.clear()
+            began = time.monotonic()
             try:
-                pause = timedelta(0) if await self.publish_due() == _BATCH else await self._pause()
+                if await self.publish_due() == self._batch:
+                    await asyncio.sleep(self._rest * (time.monotonic() - began))
+                    continue
+                pause = await self._pause()
             except (*LOST, *AWAY) as error:
                 log.warning("relay interrupted", error=repr(error))
                 pause = _POLL
@@ -44,7 +55,7 @@ class Relay:
     async def publish_due(self) -> int:
         """Publish one batch of due events; returns how many were taken."""
         async with self._pool.acquire() as connection, connection.transaction():
-            taken = await outbox.take(connection, _BATCH)
+            taken = await outbox.take(connection, self._batch)
             if not taken:
                 return 0
             results = await asyncio.gather(*(self._publish(event) for _, event in taken))

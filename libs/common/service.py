@@ -31,11 +31,17 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def resources(
-    name: str, settings: Common, *, checks: Mapping[str, Check] | None = None, notified: Mapping[str, Handler] | None = None
+    name: str,
+    settings: Common,
+    *,
+    checks: Mapping[str, Check] | None = None,
+    notified: Mapping[str, Handler] | None = None,
+    relay_share: float = 1.0,
 ) -> AsyncIterator[Resources]:
     """Open everything in order, start the relay and its listener, and close in reverse.
 
-    `checks` add to readiness; `notified` maps further Postgres channels to what their notifications call.
+    `checks` add to readiness; `notified` maps further Postgres channels to what their notifications call; of a backlog of events the relay
+    publishes what it can in that share of its time.
     """
     logging.configure(name, level=settings.log_level, style=settings.log_format)
     async with AsyncExitStack() as stack:
@@ -55,7 +61,7 @@ async def resources(
         )
         await store.ensure_bucket()
         life = await stack.enter_async_context(lifecycle(settings.drain_seconds))
-        relay = Relay(pool, broker)
+        relay = Relay(pool, broker, share=relay_share)
         life.side("relay", relay.run())
         handlers = {"outbox": lambda _payload: relay.wake.set(), **(notified or {})}
         life.side("listener", listener.listen(settings.database_url, handlers))
