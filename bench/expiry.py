@@ -34,6 +34,7 @@ _AT_ONCE = 48
 _KEPT = 1_000
 _REQUESTS_PER_SECOND = 50
 _CALM_SECONDS = 20.0
+_RETENTION = timedelta(days=7)
 _MIB = 2**20
 _COLUMNS = (
     *(
@@ -200,7 +201,7 @@ async def _fill(system: System, pool: Pool, jobs: int) -> list[JobId]:
             async with asyncio.TaskGroup() as group:
                 for _ in range(_AT_ONCE):
                     group.create_task(_put(http, filer, keys))
-            records = [_row(job_id, lease, now - timedelta(milliseconds=jobs - number), number >= jobs) for job_id, lease, number in rows]
+            records = [_row(job_id, lease, now + timedelta(milliseconds=number - jobs), number >= jobs) for job_id, lease, number in rows]
             async with pool.acquire() as connection:
                 await connection.copy_records_to_table("jobs", records=records, columns=_COLUMNS, timeout=300)
             kept += [job_id for job_id, _, number in rows if number >= jobs]
@@ -219,7 +220,7 @@ async def _put(http: aiohttp.ClientSession, filer: str, keys: Iterator[str]) -> 
             assert answer.status < 300, await answer.text()
 
 
-def _row(job_id: UUID, lease: UUID, ended: datetime, stays: bool) -> tuple[Any, ...]:  # noqa: FBT001 - a row's last word
+def _row(job_id: UUID, lease: UUID, due: datetime, stays: bool) -> tuple[Any, ...]:  # noqa: FBT001 - a row's last word
     source = {"filename": "call.mp3", "content_type": "audio/mpeg", "size": 2, "sha256": "0" * 64, "kind": "audio"}
     stored = {"size": 2, "sha256": "0" * 64}
     result = {
@@ -230,9 +231,9 @@ def _row(job_id: UUID, lease: UUID, ended: datetime, stays: bool) -> tuple[Any, 
         "duration": 60.0,
         "speakers": 2,
     }
-    expires = ended + timedelta(days=7) if stays else ended
-    times = (ended, ended, ended, ended, expires)
-    return (job_id, "default", "completed", 1, {}, source, timedelta(seconds=1), 1, 3, result, 100.0, *times, 60.0, True)
+    ended = due if stays else due - _RETENTION
+    times = (ended, ended, ended, ended, ended + _RETENTION)
+    return (job_id, "default", "completed", 1, {}, source, _RETENTION, 1, 3, result, 100.0, *times, 60.0, True)
 
 
 def _p99(values: list[float]) -> float:
