@@ -29,7 +29,7 @@ where not judged and not (
 
 -- name: old_letters
 delete from dead_letters
-where id in (
+where id = any(array(
     select id from dead_letters where recorded_at < now() - $1::interval order by recorded_at limit $2 for update skip locked
-)
+))
 returning recorded_at;

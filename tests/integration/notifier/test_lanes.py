@@ -110,9 +110,9 @@ async def test_given_up(pool: Pool, complete: Complete, notifier: Notifier, othe
     await other.stop()
     jobs = await completed(complete, notifier, other.url, 6)
     await notifier.run()
-    assert await parked(pool) == 1  # another one is the probe
-    await pool.execute("update deliveries set kind = 'upload' where parked")
-    await pool.execute("update deliveries set due_at = due_at - $1::interval where parked", PATIENCE)
+    assert await parked(pool) in {1, 2}  # three or four were tried, and another one is the probe
+    old = await pool.fetchval("select id from deliveries where parked limit 1")
+    await pool.execute("update deliveries set kind = 'upload', due_at = due_at - $1::interval where id = $2", PATIENCE, old)
     await pool.execute("update lanes set shut_until = null")
     await pool.execute("update deliveries set due_at = now() where not parked")
     await pool.execute("update outbox set available_at = now()")
