@@ -7,6 +7,7 @@ faster than float32 and hears the same words, and a wider batch gains little on 
 import gc
 import os
 from collections.abc import MutableMapping
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,8 @@ from services.transcriber.memory import resident
 
 _CUDA_FIRST, _CUDA_WIDEST = 16, 128
 _CPU_BATCH = 4
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of processor time that all processes of the container get together, and in how many."""
 
 
 class Hardware(msgspec.Struct, frozen=True):
@@ -29,7 +32,7 @@ class Hardware(msgspec.Struct, frozen=True):
 
 def threads(settings: EngineSettings) -> int:
     """As many as this process may use, unless told."""
-    return settings.whisper_threads or _usable_cores()
+    return settings.whisper_threads or usable_cores()
 
 
 def prepare_environment(settings: EngineSettings, environ: MutableMapping[str, str]) -> None:
@@ -98,7 +101,11 @@ def memory_used(device: str) -> int:
     return resident(os.getpid()) or 0
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota: Path = _QUOTA) -> int:
+    """Those that this process may run on, or as many as its container's share of time makes, if that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        time, period = map(int, quota.read_text().split())
+    except (OSError, ValueError):  # no container, or no limit ("max")
+        return cores
+    return min(cores, max(1, round(time / period)))

@@ -1,8 +1,10 @@
 """What is chosen when nothing is set, and what the user's word outweighs."""
 
+from pathlib import Path
+
 import pytest
 
-from services.transcriber.engine.hardware import Hardware, choose, lower, prepare_environment, threads
+from services.transcriber.engine.hardware import Hardware, choose, lower, prepare_environment, threads, usable_cores
 from services.transcriber.engine.settings import EngineSettings
 
 
@@ -33,6 +35,14 @@ def test_libraries_are_told_before_they_are_imported() -> None:
     assert environ["OMP_NUM_THREADS"] == "2"
     assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environ["PYANNOTE_METRICS_ENABLED"] == "0"
+
+
+@pytest.mark.parametrize(("quota", "most"), [("100000 100000", 1), ("20000 100000", 1), ("max 100000", 1_000), ("", 1_000)])
+def test_a_containers_share_bounds_the_threads(quota: str, most: int, tmp_path: Path) -> None:
+    """More threads than it has processor time for would only wait for each other; at least one works."""
+    (tmp_path / "cpu.max").write_text(quota)
+    every = usable_cores(tmp_path / "missing")
+    assert usable_cores(tmp_path / "cpu.max") == min(every, most)
 
 
 @pytest.mark.parametrize(
