@@ -106,7 +106,7 @@ class Recogniser:
                 self._widths.short(batch[0].window, batches.most)
             for piece in batch:
                 piece.narrowed |= batches.most is not None
-            for listener in {id(piece.listener): piece.listener for piece in batch}.values():
+            for listener in _listeners(batch):
                 listener.report()
             for piece in batch:
                 piece.show()
@@ -125,8 +125,11 @@ class Recogniser:
 
     def _transcribe(self, encoded: Any, batch: Sequence[Piece], options: Any) -> None:
         """Fill in the batch's words, each piece in the language that the recording's guesses so far give it."""
+        found: dict[Piece, str] = {}
+        for listener in _listeners(batch):
+            found |= listener.languages()
         for piece in batch:
-            piece.language = piece.listener.languages()[piece]
+            piece.language = found[piece]
         tokenizers = [self._tokenizer(piece.language, piece.listener.task.options.task) for piece in batch]
         results = self._generate(encoded, tokenizers, options)
         for piece, tokenizer, result in zip(batch, tokenizers, results, strict=True):
@@ -206,6 +209,11 @@ def load_recogniser(
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
     return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free))
+
+
+def _listeners(batch: Sequence[Piece]) -> list[Listener]:
+    """Of whose recordings the batch has something."""
+    return list(dict.fromkeys(piece.listener for piece in batch))
 
 
 def _rows(encoded: Any, rows: list[int]) -> Any:
