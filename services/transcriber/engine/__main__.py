@@ -47,6 +47,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     logs.configure()
+    logs.capture()
     channel = Channel.claim()
     try:
         settings = load(EngineSettings, os.environ)

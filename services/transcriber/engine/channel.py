@@ -1,8 +1,8 @@
 """The child's line to its parent: requests in, events out, one JSON object a line, on what were standard input and output.
 
-Libraries print, and some read. So both descriptors are kept here under other numbers; 1 is pointed at standard error and 0 at nothing: a
-stray print lands in the log and can never sit between two events. When the requests end, the parent is gone, and this process goes at
-once, whatever it is doing.
+Libraries print, and some read. So both descriptors are kept here under other numbers; 1 is pointed at standard error and 0 at nothing: what
+is printed past Python (`logs` sees to the rest) lands beside the log and can never sit between two events. When the requests end, the
+parent is gone, and this process goes at once, whatever it is doing.
 """
 
 import logging
@@ -19,7 +19,10 @@ EXIT_PROTOCOL = 76
 
 
 class Channel:
-    """`requests` fills by itself from the moment the channel is claimed, and so does `cancelled`, with ids that nobody waits for."""
+    """`requests` fills by itself from the moment the channel is claimed.
+
+    So does `cancelled`, with ids that nobody waits for, until they are answered.
+    """
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._incoming, self._outgoing = incoming, outgoing
@@ -47,6 +50,8 @@ class Channel:
                     line = line[os.write(self._outgoing, line) :]
             except BrokenPipeError:
                 os._exit(EXIT_PARENT_GONE)
+        if isinstance(event, protocol.Done | protocol.Failed):
+            self.cancelled.discard(event.id)
 
     def _read(self) -> None:
         """A line that is not a request means that the two sides do not speak the same protocol: nothing good can follow."""
