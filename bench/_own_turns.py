@@ -31,6 +31,7 @@ def _main(path: Path) -> None:
     prepare_environment(settings, os.environ)
     from services.transcriber.engine.media import decode  # noqa: PLC0415
     from services.transcriber.engine.recording import Recording  # noqa: PLC0415
+    from services.transcriber.engine.shelf import Shelf  # noqa: PLC0415
     from services.transcriber.engine.speech import find_speech  # noqa: PLC0415
     from services.transcriber.engine.stages import Stages  # noqa: PLC0415
 
@@ -38,7 +39,7 @@ def _main(path: Path) -> None:
     options = protocol.Options(diarize=True, strict=True)
     stages = Stages("turns", lambda _event: None, options)
     speech = tuple(find_speech(audio.samples, lambda _fraction: None))
-    told = SpeechTurns(loader(settings, choose(settings, 0))).tell(Recording(audio, speech, options, stages))
+    told = SpeechTurns(Shelf(), loader(settings, choose(settings, 0))).tell(Recording(audio, speech, options, stages))
     print(json.dumps([[turn.start, turn.end, turn.speaker] for turn in told.turns]))
 
 

@@ -25,8 +25,10 @@ from services.transcriber.protocol import (
     StageDone,
     Started,
     Transcribe,
+    Waits,
 )
 
+WAIT_SECONDS = 0.8
 HEARD = PartialSegment(start=6.7, end=11.7, text="Hello, this is Diane.")
 
 
@@ -89,6 +91,15 @@ def share(request: Transcribe) -> None:
     seen.touch()
 
 
+def wait_and_hang(request: Transcribe) -> None:
+    """Its turn comes late, and lasts."""
+    say(Progress(request.id, "transcribe", 50.0))
+    say(Waits(request.id))
+    time.sleep(WAIT_SECONDS)
+    say(Progress(request.id, "diarize", 60.0))
+    hang(request)
+
+
 def nonsense(_request: Transcribe) -> None:
     sys.stdout.write("what?\n")
     sys.stdout.flush()
@@ -112,6 +123,7 @@ SCRIPT: dict[str, Callable[[Transcribe], None]] = {
     "share": share,
     "nonsense": nonsense,
     "stumble": stumble,
+    "wait and hang": wait_and_hang,
     **{stage: hang_at(stage) for stage in get_args(Stage)},
 }
 

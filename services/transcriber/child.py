@@ -33,6 +33,7 @@ from services.transcriber.protocol import (
     StageDone,
     Started,
     Transcribe,
+    Waits,
 )
 
 log = structlog.get_logger(__name__)
@@ -157,7 +158,7 @@ class Engine:
                 self._note_company(work)
                 if work.abandoned:
                     self._let_go(work)
-            case Decoded() | Progress() | Partial() | StageDone() | Checkpointed():
+            case Decoded() | Progress() | Waits() | Partial() | StageDone() | Checkpointed():
                 work.hear(event)
             case Done():
                 self._settle(work, lambda: work.answer.set_result(event))

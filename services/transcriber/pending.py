@@ -8,7 +8,7 @@ import msgspec
 from common.errors import VerbatimError
 from common.jobs.partials import PartialSegment
 from services.transcriber.limits import Limits, job_overrun, stage_overrun
-from services.transcriber.protocol import Checkpointed, Decoded, Done, Partial, Progress, Stage, StageDone, Transcribe
+from services.transcriber.protocol import Checkpointed, Decoded, Done, Partial, Progress, Stage, StageDone, Transcribe, Waits
 
 Overrun = Callable[["Pending", VerbatimError], None]
 
@@ -38,16 +38,16 @@ class Pending:
         self._limits, self._overrun = limits, overrun
         self._stage: Stage | None = None
         self._recording = 0.0
+        self._left = limits.job.total_seconds()
         self._job_timer: asyncio.TimerHandle | None = None
         self._stage_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """The engine has taken it up."""
         self.started = True
-        self._job_timer = self._after(self._limits.job.total_seconds(), job_overrun(self._limits))
         self._enter("decode")
 
-    def hear(self, event: Decoded | Progress | Partial | StageDone | Checkpointed) -> None:
+    def hear(self, event: Decoded | Progress | Waits | Partial | StageDone | Checkpointed) -> None:
         """The engine tells how far it is."""
         match event:
             case Decoded():
@@ -56,6 +56,8 @@ class Pending:
             case Progress():
                 self._enter(event.stage)
                 self._on_progress(event)
+            case Waits():
+                self._pause()
             case Partial():
                 self._on_partial(event.segment)
             case StageDone():
@@ -66,6 +68,7 @@ class Pending:
     def wait_again(self, *, alone: bool = False) -> None:
         """It was taken off the engine for no fault of its own that is known, and is in line again."""
         self.stop()
+        self._left = self._limits.job.total_seconds()
         if alone:
             self.request = msgspec.structs.replace(self.request, alone=True)
         self.started = self.shared = False
@@ -87,10 +90,17 @@ class Pending:
         if stage == self._stage:
             return
         self._stage = stage
+        if self._job_timer is None:
+            self._job_timer = self._after(self._left, job_overrun(self._limits))
         if self._stage_timer is not None:
             self._stage_timer.cancel()
         limit = self._limits.seconds(stage, self._recording)
         self._stage_timer = self._after(limit, stage_overrun(stage, limit))
+
+    def _pause(self) -> None:
+        if self._job_timer is not None:
+            self._left = self._job_timer.when() - asyncio.get_running_loop().time()
+        self.stop()
 
     def _after(self, seconds: float, error: VerbatimError) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, self._overrun, self, error)

@@ -99,6 +99,12 @@ class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
     percent: float
 
 
+class Waits(msgspec.Struct, frozen=True, tag="waits", tag_field="type"):
+    """The request waits until another one is finished; no limit counts until its next stage."""
+
+    id: str
+
+
 class Partial(msgspec.Struct, frozen=True, tag="partial", tag_field="type"):
     """What has been heard of one stretch, before the transcript is complete; never of a request with anything to redact or mask.
 
@@ -144,7 +150,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", tag_field="type"):
 
 
 Request = Transcribe | Cancel
-Event = Ready | Started | Decoded | Progress | Partial | StageDone | Checkpointed | Done | Failed
+Event = Ready | Started | Decoded | Progress | Waits | Partial | StageDone | Checkpointed | Done | Failed
 
 encode = msgspec.json.Encoder().encode
 decode_request = msgspec.json.Decoder(Request).decode

@@ -76,7 +76,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         assert await asyncio.wait_for(completions.get(fail=False), 5) is None
         transcript = (await client.get(f"{JOBS}/{job_id}/transcript")).json()
         assert "diarize" in transcript["timings"]
-        assert not {"vad", "transcribe"} & set(transcript["timings"]), "what the first attempt had done was done again"
+        assert "transcribe" not in transcript["timings"], "what the first attempt had done was done again"
         heard = await call
         assert (heard.text, {segment.speaker for segment in heard.segments}) == (transcript["text"], {"A", "B"})
     async with bucket.opened(environment) as store:

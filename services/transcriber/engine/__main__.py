@@ -21,6 +21,7 @@ from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
 from services.transcriber.engine.checkpoints import Checkpoints, fingerprint
 from services.transcriber.engine.diarization.sources import wants_hub
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.hardware import (
     Hardware,
     choose,
@@ -31,10 +32,13 @@ from services.transcriber.engine.hardware import (
 )
 from services.transcriber.engine.models import Whisper, default, locate
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.shelf import Shelf
 from services.transcriber.engine.stages import Stages
 
 if TYPE_CHECKING:
     from services.transcriber.engine.engine import Engine
+    from services.transcriber.engine.heard import Span
+    from services.transcriber.engine.media import Audio
 
 EXIT_UNUSABLE = 78
 """The settings or the model cannot work; the log says why."""
@@ -63,7 +67,8 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
 
     # Here and below, not at the top: these read the environment that was prepared above while they are imported.
-    from services.transcriber.engine.ahead import DecodeAhead  # noqa: PLC0415
+    from services.transcriber.engine.ahead import Ahead  # noqa: PLC0415
+    from services.transcriber.engine.aside import Aside  # noqa: PLC0415
     from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
     from services.transcriber.engine.work import work  # noqa: PLC0415
 
@@ -78,7 +83,20 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
         )
         return Stages(request.id, channel.send, request.options, checkpoints=kept, cancelled=lambda: request.id in channel.cancelled)
 
-    work(DecodeAhead(channel.requests, load_recording), engine, channel.send, report)
+    def decode(request: protocol.Transcribe) -> "Audio":
+        return load_recording(Path(request.source), request.options)
+
+    def find_speech(request: protocol.Transcribe, audio: "Audio") -> "tuple[Span, ...]":
+        def on_progress(_fraction: float) -> None:
+            if request.id in channel.cancelled:
+                raise Cancelled
+
+        return engine.find_speech(audio, request.options, on_progress)
+
+    # Elsewhere finishing would take from hearing what it gains.
+    apart = settings.engine == "openai" or engine.hardware.device == "cuda"
+    ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2)
+    work(ahead, engine, channel.send, report, Aside() if apart else None)
 
 
 def _whisperx(settings: EngineSettings) -> "Engine":
@@ -93,6 +111,8 @@ def _whisperx(settings: EngineSettings) -> "Engine":
     from services.transcriber.engine.engine import VAD_MODEL, Engine  # noqa: PLC0415
     from services.transcriber.engine.loaded import Loaded, LoadedModels, Rung  # noqa: PLC0415
     from services.transcriber.engine.recogniser import ON_CPU, SMALLER_COMPUTE_TYPE, load_recogniser  # noqa: PLC0415
+
+    shelf = _shelf(settings, hardware.device)
 
     def label(whisper: Whisper, hardware: Hardware = hardware) -> str:
         return f"whisper {whisper.name} ({hardware.compute_type})"
@@ -109,19 +129,16 @@ def _whisperx(settings: EngineSettings) -> "Engine":
         return Rung(SMALLER_COMPUTE_TYPE if step.device == hardware.device else ON_CPU, load_less)
 
     recogniser = LoadedModels(
+        shelf,
         load_model,
         default=name,
         offered=settings.whisper_models,
         ladder=[rung(step) for step in lower(hardware)],
-        budget=None if settings.models_memory_mb is None else settings.models_memory_mb * 2**20,
-        used=lambda: memory_used(hardware.device),
     )
-    if settings.model_idle_seconds is not None:
-        recogniser.unload_when_idle(settings.model_idle_seconds)
     models = {"asr": label(whisper), "vad": VAD_MODEL}
-    aligners = choose_aligners(settings, hardware, hub=not whisper.bundled)
+    aligners = choose_aligners(settings, hardware, shelf, hub=not whisper.bundled)
     on_cpu = None if hardware.device == "cpu" else loader(settings, msgspec.structs.replace(hardware, device="cpu"))
-    return Engine(recogniser, aligners, SpeechTurns(loader(settings, hardware), on_cpu), hardware, models)
+    return Engine(recogniser, aligners, SpeechTurns(shelf, loader(settings, hardware), on_cpu), hardware, models)
 
 
 def _openai(settings: EngineSettings) -> "Engine":
@@ -132,9 +149,22 @@ def _openai(settings: EngineSettings) -> "Engine":
     from services.transcriber.engine.remote.recogniser import connect  # noqa: PLC0415
 
     hardware = choose(settings, cuda_devices=0)
+    shelf = _shelf(settings, hardware.device)
     models = {"asr": f"openai {settings.openai_model}", "vad": VAD_MODEL}
-    aligners = choose_aligners(settings, hardware, hub=False)
-    return Engine(connect(settings), aligners, SpeechTurns(loader(settings, hardware)), hardware, models)
+    aligners = choose_aligners(settings, hardware, shelf, hub=False)
+    return Engine(connect(settings), aligners, SpeechTurns(shelf, loader(settings, hardware)), hardware, models)
+
+
+def _shelf(settings: EngineSettings, device: str) -> Shelf:
+    """For all models, within the settings' bounds."""
+    shelf = Shelf(
+        budget=None if settings.models_memory_mb is None else settings.models_memory_mb * 2**20,
+        used=lambda: memory_used(device),
+        release=lambda: release_memory(device),
+    )
+    if settings.model_idle_seconds is not None:
+        shelf.unload_when_idle(settings.model_idle_seconds)
+    return shelf
 
 
 def _cuda_devices(settings: EngineSettings) -> int:

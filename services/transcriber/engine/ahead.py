@@ -1,67 +1,67 @@
-"""Recordings decoded ahead of their turn, and which of them can be heard together.
+"""Recordings made ready ahead of their turn (decoded, and speech found in them), and which of them can be heard together.
 
-Memory is bounded: two recordings are held, the one being worked on and the next, or as many short ones as make no more than one of
+Memory is bounded: so many recordings are held as are worked on at a time, and the next, or as many short ones as make no more than one of
 five minutes. Requests get their turn in their order; short ones may come forward to keep an earlier short one company, since hearing them
 with it costs little and nobody's turn comes later than by that.
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from common.errors import VerbatimError
 from services.transcriber import protocol
+from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import SAMPLE_RATE, Audio
+from services.transcriber.engine.stages import Timed, timed
 
-Decode = Callable[[Path, protocol.Options], Audio]
+Decode = Callable[[protocol.Transcribe], Audio]
+FindSpeech = Callable[[protocol.Transcribe, Audio], tuple[Span, ...]]
 
 SHORT_SECONDS = 30.0
 """What Whisper hears at once: from there on nothing is gained by company."""
 
 MOST_TOGETHER = 16
 _HELD_SECONDS = 300.0
-_HELD = 2
-
-
-class Decoded(NamedTuple):
-    """A recording, and when it was decoded, in Unix nanoseconds."""
-
-    audio: Audio
-    start_ns: int
-    end_ns: int
 
 
 class Turn(NamedTuple):
-    """A request whose recording is decoded, or soon will be; `decoded` raises why it cannot be."""
+    """A request whose recording is ready, or soon will be; what comes of `decoded` and `speech` raises why it cannot be."""
 
     request: protocol.Transcribe
-    decoded: Future[Decoded]
+    decoded: Future[Timed[Audio]]
+    speech: Future[Timed[tuple[Span, ...]]]
 
     @property
     def seconds(self) -> float:
         """Of sound in memory, once it is decoded; none when it cannot be."""
-        return 0.0 if self.decoded.exception() else len(self.decoded.result().audio.samples) / SAMPLE_RATE
+        return 0.0 if self.decoded.exception() else len(self.decoded.result().result.samples) / SAMPLE_RATE
 
     @property
     def short(self) -> bool:
         """Known to be short by now, and not to be worked on alone."""
-        done = self.decoded.done() and self.decoded.exception() is None
-        return done and not self.request.alone and self.seconds < SHORT_SECONDS
+        ready = self.speech.done() and self.speech.exception() is None
+        return ready and not self.request.alone and self.seconds < SHORT_SECONDS
+
+    def fail(self, error: Exception) -> None:
+        """It will not be ready."""
+        for future in (self.decoded, self.speech):
+            if not future.done():
+                future.set_exception(error)
 
 
-class DecodeAhead:
-    """Hands out requests in their order, each with its recording, decoding ahead in a thread of its own."""
+class Ahead:
+    """Hands out requests in their order, each with its recording, making the next ones ready in a thread of its own."""
 
-    def __init__(self, requests: SimpleQueue[protocol.Transcribe], decode: Decode) -> None:
-        self._requests, self._decode = requests, decode
+    def __init__(self, requests: SimpleQueue[protocol.Transcribe], decode: Decode, find_speech: FindSpeech, *, held: int = 2) -> None:
+        self._requests, self._decode, self._find_speech, self._most_held = requests, decode, find_speech, held
         self._turns: deque[Turn] = deque()
         self._changed = threading.Condition()
         self._held, self._seconds = 0, 0.0
-        threading.Thread(target=self._run, name="decode", daemon=True).start()
+        threading.Thread(target=self._run, name="ahead", daemon=True).start()
 
     def take(self) -> Turn:
         """Wait for the next request; `done` must follow."""
@@ -70,8 +70,8 @@ class DecodeAhead:
             return self._turns.popleft()
 
     def company(self, turn: Turn) -> list[Turn]:
-        """Waiting requests that can be heard with `turn`, which was taken; `done` must follow for each. Waits until `turn` is decoded."""
-        if turn.decoded.exception() is not None or not turn.short:
+        """Waiting requests that can be heard with `turn`, which was taken and is ready; `done` must follow for each."""
+        if not turn.short:
             return []
         with self._changed:
             fitting = [other for other in self._turns if other.short and _together(turn.request.options, other.request.options)]
@@ -82,7 +82,7 @@ class DecodeAhead:
 
     def done(self, turn: Turn) -> None:
         """The recording that was taken is not needed any more."""
-        turn.decoded.add_done_callback(lambda _decoded: self._release(turn.seconds))
+        turn.speech.add_done_callback(lambda _speech: self._release(turn.seconds))
 
     def _release(self, seconds: float) -> None:
         with self._changed:
@@ -91,25 +91,26 @@ class DecodeAhead:
 
     def _run(self) -> None:
         while True:
-            self._decode_next()
+            self._prepare_next()
 
-    def _decode_next(self) -> None:
+    def _prepare_next(self) -> None:
         """Nothing here outlives the call: while this thread waits for a request, it holds on to no recording."""
-        turn = Turn(self._requests.get(), Future())
+        turn = Turn(self._requests.get(), Future(), Future())
         with self._changed:
             self._turns.append(turn)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._held < _HELD or self._seconds < _HELD_SECONDS)
+            self._changed.wait_for(lambda: self._held < self._most_held or self._seconds < _HELD_SECONDS)
             self._held += 1
-        start = time.time_ns()
         try:
-            audio = self._decode(Path(turn.request.source), turn.request.options)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the request, whose turn raises it
-            turn.decoded.set_exception(error)
-        else:
+            decoded = timed(lambda: self._decode(turn.request))
             with self._changed:
-                self._seconds += len(audio.samples) / SAMPLE_RATE
-            turn.decoded.set_result(Decoded(audio, start, time.time_ns()))
+                self._seconds += len(decoded.result.samples) / SAMPLE_RATE
+            turn.decoded.set_result(decoded)
+            turn.speech.set_result(timed(lambda: self._find_speech(turn.request, decoded.result)))
+        except VerbatimError as error:
+            turn.fail(error.with_traceback(None))  # its frames would keep the recording
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the request, whose turn raises it
+            turn.fail(error)
 
 
 def _together(one: protocol.Options, other: protocol.Options) -> bool:

@@ -1,7 +1,7 @@
 """A request in three steps: find speech, hear it, finish.
 
 Only hearing is done for several recordings at once, because only there does a shared batch pay. Before and after it each recording is on
-its own: what it meets there (words placed in time, lines) concerns nobody else.
+its own: what it meets there (words placed in time, lines) concerns nobody else, and may be done beside the hearing of others.
 """
 
 import logging
@@ -25,7 +25,6 @@ from services.transcriber.engine.postprocess.steps import PostProcessing
 from services.transcriber.engine.quality import assess
 from services.transcriber.engine.recording import Recording, Task, unshown
 from services.transcriber.engine.speech import Tuning, find_speech, whole
-from services.transcriber.engine.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class Recogniser(Protocol):
 
 
 class Engine:
-    """Loaded models. One call at a time.
+    """Each step may be taken in a thread of its own, for one call at a time.
 
     Each step raises `PermanentError` for options that no model can serve; anything else that fails is the engine's fault.
     """
@@ -61,18 +60,14 @@ class Engine:
         self.hardware, self.models = hardware, models
         self._after = PostProcessing()
 
-    def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording:
-        """The first step."""
+    def find_speech(self, audio: Audio, options: protocol.Options, on_progress: Callable[[float], None]) -> tuple[Span, ...]:
+        """The first step; `on_progress` gets fractions of 1."""
         if options.diarize and audio.tape is None:
             self._speech_turns.prepare()
-
-        def find(progress: Callable[[float], None]) -> tuple[Span, ...]:
-            if not options.vad:
-                return tuple(whole(audio))
-            tuned = Tuning(options.vad_threshold, options.vad_min_silence, options.vad_padding)
-            return tuple(find_speech(audio.samples, progress, tuned))
-
-        return Recording(audio, stages.once("vad", tuple[Span, ...], find), options, stages)
+        if not options.vad:
+            return tuple(whole(audio))
+        tuned = Tuning(options.vad_threshold, options.vad_min_silence, options.vad_padding)
+        return tuple(find_speech(audio.samples, on_progress, tuned))
 
     def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         """The second: what is said in each."""

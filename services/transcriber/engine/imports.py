@@ -4,10 +4,13 @@
 not used to transcribe. While it is imported, optional ones are absent (libraries that probe for them switch the feature off) and
 required ones are stand-ins: a stand-in's names import the real module when they are first called or read, so behaviour stays the same
 and only the moment changes. Afterwards nothing is left in `sys.modules`: whoever needs the real libraries imports them as usual.
+
+Meanwhile another thread would find the stand-ins too: what is imported for use goes through `whole`.
 """
 
 import importlib
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
@@ -31,25 +34,37 @@ DECORATORS = {"torch._dynamo": ("allow_in_graph",)}
 """Decorators applied while importing: standing in, they return the function as it is (it is then traced by the compiler as any other)."""
 
 
+_AT_A_TIME = threading.RLock()
+"""Whose block it is; `sys.modules` is the process's, so this is as well."""
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Within this block libraries are what they are, whatever other threads import meanwhile."""
+    with _AT_A_TIME:
+        yield
+
+
 @contextmanager
 def lean() -> Iterator[None]:
     """Within this block optional libraries are absent and heavy ones stand in; modules that were already imported stay as they are.
 
     So do the libraries that transformers counts on once it has been imported.
     """
-    placed: dict[str, ModuleType | None] = {
-        name: _StandIn(name, deferred=names) for name, names in STAND_INS.items() if name not in sys.modules
-    }
-    if "transformers" not in sys.modules:
-        placed |= {name: None for name in OPTIONAL if name not in sys.modules}
-        placed |= {name: _StandIn(name, identity=names) for name, names in DECORATORS.items() if name not in sys.modules}
-    sys.modules.update(placed)  # type: ignore[arg-type]  # None is importlib's own mark for "cannot be imported"
-    try:
-        yield
-    finally:
-        for name, module in placed.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
+    with _AT_A_TIME:
+        placed: dict[str, ModuleType | None] = {
+            name: _StandIn(name, deferred=names) for name, names in STAND_INS.items() if name not in sys.modules
+        }
+        if "transformers" not in sys.modules:
+            placed |= {name: None for name in OPTIONAL if name not in sys.modules}
+            placed |= {name: _StandIn(name, identity=names) for name, names in DECORATORS.items() if name not in sys.modules}
+        sys.modules.update(placed)  # type: ignore[arg-type]  # None is importlib's own mark for "cannot be imported"
+        try:
+            yield
+        finally:
+            for name, module in placed.items():
+                if sys.modules.get(name) is module:
+                    del sys.modules[name]
 
 
 class _StandIn(ModuleType):

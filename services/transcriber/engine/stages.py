@@ -9,9 +9,10 @@ inside its share.
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from common.jobs.partials import PartialSegment
 from services.transcriber import protocol
@@ -24,6 +25,20 @@ _WEIGHTS: dict[protocol.Stage, float] = {"decode": 3, "vad": 5, "transcribe": 83
 """How long the stages take beside each other, in their order."""
 
 Send = Callable[[protocol.Event], None]
+
+
+class Timed(NamedTuple, Generic[T]):
+    """What came of some work, and when that began and ended, in Unix nanoseconds."""
+
+    result: T
+    start_ns: int
+    end_ns: int
+
+
+def timed(work: Callable[[], T]) -> Timed[T]:
+    """Do it, and look at the clock."""
+    start = time.time_ns()
+    return Timed(work(), start, time.time_ns())
 
 
 class Stages:
@@ -76,17 +91,28 @@ class Stages:
         start = time.time_ns()
         progress(0.0)
         yield progress
-        self.finished(name, start, time.time_ns())
+        self._finished(name, start, time.time_ns())
 
-    def finished(self, name: protocol.Stage, start_ns: int, end_ns: int) -> None:
-        """A stage that ran elsewhere (decoding is done ahead) is over."""
-        self.timings[name] = round((end_ns - start_ns) / 1e9, 4)
-        self._send(protocol.StageDone(self._id, name, start_ns, end_ns))
-        self._reach(name, 1.0)
+    def awaited(self, name: protocol.Stage, work: Future[Timed[T]]) -> T:
+        """What stage `name` comes to, which is done ahead, in another thread; raises what that raises."""
+        self._let_go()
+        self._reach(name, 0.0)
+        done = work.result()
+        self._finished(name, done.start_ns, done.end_ns)
+        return done.result
+
+    def wait(self) -> None:
+        """Another request is finished first."""
+        self._send(protocol.Waits(self._id))
 
     def heard(self, segment: PartialSegment) -> None:
         """Show what has been heard before the rest has been."""
         self._send(protocol.Partial(self._id, segment))
+
+    def _finished(self, name: protocol.Stage, start_ns: int, end_ns: int) -> None:
+        self.timings[name] = round((end_ns - start_ns) / 1e9, 4)
+        self._send(protocol.StageDone(self._id, name, start_ns, end_ns))
+        self._reach(name, 1.0)
 
     def _let_go(self) -> None:
         if self.cancelled():

@@ -1,12 +1,16 @@
-"""The order of work: a request and those that can be heard with it are taken up, found speech in, heard together, and finished one by one.
+"""The order of work: a request and those that can be heard with it are taken up, heard together, and finished one by one.
 
-A request's `started` is sent when its turn comes, even if its recording is still being decoded, so that its time limits cover everything
-it makes the engine wait for. What fails in one request concerns no other: hearing that fails for several is tried again for each alone, and
-a device failure, after which nothing more can be tried here, is left to the parent to tell apart.
+Where hearing leaves the processor free, on a GPU or on a server elsewhere, transcripts are finished `aside` while the next recordings are
+heard. A request's `started` is sent when its turn comes, even if its recording is still being made ready, so that its time limits cover
+everything it makes the engine wait for; while it waits for another's finish, none counts.
+
+What fails in one request concerns no other: hearing that fails for several is tried again for each alone, and a device failure, after
+which nothing more can be tried here, is left to the parent to tell apart. A request that is to be `alone` is so from beginning to end.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,55 +19,62 @@ from common.errors import PermanentError
 from common.transcript import Transcript
 from services.transcriber import protocol
 from services.transcriber.engine import failures
-from services.transcriber.engine.ahead import DecodeAhead, Turn
+from services.transcriber.engine.ahead import Ahead, Turn
+from services.transcriber.engine.aside import Aside
 from services.transcriber.engine.heard import Heard
-from services.transcriber.engine.media import Audio
 from services.transcriber.engine.postprocess.copying import copy_redacted
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Send, Stages
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.5
+"""How soon it is noticed that nobody waits for what waits itself."""
+
 Report = Callable[[protocol.Transcribe], Stages]
 """Opens a request's report."""
 
 
 class Transcriber(Protocol):
-    """The three steps of a request (`engine.Engine`); only the second takes several at once."""
-
-    def find_speech(self, audio: Audio, options: protocol.Options, stages: Stages) -> Recording: ...
+    """The two steps of a request whose recording is ready (`engine.Engine`); only the first takes several at once."""
 
     def hear(self, recordings: Sequence[Recording]) -> list[Heard]: ...
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript: ...
 
 
-def work(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) -> None:
+def work(ahead: Ahead, engine: Transcriber, send: Send, report: Report, aside: Aside | None = None) -> None:
     """Until the process ends, which a device that failed brings about (`SystemExit`)."""
     while True:
-        work_once(ahead, engine, send, report)
+        work_once(ahead, engine, send, report, aside)
 
 
-def work_once(ahead: DecodeAhead, engine: Transcriber, send: Send, report: Report) -> None:
-    """Wait for a request, and answer it and those that it is heard with. Then they are forgotten, and so are their recordings."""
+def work_once(ahead: Ahead, engine: Transcriber, send: Send, report: Report, aside: Aside | None = None) -> None:
+    """Wait for a request, and answer it and those that it is heard with, or leave that to `aside`; then their recordings are forgotten."""
     first = ahead.take()
+    if aside is not None and first.request.alone:
+        aside.wait()
+    group = _take_up(first, ahead, engine, send, report)
+    _hear(engine, [request for request in group if request.open])
+
+    finish = partial(_finish, ahead, group)
+    if aside is None or first.request.alone:
+        finish()
+    else:
+        _hand_over(group, finish, aside)
+
+
+def _take_up(first: Turn, ahead: Ahead, engine: Transcriber, send: Send, report: Report) -> list["_Request"]:
+    """Those for `first`'s company are chosen when it is ready: the longer that took, the more of them are ready too."""
     group = [_Request(first, engine, report(first.request), send)]
-    try:
-        group[0].attempt(group[0].begin)
-        if group[0].open:
-            group += [_Request(turn, engine, report(turn.request), send) for turn in ahead.company(first)]
-        for request in group[1:]:
-            request.attempt(request.begin)
-        for request in group:
-            request.attempt(request.find_speech)
-        for request in group:
-            request.attempt(request.stay)
-        _hear(engine, [request for request in group if request.open])
-        for request in group:
-            request.attempt(request.finish)
-    finally:
-        for request in group:
-            ahead.done(request.turn)
+    group[0].attempt(group[0].begin)
+    if group[0].open:
+        group += [_Request(turn, engine, report(turn.request), send) for turn in ahead.company(first)]
+    for request in group[1:]:
+        request.attempt(request.begin)
+    for request in group:
+        request.attempt(request.stay)
+    return group
 
 
 def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
@@ -80,6 +91,27 @@ def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
             return
     for request in group:
         request.attempt(request.hear)
+
+
+def _finish(ahead: Ahead, group: Sequence["_Request"]) -> None:
+    for request in group:
+        request.attempt(request.finish)
+    for request in group:
+        ahead.done(request.turn)
+
+
+def _hand_over(group: Sequence["_Request"], finish: Callable[[], None], aside: Aside) -> None:
+    """Behind what is being finished there; whoever is cancelled meanwhile does not wait for that."""
+    if aside.busy:
+        for request in group:
+            request.attempt(request.wait)
+    while any(request.open for request in group):
+        if aside.wait(_LOOK_SECONDS):
+            aside.do(finish)
+            return
+        for request in group:
+            request.attempt(request.stay)
+    finish()
 
 
 class _Request:
@@ -116,15 +148,16 @@ class _Request:
     def begin(self) -> None:
         self.stay()
         self._send(protocol.Started(self._id))
-
-    def find_speech(self) -> None:
-        decoded = self.turn.decoded.result()
-        self._send(protocol.Decoded(self._id, decoded.audio.seconds, decoded.audio.kind))
-        self._stages.finished("decode", decoded.start_ns, decoded.end_ns)
-        self.recording = self._engine.find_speech(decoded.audio, self.turn.request.options, self._stages)
+        audio = self._stages.awaited("decode", self.turn.decoded)
+        self._send(protocol.Decoded(self._id, audio.seconds, audio.kind))
+        speech = self._stages.awaited("vad", self.turn.speech)
+        self.recording = Recording(audio, speech, self.turn.request.options, self._stages)
 
     def hear(self) -> None:
         [self.heard] = self._engine.hear([self.recording])
+
+    def wait(self) -> None:
+        self._stages.wait()
 
     def finish(self) -> None:
         request, result = self.turn.request, self._engine.finish(self.recording, self.heard)

@@ -19,6 +19,7 @@ from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import ALIGNER
 from services.transcriber.engine.media import Samples, decode
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.shelf import Shelf
 from tests.integration.engine.child import MODELS
 
 ALPHABET = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
@@ -27,9 +28,7 @@ ALPHABET = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"
 @pytest.fixture(scope="session")
 def phonemes() -> Phonemes:
     """The bundled aligner, loaded."""
-    model = PhonemeModels(lambda: install(ALIGNER, MODELS), threads=1).model("en")
-    assert model is not None
-    return model
+    return Phonemes(install(ALIGNER, MODELS), threads=1)
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +96,8 @@ def test_every_bundled_lexicon_says_how_words_sound(phonemes: Phonemes, language
 
 def test_words_are_found_where_they_are_said(phonemes: Phonemes, samples: Samples) -> None:
     """Both greetings are where the reference has them; what cannot be read stands between its neighbours."""
-    placed = Alignment([PhonemeModels(lambda: install(ALIGNER, MODELS), threads=1)]).place(greeting("en"), samples, lambda _fraction: None)
+    alignment = Alignment([PhonemeModels(Shelf(), lambda: install(ALIGNER, MODELS), threads=1)])
+    placed = alignment.place(greeting("en"), samples, lambda _fraction: None)
     hello, symbol, again = placed.words
     assert hello.start == pytest.approx(6.68, abs=0.1)
     assert again.start == pytest.approx(7.634, abs=0.1)
@@ -109,7 +109,7 @@ def test_words_are_found_where_they_are_said(phonemes: Phonemes, samples: Sample
 def test_a_wav2vec2_model_in_the_model_directory_is_used(own_model: Path, samples: Samples) -> None:
     """It aligns its language without any hub; others keep attention's times. The weights are random: only plumbing is tested."""
     (own_model / "hub" / "models--somebody--something-else").mkdir(parents=True)
-    alignment = Alignment([LetterModels(own_model, "cpu", download=False)])
+    alignment = Alignment([LetterModels(Shelf(), own_model, "cpu", download=False)])
     placed = alignment.place(greeting("en"), samples, lambda _fraction: None)
     assert placed.aligners == ("wav2vec2 wav2vec2-en",)
     assert [word.timing for word in placed.words] == ["aligned", "interpolated", "aligned"]
@@ -131,5 +131,5 @@ def test_a_wav2vec2_model_in_the_model_directory_is_used(own_model: Path, sample
 def test_the_order_is_the_settings_or_the_devices(named: str, device: str, order: list[type]) -> None:
     """`auto` prefers the cheap aligner on a CPU and WhisperX's own on a GPU; a name leaves no choice. Nothing is loaded for it."""
     settings = EngineSettings(alignment=named)  # type: ignore[arg-type]  # a parameter is any string to the type checker
-    chosen = choose_aligners(settings, Hardware(device, "int8", 8, 2), hub=False)
+    chosen = choose_aligners(settings, Hardware(device, "int8", 8, 2), Shelf(), hub=False)
     assert [type(each) for each in chosen._preferred] == order

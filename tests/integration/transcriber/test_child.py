@@ -20,6 +20,7 @@ from services.transcriber.limits import Limits
 from services.transcriber.protocol import Decoded, Options, Progress, Stage, Transcribe
 from tests.recordings import sample
 from tests.running import wait_until
+from tests.scripted_engine import WAIT_SECONDS
 
 SCRIPTED = (sys.executable, "-m", "tests.scripted_engine")
 LIMITS = Limits(job=timedelta(seconds=60))
@@ -115,6 +116,21 @@ async def test_time_limit_kills_the_child(tmp_path: Path) -> None:
         done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
     assert failure.value.code == "time_limit"
     assert done.id == "b"
+
+
+async def test_waiting_for_another_is_nobodys_time(tmp_path: Path) -> None:
+    """Neither the job's limit nor its stage's counts until the next stage; from there on what is left of them does."""
+    entered: list[Stage] = []
+
+    def note(told: Progress | Decoded) -> None:
+        if isinstance(told, Progress):
+            entered.append(told.stage)
+
+    limits = Limits(job=timedelta(seconds=WAIT_SECONDS / 2), stage=timedelta(seconds=WAIT_SECONDS / 2))
+    async with running(limits=limits) as engine:
+        with pytest.raises(PermanentError, match="time_limit"):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "wait and hang"), note), 20)
+    assert entered == ["transcribe", "diarize"]
 
 
 @pytest.mark.parametrize("stage", ["decode", "diarize"])

@@ -1,13 +1,13 @@
-"""What is decoded ahead, and who is taken up with whom."""
+"""What is made ready ahead, and who is taken up with whom."""
 
-from collections.abc import Callable
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import numpy as np
 import pytest
 
-from services.transcriber.engine.ahead import MOST_TOGETHER, DecodeAhead, Turn
+from common.errors import PermanentError
+from services.transcriber.engine.ahead import MOST_TOGETHER, Ahead, Turn
+from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.protocol import Options, Transcribe
 
@@ -16,16 +16,21 @@ LONG, SHORT = 200, 5
 
 
 class Decoder:
-    """Recordings as long as their names say; tells which were decoded."""
+    """Recordings as long as their names say, all of it speech; tells which were decoded."""
 
     def __init__(self) -> None:
         self.decoded: SimpleQueue[str] = SimpleQueue()
 
-    def __call__(self, path: Path, _options: Options) -> Audio:
-        self.decoded.put(path.name)
-        if "broken" in path.name:
-            raise ValueError(path.name)
-        return Audio(np.zeros(int(path.name.split("-")[1]) * 16_000, np.int16), damaged=False)
+    def decode(self, request: Transcribe) -> Audio:
+        self.decoded.put(request.id)
+        if "broken" in request.id:
+            raise ValueError(request.id)
+        return Audio(np.zeros(int(request.id.split("-")[1]) * 16_000, np.int16), damaged=False)
+
+    def find_speech(self, request: Transcribe, audio: Audio) -> tuple[Span, ...]:
+        if "mumbled" in request.id:
+            raise PermanentError("cancelled", "Nobody waits.")
+        return (Span(0.0, audio.seconds),)
 
     def told(self, count: int) -> list[str]:
         return [self.decoded.get(timeout=SECONDS) for _ in range(count)]
@@ -37,11 +42,11 @@ class Decoder:
             return True
 
 
-def ahead(decoder: Callable[[Path, Options], Audio], *requests: Transcribe) -> DecodeAhead:
+def ahead(decoder: Decoder, *requests: Transcribe, held: int = 2) -> Ahead:
     queue: SimpleQueue[Transcribe] = SimpleQueue()
     for request in requests:
         queue.put(request)
-    return DecodeAhead(queue, decoder)
+    return Ahead(queue, decoder.decode, decoder.find_speech, held=held)
 
 
 def request(name: str, options: Options | None = None, *, alone: bool = False) -> Transcribe:
@@ -52,8 +57,8 @@ def names(turns: list[Turn]) -> list[str]:
     return [turn.request.id for turn in turns]
 
 
-def after_decoding(decoder: Decoder, turns: DecodeAhead, count: int) -> list[str]:
-    """The company of the first request, when `count` requests have been decoded and the last one is being."""
+def after_decoding(decoder: Decoder, turns: Ahead, count: int) -> list[str]:
+    """The company of the first request, when `count` requests are ready and the next one is being decoded."""
     decoder.told(count + 1)
     return names(turns.company(turns.take()))
 
@@ -65,9 +70,18 @@ def test_the_next_recording_is_decoded_during_this_ones_work() -> None:
     turn = turns.take()
     assert decoder.told(2) == [f"a-{LONG}", f"b-{LONG}"]
     assert decoder.nothing_more()
+    assert turn.speech.result(SECONDS).result == (Span(0.0, LONG),)
     assert turns.company(turn) == []
     turns.done(turn)
     assert decoder.told(1) == [f"c-{LONG}"]
+
+
+def test_where_one_is_finished_beside_another_three_are_held() -> None:
+    """The one that is finished, the one that is heard, and the next."""
+    decoder = Decoder()
+    ahead(decoder, *(request(f"{name}-{LONG}") for name in "abcd"), held=3)
+    assert decoder.told(3) == [f"{name}-{LONG}" for name in "abc"]
+    assert decoder.nothing_more()
 
 
 def test_many_short_recordings_are_decoded_ahead() -> None:
@@ -104,9 +118,12 @@ def test_a_company_is_bounded() -> None:
     assert len(after_decoding(decoder, turns, 39)) == MOST_TOGETHER - 1
 
 
-@pytest.mark.parametrize("first", [request(f"a-{LONG}"), request(f"a-{SHORT}", alone=True), request(f"broken-{SHORT}")])
+@pytest.mark.parametrize(
+    "first",
+    [request(f"a-{LONG}"), request(f"a-{SHORT}", alone=True), request(f"broken-{SHORT}"), request(f"mumbled-{SHORT}")],
+)
 def test_some_have_no_company(first: Transcribe) -> None:
-    """A long recording, one that is suspected of having killed a child, one that cannot be decoded."""
+    """A long recording, one that is suspected of having killed a child, one that cannot be made ready."""
     decoder = Decoder()
     turns = ahead(decoder, first, request(f"b-{SHORT}"), request(f"c-{SHORT}"))
     assert after_decoding(decoder, turns, 1) == []

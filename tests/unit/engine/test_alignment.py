@@ -1,10 +1,13 @@
 """Which aligner places a chunk's words, and what happens when none can."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from common.errors import TransientError
-from services.transcriber.engine.alignment.alignment import OWN, Alignment, Placed
+from services.transcriber.engine.alignment.alignment import OWN, RETRY_SECONDS, Alignment, Placed
 from services.transcriber.engine.alignment.ctc import CtcModel, Emissions
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Waveform
@@ -43,13 +46,12 @@ class Only:
     def __init__(self, language: str, model: CtcModel | Exception) -> None:
         self._language, self._model, self.asked = language, model, 0
 
-    def model(self, language: str) -> CtcModel | None:
+    @contextmanager
+    def use(self, language: str) -> Iterator[CtcModel | None]:
         self.asked += 1
-        if language != self._language:
-            return None
         if isinstance(self._model, Exception):
             raise self._model
-        return self._model
+        yield self._model if language == self._language else None
 
 
 def heard(*languages: str) -> Heard:
@@ -88,15 +90,16 @@ def test_an_aligner_that_fails_costs_its_chunk_only_exactness() -> None:
 
 
 @pytest.mark.parametrize("reason", [TransientError("model_fetch_failed", "The hub is away."), RuntimeError("invalid hash value")])
-def test_an_aligner_that_cannot_be_had_is_asked_for_once(reason: Exception) -> None:
-    """The next in line takes over; every transcript it concerns says so, but the download is not tried again."""
-    missing = Only("en", reason)
-    alignment = Alignment([missing, Only("en", Toy())])
-    for _ in range(2):
+def test_an_aligner_that_cannot_be_had_is_not_asked_for_again_for_a_while(reason: Exception) -> None:
+    """The next in line takes over; every transcript it concerns says so, but the download is not tried by each of them."""
+    missing, now = Only("en", reason), [0.0]
+    alignment = Alignment([missing, Only("en", Toy())], clock=lambda: now[0])
+    for moment, asked in ((0.0, 1), (RETRY_SECONDS - 1, 1), (RETRY_SECONDS, 2)):
+        now[0] = moment
         placed = place(alignment, heard("en"))
         assert [note.code for note in placed.notes] == ["aligner_unavailable"]
         assert placed.aligners == ("toy",)
-    assert missing.asked == 1
+        assert missing.asked == asked
 
 
 def test_a_device_that_failed_is_not_hidden() -> None:

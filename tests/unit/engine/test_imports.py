@@ -7,7 +7,7 @@ import textwrap
 
 def run(script: str) -> None:
     """Runs in a fresh interpreter; fails with what that wrote to standard error."""
-    code = "import sys\nfrom services.transcriber.engine.imports import lean\n" + textwrap.dedent(script)
+    code = "import sys\nfrom services.transcriber.engine.imports import lean, whole\n" + textwrap.dedent(script)
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert outcome.returncode == 0, outcome.stderr
 
@@ -49,4 +49,23 @@ def test_modules_that_are_loaded_already_are_left_alone() -> None:
         with lean():
             assert sys.modules["pandas"] is pandas
         assert sys.modules["pandas"] is pandas
+    """)
+
+
+def test_what_another_thread_imports_for_use_is_whole() -> None:
+    """It waits until the stand-ins are gone: a class that is none would break whoever asks for its instances."""
+    run("""
+        import threading
+        found = []
+        def use():
+            with whole():
+                from pyannote.core import Segment
+            found.append(Segment)
+        with lean():
+            thread = threading.Thread(target=use)
+            thread.start()
+            thread.join(0.2)
+            assert thread.is_alive()
+        thread.join()
+        assert isinstance(found[0], type)
     """)

@@ -1,4 +1,4 @@
-"""Which models are in memory."""
+"""Which model hears, and in which form."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from common.transcript import Note
 from services.transcriber.engine.heard import Heard
 from services.transcriber.engine.loaded import Loaded, LoadedModels, Rung
 from services.transcriber.engine.recording import Task
+from services.transcriber.engine.shelf import Shelf
 from services.transcriber.protocol import Options
 
 
@@ -23,19 +24,16 @@ class Named:
         return [Heard((), self.name, 1.0) for _ in tasks]
 
 
-class Shelf:
-    """Models of 100 bytes each, large ones of 250; what is in memory, and the clock, are what the test says."""
+class Offer:
+    """Three models, on a shelf of their own."""
 
-    def __init__(self, budget: int | None = None) -> None:
+    def __init__(self) -> None:
         self.loads: list[str] = []
-        self.now, self.grown = 0.0, 0
-        self.models = LoadedModels(
-            self.load, default="base", offered=("small", "large"), budget=budget, used=lambda: self.grown, clock=lambda: self.now
-        )
+        self.shelf = Shelf()
+        self.models = LoadedModels(self.shelf, self.load, default="base", offered=("small", "large"))
 
     def load(self, name: str) -> Loaded:
         self.loads.append(name)
-        self.grown += 250 if name == "large" else 100
         return Loaded(f"whisper {name}", Named(name))
 
     def hear(self, model: str | None) -> Heard:
@@ -45,48 +43,25 @@ class Shelf:
 
 def test_a_job_is_heard_by_the_model_it_names() -> None:
     """The default model is there from the start; another is loaded once, and the transcript says whose it is."""
-    shelf = Shelf()
-    assert shelf.loads == ["base"]
-    assert (shelf.hear(None).language, shelf.hear("base").model) == ("base", None)
-    assert (shelf.hear("small").language, shelf.hear("small").model) == ("small", "whisper small")
-    assert shelf.loads == ["base", "small"]
+    offer = Offer()
+    assert offer.loads == ["base"]
+    assert (offer.hear(None).language, offer.hear("base").model) == ("base", None)
+    assert (offer.hear("small").language, offer.hear("small").model) == ("small", "whisper small")
+    assert offer.loads == ["base", "small"]
 
 
 def test_what_is_not_offered_is_refused() -> None:
     """By name, saying what there is."""
     with pytest.raises(PermanentError, match="base, large, small"):
-        Shelf().hear("enormous")
+        Offer().hear("enormous")
 
 
-def test_the_least_recently_used_goes() -> None:
-    """When memory for models is used up; it is loaded again when it is wanted again."""
-    shelf = Shelf(budget=380)
-    shelf.hear("small")
-    shelf.hear(None)
-    shelf.hear("large")
-    assert shelf.models.names == ["base", "large"]
-    shelf.hear("small")
-    assert shelf.loads == ["base", "small", "large", "small"]
-
-
-def test_a_single_model_is_kept_whatever_its_size() -> None:
-    """A budget that nothing fits into still lets jobs be done, one model at a time."""
-    shelf = Shelf(budget=10)
-    shelf.hear("large")
-    assert shelf.models.names == ["large"]
-
-
-def test_idle_models_are_unloaded() -> None:
-    """Counted from each one's last use."""
-    shelf = Shelf()
-    shelf.now = 50.0
-    shelf.hear("small")
-    shelf.now = 100.0
-    shelf.models.unload_idle(60.0)
-    assert shelf.models.names == ["small"]
-    shelf.models.unload_idle(50.0)
-    assert shelf.models.names == []
-    assert shelf.hear(None).language == "base"
+def test_one_that_was_unloaded_is_loaded_again() -> None:
+    """The default one too."""
+    offer = Offer()
+    offer.shelf.clear()
+    assert offer.hear(None).language == "base"
+    assert offer.loads == ["base", "base"]
 
 
 SMALLER, ON_CPU = Note("smaller_compute_type", "Coarser."), Note("on_cpu", "Slower.")
@@ -114,7 +89,8 @@ class Machine:
         self.room, self.error = room, error
         self.heard_by: list[str] = []
         coarse, on_cpu = Rung(SMALLER, lambda _name: self.form("coarse", 2)), Rung(ON_CPU, lambda _name: self.form("cpu", 1))
-        self.models = LoadedModels(lambda name: self.form(name, 3), default="full", ladder=(coarse, on_cpu))
+        self.shelf = Shelf()
+        self.models = LoadedModels(self.shelf, lambda name: self.form(name, 3), default="full", ladder=(coarse, on_cpu))
 
     def form(self, name: str, size: int) -> Loaded:
         return Loaded(f"whisper {name}", Form(self, name, size))
@@ -137,7 +113,7 @@ def test_the_next_hearing_begins_with_the_full_form() -> None:
     """What took the memory is most often gone by then. Meanwhile nothing is kept: the smaller form had all there was."""
     machine = Machine(room=2)
     machine.hear()
-    assert machine.models.names == []
+    assert machine.shelf.names == []
     machine.room = 3
     assert (machine.hear().model, machine.heard_by) == (None, ["full", "coarse", "full"])
 

@@ -15,6 +15,7 @@ from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.shelf import Shelf
 from services.transcriber.engine.speakers import Turn
 from services.transcriber.engine.stages import Stages
 from services.transcriber.protocol import Event, Options, StageDone
@@ -52,7 +53,7 @@ def broken(error: Exception) -> Callable[[], Loaded]:
 def test_a_model_tells_who_speaks() -> None:
     """Turns come with the name of what told them, in a stage of their own; what was passed over is said."""
     events: list[Event] = []
-    told = SpeechTurns(lambda: Loaded(Pipeline(), "bundled", ("better",))).tell(request(events))
+    told = SpeechTurns(Shelf(), lambda: Loaded(Pipeline(), "bundled", ("better",))).tell(request(events))
     assert (told.turns, told.model) == (tuple(TURNS), "bundled")
     assert [note.code for note in told.degradations] == ["diarization_model"]
     assert [event.stage for event in events if isinstance(event, StageDone)] == ["diarize"]
@@ -68,7 +69,7 @@ def test_the_model_is_loaded_once_and_only_when_asked_for() -> None:
         proceed.wait(SECONDS)
         return Loaded(Pipeline(), "bundled")
 
-    speech_turns = SpeechTurns(load)
+    speech_turns = SpeechTurns(Shelf(), load)
     assert not loads.acquire(blocking=False)
     speech_turns.prepare()
     assert loads.acquire(timeout=SECONDS)
@@ -83,11 +84,11 @@ def test_the_model_is_loaded_once_and_only_when_asked_for() -> None:
 )
 def test_without_a_model_a_request_goes_on_or_is_refused(error: Exception) -> None:
     """Unless it is strict, it is done without speakers and says so; both sentences say what to do."""
-    told = SpeechTurns(broken(error)).tell(request())
+    told = SpeechTurns(Shelf(), broken(error)).tell(request())
     assert (told.turns, told.model) == ((), None)
     assert [note.code for note in told.degradations] == ["diarization_unavailable"]
     with pytest.raises(PermanentError) as failure:
-        SpeechTurns(broken(error)).tell(request(strict=True))
+        SpeechTurns(Shelf(), broken(error)).tell(request(strict=True))
     assert failure.value.code == "diarization_unavailable"
     assert ADVICE in failure.value.message
     assert ADVICE in told.degradations[0].message
@@ -101,10 +102,28 @@ def test_a_load_that_failed_is_not_tried_by_every_request() -> None:
         tried.append(1)
         raise TransientError("model_fetch_failed", "Away.")
 
-    speech_turns = SpeechTurns(load)
+    speech_turns = SpeechTurns(Shelf(), load)
     for _ in range(3):
         speech_turns.tell(request())
     assert len(tried) == 1
+
+
+def test_a_model_that_was_unloaded_is_loaded_again() -> None:
+    """Ahead of its use, as at first."""
+    shelf, loads = Shelf(), threading.Semaphore(0)
+
+    def load() -> Loaded:
+        loads.release()
+        return Loaded(Pipeline(), "bundled")
+
+    speech_turns = SpeechTurns(shelf, load)
+    assert speech_turns.tell(request()).model == "bundled"
+    assert loads.acquire(blocking=False)
+    shelf.clear()
+    speech_turns.prepare().result(SECONDS)
+    assert loads.acquire(blocking=False)
+    assert speech_turns.tell(request()).model == "bundled"
+    assert not loads.acquire(blocking=False)
 
 
 def test_a_request_that_nobody_wants_does_not_wait_for_the_model() -> None:
@@ -118,7 +137,7 @@ def test_a_request_that_nobody_wants_does_not_wait_for_the_model() -> None:
     asked = iter((False, True))
     unwanted = request()
     stages = Stages("job", list[Event]().append, unwanted.options, cancelled=lambda: next(asked))
-    speech_turns = SpeechTurns(load)
+    speech_turns = SpeechTurns(Shelf(), load)
     with pytest.raises(Cancelled):
         speech_turns.tell(unwanted._replace(stages=stages))
     proceed.set()
@@ -127,7 +146,7 @@ def test_a_request_that_nobody_wants_does_not_wait_for_the_model() -> None:
 
 def test_what_breaks_on_the_way_costs_the_speakers_only() -> None:
     """A pipeline that raises in the middle is told like one that is missing, with a code of its own."""
-    speech_turns = SpeechTurns(lambda: Loaded(Pipeline(ValueError("odd")), "bundled"))
+    speech_turns = SpeechTurns(Shelf(), lambda: Loaded(Pipeline(ValueError("odd")), "bundled"))
     told = speech_turns.tell(request())
     assert (told.turns, [note.code for note in told.degradations]) == ((), ["diarization_failed"])
     with pytest.raises(PermanentError) as failure:
@@ -139,7 +158,7 @@ def test_what_breaks_on_the_way_costs_the_speakers_only() -> None:
 def test_memory_and_devices_are_no_matter_of_speakers(error: Exception) -> None:
     """They are raised, so that whoever knows what to do about them hears of it."""
     with pytest.raises(type(error)):
-        SpeechTurns(lambda: Loaded(Pipeline(error), "bundled")).tell(request())
+        SpeechTurns(Shelf(), lambda: Loaded(Pipeline(error), "bundled")).tell(request())
 
 
 class Narrow:
@@ -161,7 +180,7 @@ class Narrow:
 @pytest.mark.parametrize(("room", "codes"), [(4, []), (2, ["smaller_batch"]), (0, ["on_cpu"])])
 def test_memory_that_is_short_costs_time_and_no_speakers(room: int, codes: list[str]) -> None:
     """Smaller batches first; then the CPU, for this recording alone. Each step is said."""
-    speech_turns = SpeechTurns(lambda: Loaded(Narrow(room), "bundled"), lambda: Loaded(Narrow(4), "bundled"))
+    speech_turns = SpeechTurns(Shelf(), lambda: Loaded(Narrow(room), "bundled"), lambda: Loaded(Narrow(4), "bundled"))
     told = speech_turns.tell(request())
     assert (told.turns, told.model, [note.code for note in told.degradations]) == (tuple(TURNS), "bundled", codes)
 
@@ -169,7 +188,7 @@ def test_memory_that_is_short_costs_time_and_no_speakers(room: int, codes: list[
 def test_memory_that_the_cpu_has_not_either_is_raised() -> None:
     """The job is tried again later."""
     with pytest.raises(RuntimeError, match="out of memory"):
-        SpeechTurns(lambda: Loaded(Narrow(0), "bundled"), lambda: Loaded(Narrow(0), "bundled")).tell(request())
+        SpeechTurns(Shelf(), lambda: Loaded(Narrow(0), "bundled"), lambda: Loaded(Narrow(0), "bundled")).tell(request())
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,22 @@
 """Progress and spans of a request."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from services.transcriber.engine.checkpoints import Checkpoints
 from services.transcriber.engine.failures import Cancelled
-from services.transcriber.engine.stages import Stages
+from services.transcriber.engine.stages import Stages, Timed
 from services.transcriber.protocol import Event, Options, Progress, StageDone
+
+
+def ahead(result: str = "", start_ns: int = 0, end_ns: int = 1) -> Future[Timed[str]]:
+    """What another thread has done by now."""
+    done: Future[Timed[str]] = Future()
+    done.set_result(Timed(result, start_ns, end_ns))
+    return done
 
 
 def reported(work: Callable[[Stages], None]) -> list[Event]:
@@ -21,7 +29,7 @@ def test_progress_never_falls() -> None:
     """Whatever a stage says about itself, the whole only grows and stays within 100."""
 
     def work(stages: Stages) -> None:
-        stages.finished("decode", 0, 10**9)
+        stages.awaited("decode", ahead())
         for name in ("vad", "transcribe", "align"):
             with stages.stage(name) as progress:
                 for fraction in (0.5, 0.2, 1.7, -1.0, 0.9):
@@ -47,10 +55,10 @@ def test_each_stage_says_when_it_begins() -> None:
 
 
 def test_each_stage_is_a_span() -> None:
-    """A finished stage tells when it began and ended, and counts in the timings."""
+    """A finished stage tells when it began and ended, wherever it ran, and counts in the timings."""
     events: list[Event] = []
     stages = Stages("job", events.append, Options())
-    stages.finished("decode", 1_000, 2_000_001_000)
+    assert stages.awaited("decode", ahead("sound", 1_000, 2_000_001_000)) == "sound"
     with stages.stage("vad"):
         pass
     spans = [event for event in events if isinstance(event, StageDone)]
@@ -93,3 +101,5 @@ def test_a_cancelled_request_ends_where_it_stands() -> None:
             progress(0.2)
     with pytest.raises(Cancelled), stages.stage("transcribe"):
         pass
+    with pytest.raises(Cancelled):
+        stages.awaited("vad", Future())

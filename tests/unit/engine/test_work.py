@@ -13,13 +13,14 @@ import pytest
 from common import transcript
 from common.errors import PermanentError
 from common.transcript import Language, Transcript
-from services.transcriber.engine.ahead import DecodeAhead
-from services.transcriber.engine.heard import Heard
+from services.transcriber.engine.ahead import Ahead
+from services.transcriber.engine.aside import Aside
+from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Send, Stages
 from services.transcriber.engine.work import Report, work_once
-from services.transcriber.protocol import Decoded, Done, Event, Failed, Options, Started, Transcribe
+from services.transcriber.protocol import Decoded, Done, Event, Failed, Options, Progress, Started, Transcribe, Waits
 
 SECONDS = 10
 
@@ -29,9 +30,6 @@ class Recorder:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-
-    def find_speech(self, audio: Audio, options: Options, stages: Stages) -> Recording:
-        return Recording(audio, (), options, stages)
 
     def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         if self.error is not None:
@@ -46,11 +44,15 @@ def silence() -> Audio:
     return Audio(np.zeros(16_000, np.int16), damaged=False)
 
 
-def ahead(folder: Path, names: list[str], decode: Callable[[Path, Options], Audio]) -> DecodeAhead:
+def no_speech(_request: Transcribe, _audio: Audio) -> tuple[Span, ...]:
+    return ()
+
+
+def ahead(folder: Path, names: list[str], decode: Callable[[Transcribe], Audio], *, alone: bool = True) -> Ahead:
     requests: SimpleQueue[Transcribe] = SimpleQueue()
     for name in names:
-        requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options(), alone=True))
-    return DecodeAhead(requests, decode)
+        requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options(), alone=alone))
+    return Ahead(requests, decode, no_speech)
 
 
 def reported(send: Send, *cancelled: str) -> Report:
@@ -60,8 +62,8 @@ def reported(send: Send, *cancelled: str) -> Report:
 def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> None:
     """Each request is started and answered before the next one, whatever became of it."""
 
-    def decode(path: Path, _options: Options) -> Audio:
-        if path.name == "b":
+    def decode(request: Transcribe) -> Audio:
+        if request.id == "b":
             raise PermanentError("empty_audio", "Nothing in it.")
         return silence()
 
@@ -78,7 +80,7 @@ def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
     """A decoder that hangs counts against its request's time limit: the parent has been told that it was started."""
     release, started = threading.Event(), threading.Event()
 
-    def decode(path: Path, _options: Options) -> Audio:
+    def decode(_request: Transcribe) -> Audio:
         release.wait(SECONDS)
         return silence()
 
@@ -91,7 +93,7 @@ def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
     worker = threading.Thread(target=work_once, args=(ahead(tmp_path, ["a"], decode), Recorder(), send, reported(send)))
     worker.start()
     assert started.wait(SECONDS)
-    assert [type(event) for event in events] == [Started]
+    assert [type(event) for event in events if not isinstance(event, Progress)] == [Started]
     release.set()
     worker.join(SECONDS)
     assert isinstance(events[-1], Done)
@@ -101,7 +103,7 @@ def test_a_finished_recording_is_let_go(tmp_path: Path) -> None:
     """An idle child holds no recording: hours of audio are a gigabyte."""
     seen: list[weakref.ref[Audio]] = []
 
-    def decode(path: Path, _options: Options) -> Audio:
+    def decode(_request: Transcribe) -> Audio:
         audio = Tracked(np.zeros(16_000, np.int16), damaged=False)
         seen.append(weakref.ref(audio))
         return audio
@@ -120,7 +122,7 @@ def test_a_device_failure_ends_the_process(tmp_path: Path) -> None:
     """After an accelerator's error every later request would fail too: it is reported, then the child goes."""
     events: list[Event] = []
 
-    def decode(_path: Path, _options: Options) -> Audio:
+    def decode(_request: Transcribe) -> Audio:
         return silence()
 
     broken = Recorder(RuntimeError("CUDA error: unspecified launch failure"))
@@ -134,7 +136,7 @@ def test_a_request_that_was_cancelled_while_it_waited_is_not_started(tmp_path: P
     """It is answered at once, and the next one's turn comes."""
     events: list[Event] = []
 
-    def decode(_path: Path, _options: Options) -> Audio:
+    def decode(_request: Transcribe) -> Audio:
         return silence()
 
     turns = ahead(tmp_path, ["a", "b"], decode)
@@ -162,21 +164,24 @@ class Choir(Recorder):
         return [Heard((), recording.options.language or "und", 1.0) for recording in recordings]
 
 
-def three_short(folder: Path, middle: str = "fr") -> DecodeAhead:
-    """Three requests that are all decoded."""
+def three_short(folder: Path, middle: str = "fr") -> Ahead:
+    """Three requests that are all ready."""
     requests: SimpleQueue[Transcribe] = SimpleQueue()
-    decoded = threading.Event()
+    ready = threading.Event()
 
-    def decode(path: Path, _options: Options) -> Audio:
-        if path.name == "end":
-            decoded.set()
+    def decode(_request: Transcribe) -> Audio:
         return silence()
+
+    def found(request: Transcribe, _audio: Audio) -> tuple[Span, ...]:
+        if request.id == "end":
+            ready.set()
+        return ()
 
     for name, language in (("a", "en"), ("b", middle), ("c", "it")):
         requests.put(Transcribe(name, str(folder / name), str(folder / f"{name}.json"), Options(language=language)))
     requests.put(Transcribe("end", str(folder / "end"), str(folder / "end.json"), Options(), alone=True))
-    turns = DecodeAhead(requests, decode)
-    assert decoded.wait(SECONDS)
+    turns = Ahead(requests, decode, found)
+    assert ready.wait(SECONDS)
     return turns
 
 
@@ -240,3 +245,66 @@ def test_one_that_is_cancelled_while_speech_is_found_is_not_heard(tmp_path: Path
     assert choir.together == [2]
     assert languages(events) == {"a": "en", "c": "it"}
     assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]
+
+
+class Beside(Recorder):
+    """Hears the second recording only while the first is being finished, and finishes that only when the second has been heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finishing, self.heard_second = threading.Event(), threading.Event()
+        self.finished: list[float] = []
+        self.count = 0
+
+    def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
+        self.count += 1
+        if self.count == 2:
+            assert self.finishing.wait(SECONDS)
+        return super().hear(recordings)
+
+    def finish(self, recording: Recording, heard: Heard) -> Transcript:
+        self.finishing.set()
+        if not self.finished:
+            assert self.heard_second.wait(SECONDS)
+        self.finished.append(recording.audio.seconds)
+        return super().finish(recording, heard)
+
+
+def test_one_is_finished_while_the_next_is_heard(tmp_path: Path) -> None:
+    """Two that are too long to be heard together. Who is heard before the other is finished says that it waits: no limit counts then."""
+    events: SimpleQueue[Event] = SimpleQueue()
+    engine, aside = Beside(), Aside()
+
+    def decode(request: Transcribe) -> Audio:
+        return Audio(np.zeros(16_000 * (40 if request.id == "a" else 50), np.int16), damaged=False)
+
+    def send(event: Event) -> None:
+        events.put(event)
+        if isinstance(event, Waits):
+            engine.heard_second.set()
+
+    turns = ahead(tmp_path, ["a", "b"], decode, alone=False)
+    for _ in range(2):
+        work_once(turns, engine, send, reported(send), aside)
+    told: list[tuple[type, str]] = []
+    while told[-1:] != [(Done, "b")]:
+        event = events.get(timeout=SECONDS)
+        if isinstance(event, Started | Waits | Done | Failed):
+            told.append((type(event), event.id))
+    assert told == [(Started, "a"), (Started, "b"), (Waits, "b"), (Done, "a"), (Done, "b")]
+    assert engine.finished == [40.0, 50.0]
+
+
+def test_who_is_to_be_alone_is_so_to_the_end(tmp_path: Path) -> None:
+    """The parent suspects it of having killed a child: nothing else may be on the engine if it does so again."""
+    events: list[Event] = []
+
+    def decode(_request: Transcribe) -> Audio:
+        return silence()
+
+    turns = ahead(tmp_path, ["a", "b"], decode)
+    aside = Aside()
+    for _ in range(2):
+        work_once(turns, Recorder(), events.append, reported(events.append), aside)
+    told = [(type(event), event.id) for event in events if isinstance(event, Started | Done)]
+    assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Done, "b")]

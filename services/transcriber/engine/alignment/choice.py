@@ -13,12 +13,13 @@ from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import ALIGNER
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.shelf import Shelf
 
 
-def choose_aligners(settings: EngineSettings, hardware: Hardware, *, hub: bool) -> Alignment:
+def choose_aligners(settings: EngineSettings, hardware: Hardware, shelf: Shelf, *, hub: bool) -> Alignment:
     """Nothing is loaded yet: each aligner is when a recording first needs it."""
     root = Path(settings.verbatim_model_dir).absolute()
-    bundled = PhonemeModels(lambda: install(ALIGNER, root), hardware.threads)
+    bundled = PhonemeModels(shelf, lambda: install(ALIGNER, root), hardware.threads)
     match settings.alignment:
         case "whisper":
             order: tuple[Models, ...] = ()
@@ -27,14 +28,14 @@ def choose_aligners(settings: EngineSettings, hardware: Hardware, *, hub: bool) 
         case "auto" if settings.engine == "openai":
             order = (bundled,)
         case "wav2vec2":
-            order = (_letters(root, hardware, download=True),)
+            order = (_letters(shelf, root, hardware, download=True),)
         case "auto":
-            own = _letters(root, hardware, download=hub)
+            own = _letters(shelf, root, hardware, download=hub)
             order = (bundled, own) if hardware.device == "cpu" else (own, bundled)
     return Alignment(order)
 
 
-def _letters(root: Path, hardware: Hardware, *, download: bool) -> Models:
+def _letters(shelf: Shelf, root: Path, hardware: Hardware, *, download: bool) -> Models:
     from services.transcriber.engine.alignment.letters import LetterModels  # noqa: PLC0415 - imports torch
 
-    return LetterModels(root, hardware.device, download=download)
+    return LetterModels(shelf, root, hardware.device, download=download)

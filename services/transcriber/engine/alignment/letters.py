@@ -5,6 +5,8 @@ own walks it in Python, letter by letter, and fetches a sentence splitter from t
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from services.transcriber.engine.alignment.ctc import Emissions
 from services.transcriber.engine.alignment.spoken import spoken
 from services.transcriber.engine.imports import lean
 from services.transcriber.engine.media import Waveform
+from services.transcriber.engine.shelf import Name, Shelf
 
 _FEWEST_SAMPLES = 400
 """The model's receptive field; it fails on less."""
@@ -53,15 +56,20 @@ class LetterModels:
     Without `download` only what is on this machine counts.
     """
 
-    def __init__(self, root: Path, device: str, *, download: bool) -> None:
-        self._root, self._device, self._download = root, device, download
-        self._loaded: dict[str, Letters | None] = {}
+    def __init__(self, shelf: Shelf, root: Path, device: str, *, download: bool) -> None:
+        self._shelf, self._root, self._device, self._download = shelf, root, device, download
+        self._unknown: set[str] = set()
 
-    def model(self, language: str) -> Letters | None:
+    @contextmanager
+    def use(self, language: str) -> Iterator[Letters | None]:
         """None when there is none for the language. Raises `TransientError` `model_fetch_failed` when there is one that cannot be had."""
-        if language not in self._loaded:
-            self._loaded[language] = self._load(language)
-        return self._loaded[language]
+        if language in self._unknown:
+            yield None
+            return
+        with self._shelf.use(Name("aligner", f"wav2vec2-{language}"), lambda: self._load(language)) as model:
+            if model is None:
+                self._unknown.add(language)
+            yield model
 
     def _load(self, language: str) -> Letters | None:
         own = self._root / f"wav2vec2-{language}"

@@ -5,8 +5,8 @@ Only for languages in which its times were measured (docs/architecture/word-time
 
 import json
 import lzma
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import g2p2
@@ -18,6 +18,7 @@ from services.transcriber.engine.alignment.ctc import Emissions
 from services.transcriber.engine.alignment.spoken import spoken
 from services.transcriber.engine.manifest import ALIGNER
 from services.transcriber.engine.media import Waveform
+from services.transcriber.engine.shelf import Name, Shelf
 
 LANGUAGES = frozenset({"en", "es", "fr", "it", "ru"})
 
@@ -63,13 +64,14 @@ class Phonemes:
 class PhonemeModels:
     """The bundled aligner, installed and loaded when it is first needed."""
 
-    def __init__(self, install: Callable[[], Path], threads: int) -> None:
-        self._install, self._threads = install, threads
+    def __init__(self, shelf: Shelf, install: Callable[[], Path], threads: int) -> None:
+        self._shelf, self._install, self._threads = shelf, install, threads
 
-    def model(self, language: str) -> Phonemes | None:
+    @contextmanager
+    def use(self, language: str) -> Iterator[Phonemes | None]:
         """None for a language that it does not know. Raises what `install` raises."""
-        return self._model if language in LANGUAGES else None
-
-    @cached_property
-    def _model(self) -> Phonemes:
-        return Phonemes(self._install(), self._threads)
+        if language not in LANGUAGES:
+            yield None
+            return
+        with self._shelf.use(Name("aligner", Phonemes.name), lambda: Phonemes(self._install(), self._threads)) as model:
+            yield model

@@ -1,7 +1,7 @@
 """The speakers of a recording, or a note that they could not be told apart.
 
-Models are loaded when the first request asks for speakers, in a thread of their own while its words are being recognised: importing
-pyannote takes longer than the rest of the engine's start. What could not be loaded is tried again after a while, by the next request.
+Models are loaded when a request asks for speakers, in a thread of their own while its words are being recognised: importing pyannote
+takes longer than the rest of the engine's start. What could not be loaded is tried again after a while, by the next request.
 """
 
 import logging
@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,8 +20,10 @@ from services.transcriber.engine import failures
 from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.diarization.sources import BUNDLED, sources
 from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.imports import whole
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.engine.shelf import Name, Shelf
 from services.transcriber.engine.speakers import Turn
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 BUNDLED_NAME = "bundled (pyannote segmentation-3.0, CAM++)"
 RETRY_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
+_NAME = Name("speakers", "pipeline")
 
 SMALLER_BATCH = Note(
     "smaller_batch", "Memory was short, so speakers were told apart in smaller batches. They are the same, it took longer."
@@ -36,6 +40,10 @@ ON_CPU = Note("on_cpu", "The GPU's memory was short, so speakers were told apart
 UNAVAILABLE = "diarization_unavailable"
 FAILED = "diarization_failed"
 ADVICE = "Let the transcriber reach the package index once, or set HF_TOKEN or DIARIZATION_MODEL to a pipeline that it can load."
+_SENTENCES = {
+    UNAVAILABLE: f"No model could be loaded that tells speakers apart ({{}}). {ADVICE}",
+    FAILED: "Telling the speakers apart failed ({}).",
+}
 
 
 class Pipeline(Protocol):
@@ -61,20 +69,26 @@ class Told(NamedTuple):
 
 
 class SpeechTurns:
-    """`load` brings a pipeline, `load_on_cpu` one for a recording that the GPU has no memory for; both raise what keeps them from that."""
+    """`load` brings a pipeline, `load_on_cpu` one for a recording that the GPU has no memory for; both raise what keeps them from that.
 
-    def __init__(self, load: Callable[[], Loaded], load_on_cpu: Callable[[], Loaded] | None = None) -> None:
-        self._load, self._load_on_cpu = load, load_on_cpu
-        self._loading: Future[Loaded] | None = None
-        self._failed_at: float | None = None
+    The first is kept on the `shelf`, the second for the one recording.
+    """
 
-    def prepare(self) -> None:
-        """Begin to load, unless that has begun before."""
-        if self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_SECONDS:
-            self._loading = self._failed_at = None
-        if self._loading is None:
-            self._loading = Future()
-            threading.Thread(target=self._run, args=(self._loading,), name="load-diarization", daemon=True).start()
+    def __init__(self, shelf: Shelf, load: Callable[[], Loaded], load_on_cpu: Callable[[], Loaded] | None = None) -> None:
+        self._shelf, self._load, self._load_on_cpu = shelf, load, load_on_cpu
+        self._lock = threading.Lock()
+        self._loading: Future[None] = Future()
+        self._loading.set_result(None)
+        self._retry_at = 0.0
+
+    def prepare(self) -> "Future[None]":
+        """Begin to load, unless it is there, or that has begun, or was in vain a while ago; the future ends when it has ended."""
+        with self._lock:
+            wanted = _NAME not in self._shelf.names and time.monotonic() >= self._retry_at
+            if wanted and self._loading.done():
+                self._loading = Future()
+                threading.Thread(target=self._run, args=(self._loading,), name="load-diarization", daemon=True).start()
+            return self._loading
 
     def tell(self, recording: Recording) -> Told:
         """Who speaks when in `recording`.
@@ -85,23 +99,26 @@ class SpeechTurns:
         return recording.stages.once("diarize", Told, lambda progress: self._tell(recording, progress))
 
     def _tell(self, recording: Recording, progress: Callable[[float], None]) -> Told:
-        self.prepare()
-        assert self._loading is not None
-        while not wait([self._loading], _LOOK_SECONDS).done:
+        loading = self.prepare()
+        while not wait([loading], _LOOK_SECONDS).done:
             progress(0.0)  # which is where a request that nobody waits for any more ends
-        try:
-            loaded = self._loading.result()
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
-            return self._without(recording, UNAVAILABLE, "No model could be loaded that tells speakers apart", error)
-        try:
-            turns, notes = self._listen(loaded.pipeline, recording, progress)
-        except failures.Cancelled:
-            raise
-        except Exception as error:
-            if failures.out_of_memory(error) or failures.poisons_device(error):
+        # Not raised: it is kept for other requests, and would keep this one's recording with its frames.
+        if (failed := loading.exception()) is not None:
+            return _without(recording, UNAVAILABLE, failed)
+        with ExitStack() as stack:
+            try:
+                loaded = stack.enter_context(self._shelf.use(_NAME, self._load))
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from being loaded, it is not there
+                return _without(recording, UNAVAILABLE, error)
+            try:
+                turns, notes = self._listen(loaded.pipeline, recording, progress)
+            except failures.Cancelled:
                 raise
-            log.exception("diarization failed")
-            return self._without(recording, FAILED, "Telling the speakers apart failed", error)
+            except Exception as error:
+                if failures.out_of_memory(error) or failures.poisons_device(error):
+                    raise
+                log.exception("diarization failed")
+                return _without(recording, FAILED, error)
         return Told(tuple(turns), loaded.name, (*(_passed_over(name, loaded.name) for name in loaded.passed_over), *notes))
 
     def _listen(self, pipeline: Pipeline, recording: Recording, progress: Callable[[float], None]) -> tuple[list[Turn], tuple[Note, ...]]:
@@ -116,24 +133,23 @@ class SpeechTurns:
         turns, notes = _listen(self._load_on_cpu().pipeline, recording, progress)
         return turns, (ON_CPU, *notes)
 
-    def _without(self, recording: Recording, code: str, what: str, error: Exception) -> Told:
-        message = f"{what} ({error})." if isinstance(error, PermanentError) else f"{what} ({type(error).__name__})."
-        if code == UNAVAILABLE:
-            message = f"{message} {ADVICE}"
-        if recording.options.strict:
-            raise PermanentError(code, message) from error
-        return Told(degradations=(Note(code, message),))
-
-    def _run(self, loading: "Future[Loaded]") -> None:
+    def _run(self, loading: "Future[None]") -> None:
         try:
-            loaded = self._load()
+            with self._shelf.use(_NAME, self._load) as loaded:
+                log.info("diarization model loaded: %s", loaded.name)
         except Exception as error:
             log.exception("no diarization model could be loaded")
-            self._failed_at = time.monotonic()
-            loading.set_exception(error)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            loading.set_exception(error.with_traceback(None))
         else:
-            log.info("diarization model loaded: %s", loaded.name)
-            loading.set_result(loaded)
+            loading.set_result(None)
+
+
+def _without(recording: Recording, code: str, error: BaseException) -> Told:
+    what = _SENTENCES[code].format(error if isinstance(error, PermanentError) else type(error).__name__)
+    if recording.options.strict:
+        raise PermanentError(code, what) from error
+    return Told(degradations=(Note(code, what),))
 
 
 def _listen(pipeline: Pipeline, recording: Recording, progress: Callable[[float], None]) -> tuple[list[Turn], tuple[Note, ...]]:
@@ -161,7 +177,8 @@ def loader(settings: EngineSettings, hardware: Hardware) -> Callable[[], Loaded]
         with warnings.catch_warnings():
             # pyannote warns that it cannot decode files; it is given samples.
             warnings.simplefilter("ignore")
-            from services.transcriber.engine.diarization import bundle, pipeline  # noqa: PLC0415 - heavy, and not always needed
+            with whole():
+                from services.transcriber.engine.diarization import bundle, pipeline  # noqa: PLC0415 - heavy, and not always needed
 
             directory = str(bundle.install_pipeline(root)) if source == BUNDLED else source
             name = BUNDLED_NAME if source == BUNDLED else source
