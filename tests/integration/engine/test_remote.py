@@ -99,7 +99,10 @@ def recogniser(server: Scripted, most_bytes: int = 25_000_000) -> RemoteRecognis
         (Reply(b"<html>bad gateway</html>", 502), "engine_unavailable", True),
         (Reply(b'{"text": "Hel'), "engine_answer_broken", True),
         (Reply({"text": 5}), "engine_answer_broken", True),
+        (Reply(b'{"text": "\xff"}'), "engine_answer_broken", True),
         (Reply(["text"]), "engine_answer_broken", True),
+        (Reply(error("The recording is empty.", "empty_audio")), "engine_refused", False),
+        (Reply(error("The engine broke.", "server_error")), "engine_unavailable", True),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

@@ -20,8 +20,7 @@ def test_one_piece_at_a_time() -> None:
     assert aside.busy
     proceed.set()
     aside.do(lambda: done.put("quick"))
-    aside.wait()
-    assert not aside.busy
+    assert aside.wait(SECONDS)
     assert [done.get(timeout=SECONDS) for _ in range(2)] == ["slow", "quick"]
 
 

@@ -64,11 +64,13 @@ class Server:
     def _try(self, upload: bytes, question: Question) -> tuple[Answer | VerbatimError, float | None]:
         """The answer, or why there is none and how long the server asks us to wait."""
         try:
-            return answer.decode(self._send(upload, question)), None
+            body = self._send(upload, question)
         except APIError as error:
             return refusals.describe(error, self._key), refusals.asked_to_wait(error)
-        except (msgspec.DecodeError, ValueError):
-            return refusals.broken(), None
+        try:
+            return answer.decode(body), None
+        except (msgspec.DecodeError, ValueError):  # not JSON, or no text
+            return refusals.late(body, self._key), None
 
     def _send(self, upload: bytes, question: Question) -> bytes:
         audio = self._client.audio
