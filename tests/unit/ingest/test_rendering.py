@@ -60,7 +60,7 @@ def unescaped(text: str) -> str:
 
 
 def test_ttml(caplog: pytest.LogCaptureFixture) -> None:
-    """ttconv, an independent TTML reader, has nothing to object, shows each text at its time and nothing between; speakers are agents."""
+    """ttconv, an IMSC reader, objects to nothing and shows each text at its time, nothing between; pysubs2 agrees; speakers are agents."""
     text = rendered(NASTY, "ttml", origin=Origin(task="translate"))
     root = ET.fromstring(text.encode())  # noqa: S314 - our own
     tt, ttm, xml = "{http://www.w3.org/ns/ttml}", "{http://www.w3.org/ns/ttml#metadata}", "{http://www.w3.org/XML/1998/namespace}"
@@ -72,6 +72,7 @@ def test_ttml(caplog: pytest.LogCaptureFixture) -> None:
     document = ttconv.imsc.reader.to_model(ET.ElementTree(root))
     assert document is not None
     assert caplog.messages == []
+    assert [(cue.start, cue.end) for cue in pysubs2.SSAFile.from_string(text, format_="ttml")] == TIMES
     for (start, end), said in zip(TIMES, SAID, strict=True):
         for at, expected in ((start - 1, ""), (start, said), (end - 1, said), (end, "")):
             isd = ttconv.isd.ISD.from_model(document, at / 1000)

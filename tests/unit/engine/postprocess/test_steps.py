@@ -33,6 +33,9 @@ def test_a_step_that_fails_is_left_out() -> None:
     broken = Correction("mayer", "")  # no lexicon can hold this
     made = PostProcessing().process(heard, Options(corrections=(broken,)))
     assert (made.segments, made.original_text, made.degradations) == (heard.segments, None, (steps.CORRECTIONS_FAILED,))
+    odd = transcript(msgspec.structs.replace(said("hello"), words=("no word",)))
+    made = PostProcessing().process(odd, Options(mask_profanity=True))
+    assert (made.segments, made.degradations) == (odd.segments, (steps.MASKING_FAILED,))
 
 
 def test_nothing_of_what_was_heard_is_kept_when_it_is_redacted() -> None:

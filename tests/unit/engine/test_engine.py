@@ -1,0 +1,77 @@
+"""What a transcript says of how it came to be; nothing is really heard."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from common.errors import TransientError
+from common.transcript import Note, Transcript
+from services.transcriber.engine.alignment.alignment import Alignment
+from services.transcriber.engine.channels import settle
+from services.transcriber.engine.diarization.speech_turns import Loaded, SpeechTurns
+from services.transcriber.engine.engine import Engine
+from services.transcriber.engine.hardware import Hardware
+from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
+from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples
+from services.transcriber.engine.recording import Recording, Task
+from services.transcriber.engine.shelf import Shelf
+from services.transcriber.engine.stages import Stages
+from services.transcriber.protocol import Event, Options
+
+SILENCE = np.zeros(9 * SAMPLE_RATE, np.int16)
+SPEECH = (Span(0.0, 2.0),)
+HELLO = Heard((Chunk(Span(0.0, 2.0), SPEECH, (HeardWord(" Hello.", 0.9),), "en"),), "en", 1.0)
+
+
+class Deaf:
+    """Is asked nothing."""
+
+    def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
+        raise AssertionError((tasks, batch_size))
+
+
+def no_pipeline() -> Loaded:
+    raise AssertionError
+
+
+def finished(heard: Heard, audio: Audio, speech: tuple[Span, ...] = SPEECH, options: Options | None = None) -> Transcript:
+    engine = Engine(Deaf(), Alignment(()), SpeechTurns(Shelf(), no_pipeline), Hardware("cpu", "int8", 4, 1), {"asr": "none"})
+    options = options or Options(align=False)
+    return engine.finish(Recording(audio, speech, options, Stages("job", list[Event]().append, options)), heard)
+
+
+def codes(notes: tuple[Note, ...]) -> list[str]:
+    return [note.code for note in notes]
+
+
+def test_what_was_guarded_against_is_told_with_its_time() -> None:
+    """What is missing, what nobody said, what went round in circles; and what could not be decoded."""
+    heard = Heard(HELLO.chunks, "en", 1.0, lost=(Span(2.0, 3.5),), invented=(Span(4.0, 5.0), Span(6.0, 7.0)), looped=(Span(0.0, 2.0),))
+    transcript = finished(heard, Audio(SILENCE, damaged=True))
+    assert codes(transcript.warnings) == ["damaged_audio", "part_lost", "invented_text", "repetition"]
+    assert "2.0-3.5" in transcript.warnings[1].message
+    assert "4.0-5.0, 6.0-7.0" in transcript.warnings[2].message
+    assert codes(transcript.degradations) == []
+
+
+def test_a_recording_of_which_every_part_was_lost_is_tried_again() -> None:
+    """An empty transcript would say that nobody speaks."""
+    with pytest.raises(TransientError, match="engine_failed"):
+        finished(Heard((), "und", 0.0, lost=SPEECH), Audio(SILENCE, damaged=False))
+
+
+def test_a_quality_that_cannot_be_told_costs_no_words() -> None:
+    """Samples of a shape that nobody can assess."""
+    odd: Samples = np.full((SAMPLE_RATE, 2), 32_767, np.int16)
+    transcript = finished(HELLO, Audio(odd, damaged=False))
+    assert (transcript.text, transcript.quality, codes(transcript.degradations)) == ("Hello.", None, ["quality_failed"])
+
+
+def test_channels_that_are_speakers_are_not_told_apart_by_voice() -> None:
+    """A copy among them is left out; who asked for speakers as well is told so."""
+    noise = np.random.default_rng(3).normal(0, 3_000, (2, 9 * SAMPLE_RATE)).astype(np.int16)
+    audio = settle([noise[0], noise[1], noise[0] // 2], damaged=False, split=True)
+    transcript = finished(HELLO, audio, options=Options(align=False, diarize=True, channels="split"))
+    assert codes(transcript.warnings) == ["duplicate_channels", "speakers_by_channel"]
+    assert [segment.speaker for segment in transcript.segments] == ["CHANNEL_0"]
