@@ -66,8 +66,7 @@ class Shelf:
             with self._lock:
                 held.users -= 1
                 held.used_at = self._clock()
-                if name in self._held:
-                    self._held.move_to_end(name)
+                self._held.move_to_end(name)
 
     @property
     def names(self) -> list[Name]:

@@ -5,8 +5,7 @@ own walks it in Python, letter by letter, and fetches a sentence splitter from t
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +57,10 @@ class LetterModels:
 
     def __init__(self, shelf: Shelf, root: Path, device: str, *, download: bool) -> None:
         self._shelf, self._root, self._device, self._download = shelf, root, device, download
-        self._unknown: set[str] = set()
 
-    @contextmanager
-    def use(self, language: str) -> Iterator[Letters | None]:
+    def use(self, language: str) -> AbstractContextManager[Letters | None]:
         """None when there is none for the language. Raises `TransientError` `model_fetch_failed` when there is one that cannot be had."""
-        if language in self._unknown:
-            yield None
-            return
-        with self._shelf.use(Name("aligner", f"wav2vec2-{language}"), lambda: self._load(language)) as model:
-            if model is None:
-                self._unknown.add(language)
-            yield model
+        return self._shelf.use(Name("aligner", f"wav2vec2-{language}"), lambda: self._load(language))
 
     def _load(self, language: str) -> Letters | None:
         own = self._root / f"wav2vec2-{language}"

@@ -5,8 +5,8 @@ Only for languages in which its times were measured (docs/architecture/word-time
 
 import json
 import lzma
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import g2p2
@@ -67,11 +67,8 @@ class PhonemeModels:
     def __init__(self, shelf: Shelf, install: Callable[[], Path], threads: int) -> None:
         self._shelf, self._install, self._threads = shelf, install, threads
 
-    @contextmanager
-    def use(self, language: str) -> Iterator[Phonemes | None]:
+    def use(self, language: str) -> AbstractContextManager[Phonemes | None]:
         """None for a language that it does not know. Raises what `install` raises."""
         if language not in LANGUAGES:
-            yield None
-            return
-        with self._shelf.use(Name("aligner", Phonemes.name), lambda: Phonemes(self._install(), self._threads)) as model:
-            yield model
+            return nullcontext()
+        return self._shelf.use(Name("aligner", Phonemes.name), lambda: Phonemes(self._install(), self._threads))
