@@ -50,10 +50,13 @@ def provider(service: str, otlp_endpoint: str | None) -> Iterator[None]:
 
 @contextmanager
 def span(name: str, *, kind: Kind = "internal", parent: str | None = None, link: str | None = None, **attributes: Any) -> Iterator[Span]:
-    """A current span. `parent` and `link` are traceparents; without a parent it continues the current span, if any."""
+    """A current span. `parent` and `link` are traceparents; without a parent it continues the current span, if any.
+
+    A server's does not: where a large body was waited for, a connection goes on in that request's context, and the next one would be in it.
+    """
     with _TRACER.start_as_current_span(
         name,
-        context=None if parent is None else _context(parent),
+        context=_context(parent) if parent is not None else Context() if kind == "server" else None,
         kind=_KINDS[kind],
         links=[] if link is None else [Link(trace.get_current_span(_context(link)).get_span_context())],
         attributes=attributes,
@@ -106,4 +109,4 @@ def describe_message(current: Span, event: Event) -> None:
 
 
 def _context(traceparent: str) -> Context:
-    return propagate.extract({"traceparent": traceparent})
+    return propagate.extract({"traceparent": traceparent}, context=Context())

@@ -69,5 +69,7 @@ async def test_one_has_another_hear(
     assert [word.start for word in chunk.words] == pytest.approx([0.0, 0.5, 0.7, 0.8])
     assert (heard.language, translated.language) == ("en", "en")
     assert "".join(word.text for word in translated.chunks[0].words).strip() == LINE.text
-    sent = [json.loads(options) for options in await database.fetchval("select array_agg(options order by id) from jobs")]
-    assert sent[:2] == [{"language": "en", "prompt": "Diane", "temperature": 0.2}, {"task": "translate"}]
+    jobs = await database.fetch("select options, trace from jobs order by id")
+    sent = [json.loads(job["options"]) for job in jobs[:2]]
+    assert sent == [{"language": "en", "prompt": "Diane", "temperature": 0.2}, {"task": "translate", "temperature": 0.0}]
+    assert len({job["trace"].split("-")[1] for job in jobs}) == len(jobs), "each is a trace of its own, though they share a connection"
