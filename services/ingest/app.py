@@ -33,6 +33,7 @@ from services.ingest.admin import router as admin
 from services.ingest.admission import Admission, RateLimit
 from services.ingest.arriving import Arrivals
 from services.ingest.auth import Authentication
+from services.ingest.call import Calls
 from services.ingest.compat import router as compat
 from services.ingest.compat.references import References
 from services.ingest.edge import edge
@@ -46,7 +47,6 @@ from services.ingest.remote import Remote
 from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
-from services.ingest.synchronous import Calls
 from services.ingest.tus import handlers as tus
 from services.ingest.tus.envelope import envelope
 from services.ingest.tus.files import Files

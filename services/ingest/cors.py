@@ -9,8 +9,8 @@ from typing import Literal
 from litestar.config.cors import CORSConfig
 from litestar.types import Method
 
+from services.ingest.call import JOB_ID, REQUEST_ID
 from services.ingest.idempotency import REPLAYED
-from services.ingest.synchronous import JOB_ID, REQUEST_ID
 
 _METHODS: list[Method | Literal["*"]] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # What a page may read of an answer beside its body.

@@ -1,8 +1,13 @@
 """A caller's jobs and transcripts, as the earlier services look for them. What has expired is not found: they would have deleted it."""
 
+import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
+
+import msgspec
+from litestar import MediaType, Response
 
 from common import transcript
 from common.database import Pool
@@ -36,14 +41,19 @@ async def latest(pool: Pool, tenant: str, limit: int, statuses: Sequence[Status]
     return list(heapq.merge(*pages, key=lambda job: (job.created_at, job.id), reverse=True))[:limit]
 
 
-async def read(storage: Storage, job: Job) -> Transcript:
-    """The transcript of a completed job. Raises `Problem` 404 when it expires at this moment."""
+async def told(storage: Storage, job: Job, words: Callable[[Job, Transcript], Any]) -> Response[bytes]:
+    """A completed job with its transcript, in the `words` of a document. Raises `Problem` 404 when it expires at this moment.
+
+    Hours of speech take their time, and others must not wait for that.
+    """
     if job.result is None:
         raise _missing()
     try:
-        return transcript.decode(await storage.get(job.result.keys["transcript"]))
+        data = await storage.get(job.result.keys["transcript"])
     except PermanentError:  # the bytes go before the row says so
         raise _missing() from None
+    body = await asyncio.to_thread(lambda: msgspec.json.encode(words(job, transcript.decode(data))))
+    return Response(body, media_type=MediaType.JSON)
 
 
 def _missing() -> Problem:

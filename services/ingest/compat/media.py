@@ -15,12 +15,13 @@ from common.rendering import process
 from common.rendering.clock import zoned
 from common.storage import Storage
 from common.transcript import Transcript
+from services.ingest import synchronous
 from services.ingest.auth import caller
+from services.ingest.call import Calls
 from services.ingest.compat import finding, refusing, words
 from services.ingest.compat.submitting import Upload, submit
 from services.ingest.problems import Problem
 from services.ingest.submission import Submissions
-from services.ingest.synchronous import Calls
 
 _NAMES = {"language": "language", "webhook_url": "webhook_url"}
 _MOST_SHOWN = 200
@@ -69,10 +70,10 @@ def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Call
         return shown(await finding.find(pool, job_id, caller(request, "read").tenant))
 
     @get("/result/{job_id:str}")
-    async def result(request: Request[Any, Any, Any], job_id: str) -> Response[dict[str, Any]]:
+    async def result(request: Request[Any, Any, Any], job_id: str) -> Response[Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
         if job.status is Status.COMPLETED:
-            return Response(finished(job, await finding.read(storage, job)), status_code=200)
+            return await finding.told(storage, job, finished)
         return Response(unfinished(job), status_code=202 if words.error(job) is None else 500)
 
     @get("/jobs/processing")
@@ -88,7 +89,7 @@ def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Call
 
     @post(["/process-audio", "/process-video"], status_code=200, request_max_body_size=None)
     async def wait(request: Request[Any, Any, Any]) -> ASGIApp:
-        return calls.answer(request, await submit(submissions, request, _asked(request)), _Door())
+        return synchronous.answer(calls, request, await submit(submissions, request, _asked(request)), _Door())
 
     return [process_file, status, result, processing, wait]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Request, get
+from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from common.database import Pool
@@ -26,10 +26,9 @@ def handlers(pool: Pool, storage: Storage, health: Health) -> list[HTTPRouteHand
     """`/jobs/{job_id}` and `/queue/stats`."""
 
     @get("/jobs/{job_id:str}")
-    async def read(request: Request[Any, Any, Any], job_id: str) -> dict[str, Any]:
+    async def read(request: Request[Any, Any, Any], job_id: str) -> Response[Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
-        document = await finding.read(storage, job) if job.status is Status.COMPLETED else None
-        return shown(job) | ({} if document is None else {"result": result(job, document)})
+        return await finding.told(storage, job, finished) if job.status is Status.COMPLETED else Response(shown(job))
 
     @get("/queue/stats")
     async def stats(request: Request[Any, Any, Any]) -> dict[str, Any]:
@@ -52,6 +51,11 @@ def shown(job: Job) -> dict[str, Any]:
         "started_at": words.plain(job.started_at),
         "completed_at": words.plain(job.finished_at),
     } | ({} if why is None else {"error": why})
+
+
+def finished(job: Job, transcript: Transcript) -> dict[str, Any]:
+    """A completed job with its result."""
+    return shown(job) | {"result": result(job, transcript)}
 
 
 def result(job: Job, transcript: Transcript) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from litestar import Router
 
 from common.database import Pool
 from common.health import Health
+from services.ingest.call import Calls
 from services.ingest.compat import media, queue, refusing, segments, shared, storage
 from services.ingest.compat.references import References
 from services.ingest.compat.zips import Zips
 from services.ingest.submission import Submissions
-from services.ingest.synchronous import Calls
 
 
 def router(pool: Pool, submissions: Submissions, calls: Calls, references: References, health: Health) -> Router:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
@@ -50,9 +50,8 @@ def handlers(pool: Pool, storage: Storage, made: Zips) -> list[HTTPRouteHandler]
         return Stream(made.read(job), media_type=zips.MEDIA_TYPE, headers=zips.headers(job))
 
     @get("/jobs/{job_id:str}/metadata")
-    async def read_metadata(request: Request[Any, Any, Any], job_id: str) -> dict[str, Any]:
-        job = await _completed(request, job_id)
-        return metadata(job, await finding.read(storage, job))
+    async def read_metadata(request: Request[Any, Any, Any], job_id: str) -> Response[bytes]:
+        return await finding.told(storage, await _completed(request, job_id), metadata)
 
     @post("/jobs/resume", status_code=200)
     async def resume(request: Request[Any, Any, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from common.jobs import queue as works
 from common.jobs.job import Job
 from common.jobs.queue import Worker
 from common.transcript import Transcript
-from services.ingest import operations
+from services.ingest import operations, synchronous
 from services.ingest.auth import caller
+from services.ingest.call import Calls
 from services.ingest.compat import finding, queue, refusing, segments, words
 from services.ingest.compat.references import References
 from services.ingest.compat.splitting import Splitting
@@ -25,7 +26,6 @@ from services.ingest.compat.zips import Zips
 from services.ingest.problems import Problem
 from services.ingest.query import invalid
 from services.ingest.submission import Submissions
-from services.ingest.synchronous import Calls
 
 _QUEUED, _SPLIT, _SPLIT_NOW = "file", "audio_file", "split_audio"
 _DEFAULT_LIMIT, _MOST = 100, 1_000
@@ -53,7 +53,7 @@ def handlers(
         accepted = await submit(submissions, request, recording)
         if recording.flag(_SPLIT_NOW):
             return Splitting(calls, zips).answer(request, accepted)
-        return calls.answer(request, accepted, _Door())
+        return synchronous.answer(calls, request, accepted, _Door())
 
     @get("/jobs")
     async def list_jobs(

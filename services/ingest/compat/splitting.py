@@ -9,10 +9,10 @@ from typing import Any
 from litestar import Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from services.ingest.call import Call, Calls, send_body
 from services.ingest.compat import zips
 from services.ingest.compat.zips import Zips
 from services.ingest.submission import Accepted
-from services.ingest.synchronous import Call, Calls, send_body
 
 _AT_ONCE = 60.0
 """Seconds that are waited in one go, within those that the call has."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from common import cleanup, space
@@ -15,11 +15,11 @@ from common.transcript import Transcript
 from services.ingest.admin import storage as stored
 from services.ingest.admin.storage import StorageDocument
 from services.ingest.auth import caller
+from services.ingest.call import Calls
 from services.ingest.compat import finding, words
 from services.ingest.compat.submitting import Upload, submit
 from services.ingest.problems import Problem
 from services.ingest.submission import Submissions
-from services.ingest.synchronous import Calls
 from services.ingest.waiting import until
 
 _NAMES = {"lexicon_id": "lexicon_id", "language": "language"}
@@ -41,9 +41,9 @@ def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Call
         return shown(await finding.find(pool, str(accepted.job_id), caller(request, "write").tenant), None)
 
     @get("/api/jobs/{job_id:str}")
-    async def read(request: Request[Any, Any, Any], job_id: str) -> dict[str, Any]:
+    async def read(request: Request[Any, Any, Any], job_id: str) -> Response[Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
-        return shown(job, await finding.read(storage, job) if job.status is Status.COMPLETED else None)
+        return await finding.told(storage, job, shown) if job.status is Status.COMPLETED else Response(shown(job, None))
 
     @get("/storage/stats")
     async def stats(request: Request[Any, Any, Any]) -> dict[str, Any]:

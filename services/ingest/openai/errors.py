@@ -10,8 +10,8 @@ from typing import Any
 from litestar import Request, Response
 
 from services.ingest import problems
+from services.ingest.call import RETRY, request_id
 from services.ingest.problems import Problem
-from services.ingest.synchronous import RETRY, request_id
 
 _BAD_REQUEST = frozenset({415, 422})
 _CODES = {"unauthorized": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}

@@ -5,7 +5,8 @@ from typing import Any
 from litestar import Request, Response, Router, post
 from litestar.types import ASGIApp
 
-from services.ingest import entering
+from services.ingest import entering, synchronous
+from services.ingest.call import Call, Calls
 from services.ingest.compat import whisperx_server
 from services.ingest.feeds import Feeds
 from services.ingest.openai import errors, models
@@ -14,7 +15,6 @@ from services.ingest.openai.asked import Asked, Task
 from services.ingest.openai.models import Models
 from services.ingest.openai.streaming import Streaming
 from services.ingest.submission import Submissions
-from services.ingest.synchronous import Call, Calls
 
 
 def routers(submissions: Submissions, calls: Calls, feeds: Feeds, offered: tuple[str, ...]) -> list[Router]:
@@ -30,7 +30,7 @@ def routers(submissions: Submissions, calls: Calls, feeds: Feeds, offered: tuple
         answers = Answers(asked)
         if asked.stream:
             return streaming.answer(Call(calls, request, accepted), answers, diarized=asked.format == "diarized_json")
-        return calls.answer(request, accepted, answers if asked.plain else whisperx_server.Inline(answers.failed))
+        return synchronous.answer(calls, request, accepted, answers if asked.plain else whisperx_server.Inline(answers.failed))
 
     @post("/audio/transcriptions", status_code=200, request_max_body_size=None, include_in_schema=False)
     async def transcriptions(request: Request[Any, Any, Any]) -> ASGIApp:

@@ -16,10 +16,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common.jobs.partials import PartialSegment
 from common.transcript import Transcript
+from services.ingest.call import Call, Calls, ended, send_body
 from services.ingest.feeds import Feeds, Partial
 from services.ingest.openai import errors
 from services.ingest.openai.answers import Answers, segments
-from services.ingest.synchronous import PAD_SECONDS, Call, Calls, ended, send_body, told
+from services.ingest.synchronous import PAD_SECONDS, told
 from services.ingest.watching import HEADERS, HEARTBEAT, MEDIA_TYPE
 
 
