@@ -1,11 +1,13 @@
 """The audio frames of any media file, with whatever can be saved of a damaged one.
 
-A file is only ever read through the handle opened here: playlist and concatenation formats, which name other files or addresses inside,
-find every protocol closed, so an upload cannot make us read someone else's recording. Frames that cannot be decoded are skipped, not fatal.
+A file is only ever read through the handle opened here. Of what ffmpeg can do with one, no more is allowed than recordings need: containers
+that hold sound themselves, so that no playlist names other files or addresses, and no script has sound made up for it; decoders of sound,
+so that no picture is decoded on the way to it; and no protocol at all. Frames that cannot be decoded are skipped, not fatal.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import av
@@ -15,24 +17,42 @@ from common.errors import PermanentError, TransientError
 from common.jobs.kind import Kind
 from common.transcript import AudioTrack
 from services.transcriber import tracks
+from services.transcriber.tags import untagged
 from services.transcriber.tracks import Track
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+"""Hertz. Telephones have 8,000 and studios 384,000. Below, a small file is days long and one frame fills the memory with what is made up
+between its samples; above, the resampler's filter does."""
+
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,latm,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,"
+    "mpegvideo,ogg,rm,tak,truehd,tta,voc,w64,wav,wv,xwma"
+)
+"""ffmpeg's names of what ingest takes for recordings, and of what may hide behind an ID3 tag."""
+
+_SYNTHETIC = {"anull", "wavesynth"}
+"""Decoders that take no sound."""
 
 _ASIDE = Disposition.comment | Disposition.visual_impaired | Disposition.descriptions
 
 
 @contextmanager
-def sound(path: Path, language: str | None = None) -> Iterator["Frames"]:
+def sound(
+    path: Path, language: str | None = None, *, confined: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator["Frames"]:
     """The frames of one audio track, as they are; of several, the one that `tracks` chooses for `language`.
 
-    Raises `PermanentError`, also for what goes wrong inside: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound),
-    `unsupported_media` (not media, an unknown codec, or damaged beyond use).
+    `confined` is entered when the file is open, before anything in it is looked at. Raises `PermanentError`, also for what goes wrong
+    inside: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound), `unsupported_media` (not media, an unknown codec, a
+    sample rate that no recording has, or damaged beyond use). What takes too much memory raises `MemoryError`.
     """
     try:
         if path.stat().st_size == 0:
             raise PermanentError("empty_audio", "The file is empty.")
         with (
             path.open("rb", buffering=0) as file,
-            av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "pipe"}) as container,
+            confined(),
+            av.open(untagged(file), "r", metadata_errors="ignore", options=_allowed()) as container,
         ):
             streams = [stream for stream in container.streams if isinstance(stream, av.AudioStream)]
             if not streams:
@@ -43,6 +63,8 @@ def sound(path: Path, language: str | None = None) -> Iterator["Frames"]:
             yield Frames(container, streams[track.number - 1], track, _kind(container))
     except FileNotFoundError as error:
         raise TransientError("source_missing", "The recording is not where it was put for the engine.") from error
+    except av.error.MemoryError:
+        raise
     except av.FFmpegError as error:
         raise PermanentError("unsupported_media", "The file is not a recording that can be read, or it is damaged.") from error
 
@@ -58,15 +80,48 @@ class Frames:
         while True:
             try:
                 packet = next(packets, None)
+            except av.error.MemoryError:
+                raise
             except av.FFmpegError:
                 self.lost += 1
                 return
             if packet is None:
                 return
-            try:
-                yield from self._stream.decode(packet)
-            except av.FFmpegError:
-                self.lost += 1
+            yield from map(_bounded, self._decoded(packet))
+
+    def _decoded(self, packet: "av.Packet[av.AudioStream]") -> Sequence[av.AudioFrame]:
+        try:
+            return self._stream.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.FFmpegError:
+            self.lost += 1
+            return ()
+
+
+@cache
+def _allowed() -> dict[str, str]:
+    """What is not named is refused. No protocol is called "none", and an empty list would be as good as no list."""
+    return {"protocol_whitelist": "none", "format_whitelist": _CONTAINERS, "codec_whitelist": ",".join(sorted(_decoders()))}
+
+
+def _decoders() -> Iterator[str]:
+    for name in av.codecs_available - _SYNTHETIC:
+        try:
+            codec = av.Codec(name, "r")
+        except av.codec.codec.UnknownCodecError:  # it encodes only
+            continue
+        if codec.type == "audio":
+            yield name
+
+
+def _bounded(frame: av.AudioFrame) -> av.AudioFrame:
+    if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
+        raise PermanentError(
+            "unsupported_media",
+            f"The recording has {frame.sample_rate} samples a second; only {LOWEST_RATE} to {HIGHEST_RATE} can be transcribed.",
+        )
+    return frame
 
 
 def _track(stream: av.AudioStream) -> Track:

@@ -2,6 +2,8 @@
 
 A stage's limit grows with the recording, from a floor that covers what every recording costs; decoding has a limit of its own, as it is
 fast and depends on the file alone. The limits are there to end what hangs, so they are far above what a stage takes.
+
+The engine ends its decoder itself, and the models stay loaded; only an engine that does not is ended for it.
 """
 
 from datetime import timedelta
@@ -11,6 +13,12 @@ import msgspec
 from common.errors import PermanentError, TransientError, VerbatimError
 from services.transcriber.protocol import Stage
 
+DECODE_SECONDS = 300.0
+"""Unless `DECODE_TIME_LIMIT_SECONDS` says otherwise."""
+
+_ENGINES_TIME = 1.1
+"""Times the limit for decoding: enough for the engine to end its decoder and say so."""
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """`job` is for all stages together. Others take `stage`, or `stage_ratio` seconds for each second of the recording if that is more.
@@ -19,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     job: timedelta
-    decode: timedelta = timedelta(minutes=5)
+    decode: timedelta = timedelta(seconds=DECODE_SECONDS)
     stage: timedelta = timedelta(minutes=5)
     stage_ratio: float = 5.0
     memory: int | None = None
@@ -29,6 +37,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if stage == "decode":
             return self.decode.total_seconds()
         return max(self.stage.total_seconds(), self.stage_ratio * recording)
+
+    def patience(self, stage: Stage, recording: float) -> float:
+        """How long it is waited for."""
+        return self.seconds(stage, recording) * (_ENGINES_TIME if stage == "decode" else 1)
 
 
 def job_overrun(limits: Limits) -> VerbatimError:
@@ -47,6 +59,13 @@ def stage_overrun(stage: Stage, seconds: float) -> VerbatimError:
         sentence = f"Decoding the file took longer than the limit of {seconds:g} seconds; convert it to another format and submit it again."
         return PermanentError("time_limit", sentence)
     return TransientError("time_limit", f"The stage '{stage}' took longer than the limit of {seconds:g} seconds and was stopped.")
+
+
+def decoder_overrun(limit: int) -> VerbatimError:
+    """Permanent, as decoding's other limit: the memory is for one file alone."""
+    megabytes = limit // 2**20
+    sentence = f"Decoding the file takes more memory than the limit of {megabytes} MB; convert it to another format and submit it again."
+    return PermanentError("memory_limit", sentence)
 
 
 def memory_overrun(limit: int) -> VerbatimError:

@@ -94,8 +94,8 @@ class Pending:
             self._job_timer = self._after(self._left, job_overrun(self._limits))
         if self._stage_timer is not None:
             self._stage_timer.cancel()
-        limit = self._limits.seconds(stage, self._recording)
-        self._stage_timer = self._after(limit, stage_overrun(stage, limit))
+        error = stage_overrun(stage, self._limits.seconds(stage, self._recording))
+        self._stage_timer = self._after(self._limits.patience(stage, self._recording), error)
 
     def _pause(self) -> None:
         if self._job_timer is not None:

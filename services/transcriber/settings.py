@@ -5,7 +5,7 @@ import socket
 from datetime import timedelta
 
 from common.settings import Common
-from services.transcriber.limits import Limits
+from services.transcriber.limits import DECODE_SECONDS, Limits
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Settings(Common, frozen=True, kw_only=True):
     lease_seconds: float = 15
     heartbeat_seconds: float = 4
     job_time_limit_seconds: float = 1_700
-    decode_time_limit_seconds: float = 300
+    decode_time_limit_seconds: float = DECODE_SECONDS
     stage_time_limit_seconds: float = 300
     stage_time_limit_ratio: float = 5
     engine_memory_limit_mb: int | None = None

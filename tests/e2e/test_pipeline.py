@@ -17,6 +17,9 @@ import psutil
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from tests.hostile import bombs
+from tests.hostile.containers import id3
+from tests.hostile.flac import flac
 from tests.integration.engine.recorded import encode, silent_video
 from tests.recordings import sample, wav
 from tests.running import Services, wait_until
@@ -121,28 +124,35 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
 
 
 UNDECODABLE = {
-    "empty_audio": wav(b""),
-    "unsupported_media": b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(4096),
+    "nothing": (wav(b""), "empty_audio"),
+    "no recording": (id3() + bytes(4096), "unsupported_media"),
+    "a bomb": (bombs.packed_index(), "memory_limit"),
+    "no sample rate that there is": (flac(65_535, rate=1), "unsupported_media"),
+    "a playlist": (id3() + b"#EXTM3U\n#EXTINF:30,\nfile:/etc/hostname\n#EXT-X-ENDLIST\n", "unsupported_media"),
 }
 
 
 async def test_what_cannot_be_decoded_fails_with_a_code(service: Services, tmp_path: Path) -> None:
-    """A file that looks like a recording and is none, or a film without sound, fails at once, for good, with a stable code and a sentence.
+    """What looks like a recording and is none, a film without sound, or what does harm: each fails at once, for good, with a stable code.
 
-    Clients of an earlier service are told the same.
+    Clients of an earlier service are told the same. The same engine hears the next recording.
     """
     film = silent_video(tmp_path / "film.mp4").read_bytes()
     ingest = await service("ingest")
-    await service("transcriber")
+    worker = psutil.Process((await service("transcriber")).pid)
+    engines = worker.children()
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
-        for code, content in {**UNDECODABLE, "no_audio_stream": film}.items():
+        for name, (content, code) in {**UNDECODABLE, "a film": (film, "no_audio_stream")}.items():
             answer = await client.post(JOBS, files={"file": ("talk.wav", content)})
             job = await until_final(client, answer.json()["id"])
-            assert (job["status"], job["attempt"]) == ("failed", 1)
-            assert (job["error"]["code"], job["error"]["retryable"]) == (code, False)
+            assert (job["status"], job["attempt"]) == ("failed", 1), name
+            assert (job["error"]["code"], job["error"]["retryable"]) == (code, False), name
             assert len(job["error"]["message"]) > 15
             failed = await client.get(f"/result/{job['id']}")
             assert (failed.status_code, failed.json()["error_message"]) == (500, job["error"]["message"])
+        answer = await client.post(JOBS, files={"file": ("silence.wav", wav(bytes(3200)))})
+        assert (await until_final(client, answer.json()["id"]))["status"] == "completed"
+    assert worker.children() == engines
 
 
 async def test_silence_is_a_result(service: Services, tmp_path: Path) -> None:

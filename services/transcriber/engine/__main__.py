@@ -64,6 +64,10 @@ def main() -> None:
 
 
 def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
+    # Here and below, not at the top: these read the environment that was prepared above while they are imported.
+    from services.transcriber.engine.decoder.keeper import Decoder  # noqa: PLC0415
+
+    decoder = Decoder(memory=settings.decode_memory_limit_mb * 2**20, seconds=settings.decode_time_limit_seconds)
     engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
 
     # Here and below, not at the top: these read the environment that was prepared above while they are imported.
@@ -84,7 +88,7 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
         return Stages(request.id, channel.send, request.options, checkpoints=kept, cancelled=lambda: request.id in channel.cancelled)
 
     def decode(request: protocol.Transcribe) -> "Audio":
-        return load_recording(Path(request.source), request.options)
+        return load_recording(Path(request.source), request.options, decoder.read)
 
     def find_speech(request: protocol.Transcribe, audio: "Audio") -> "tuple[Span, ...]":
         def on_progress(_fraction: float) -> None:

@@ -19,7 +19,7 @@ from common.errors import PermanentError
 from common.jobs.partials import PartialSegment
 from common.transcript import Note, Segment
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import MOST_APART, SAMPLE_RATE, Audio, Samples, Tape, read
+from services.transcriber.engine.media import MOST_APART, SAMPLE_RATE, Audio, Read, Samples, Tape, read
 from services.transcriber.engine.speakers import OVERLAP_SHARE, Turn, spoken_over
 from services.transcriber.engine.speech import CHUNK_SECONDS
 from services.transcriber.protocol import Options
@@ -60,8 +60,8 @@ _LEAST_POWER = 10.0
 Levels = NDArray[np.float64]
 
 
-def load(path: Path, options: Options) -> Audio:
-    """The recording at `path`, its channels as `options` want them. Raises what `media.read` raises; strict jobs, `too_many_channels`."""
+def load(path: Path, options: Options, read: Read = read) -> Audio:
+    """The recording at `path`, its channels as `options` want them. Raises what `read` raises; strict jobs, `too_many_channels`."""
     lanes = read(path, options.channels, options.language)
     split = options.channels == "split"
     if len(lanes.samples) > 1:

@@ -5,8 +5,11 @@ down-mix is normalised as in WhisperX's own loader) until a stretch is listened 
 channels are kept apart.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, Protocol
 
 import av
 import msgspec
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from common.errors import PermanentError
 from common.jobs.kind import Kind
 from common.transcript import AudioTrack, Note
+from services.transcriber.engine.gathered import Channels, Gathered
 from services.transcriber.frames import sound
 
 SAMPLE_RATE = 16_000
@@ -34,8 +38,6 @@ Samples = NDArray[np.int16]
 
 Waveform = NDArray[np.float32]
 """The same in [-1, 1], for models; only ever a stretch of a recording."""
-
-Channels = Literal["mix", "split", "auto"]
 
 
 class Tape(NamedTuple):
@@ -79,28 +81,65 @@ class Lanes(msgspec.Struct, frozen=True):
     track: AudioTrack | None = None
 
 
+Read = Callable[[Path, Channels, str | None], Lanes]
+"""Decodes a track for a language: `read`, or a decoder that does it elsewhere."""
+
+
 def decode(path: Path) -> Audio:
     """The mix of all channels; raises what `read` raises."""
-    lanes = read(path, "mix")
-    return Audio(lanes.samples[0], lanes.damaged, kind=lanes.kind)
+    held = read(path, "mix")
+    return Audio(held.samples[0], held.damaged, kind=held.kind)
+
+
+class Room(Protocol):
+    """Where a lane's bytes are gathered."""
+
+    def extend(self, data: bytes, /) -> None: ...
+
+    def __len__(self) -> int: ...
 
 
 def read(path: Path, channels: Channels, language: str | None = None) -> Lanes:
-    """Decode one audio track, of several the one for `language`.
+    """Decode in this process, into memory; raises what `gather` raises."""
+    rooms = [bytearray() for _ in range(rooms_for(channels))]
+    gathered = gather(path, channels, language, rooms)
+    return lanes(gathered, [np.frombuffer(room, np.int16) for room in rooms[: gathered.lanes]])
 
-    `split` and `auto` keep up to `MOST_APART` channels apart, `auto` not those of a surround mix.
+
+def lanes(gathered: Gathered, samples: Sequence[Samples]) -> Lanes:
+    """The two together."""
+    return Lanes(tuple(samples), gathered.channels, gathered.damaged, gathered.kind, gathered.track)
+
+
+def rooms_for(channels: Channels) -> int:
+    """How many lanes there may be."""
+    return 1 if channels == "mix" else MOST_APART
+
+
+def gather(
+    path: Path,
+    channels: Channels,
+    language: str | None,
+    rooms: Iterable[Room],
+    *,
+    confined: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Gathered:
+    """Decode one audio track, of several the one for `language`; each lane into a room of its own.
+
+    There must be `rooms_for(channels)`: `split` and `auto` keep up to `MOST_APART` channels apart, `auto` not those of a surround mix.
+    `confined` is for the time that anything in the file is looked at.
+
     Raises `PermanentError`: `empty_audio` (nothing in it), `no_audio_stream` (a video without sound), `unsupported_media` (not media, an
     unknown codec, or damaged beyond use), `recording_too_long`, `too_many_channels`.
     """
-    with sound(path, language) as frames:
-        pcm = _Pcm(channels)
+    with sound(path, language, confined=confined) as frames:
+        pcm = _Pcm(channels, iter(rooms))
         for frame in frames:
             pcm.add(frame)
         pcm.finish()
-    if any(pcm.lanes):
+    if any(map(len, pcm.lanes)):
         track = frames.track if frames.track.of > 1 else None
-        samples = tuple(np.frombuffer(lane, np.int16) for lane in pcm.lanes)
-        return Lanes(samples, pcm.channels, damaged=frames.lost > 0, kind=frames.kind, track=track)
+        return Gathered(len(pcm.lanes), pcm.channels, damaged=frames.lost > 0, kind=frames.kind, track=track)
     if frames.lost:
         raise PermanentError("unsupported_media", "The file's audio cannot be decoded: it is damaged, protected or in an unknown format.")
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")
@@ -114,14 +153,14 @@ def waveform(samples: Samples) -> Waveform:
 class _Pcm:
     """Frames, resampled and gathered in `lanes`: one for the mix, or one for each channel, as the first frame decides."""
 
-    def __init__(self, wanted: Channels) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Channels, rooms: Iterator[Room]) -> None:
+        self._wanted, self._rooms = wanted, rooms
         self._resampler: av.AudioResampler | None = None
         self._shape: tuple[int, str, str] | None = None
         self._layout: av.AudioLayout | str = "mono"
         self._hours = float(LONGEST_HOURS)
         self.channels = 0
-        self.lanes: list[bytearray] = []
+        self.lanes: list[Room] = []
 
     def add(self, frame: av.AudioFrame) -> None:
         """A recording may change its format half-way; the resampler is made anew when it does, and the lanes stay."""
@@ -150,7 +189,7 @@ class _Pcm:
         apart = 1 < count <= MOST_APART and (self._wanted == "split" or (self._wanted == "auto" and not surround))
         if apart or count > MOST_APART:
             self._layout = layout
-        self.lanes = [bytearray() for _ in range(count if apart else 1)]
+        self.lanes = list(islice(self._rooms, count if apart else 1))
         self._hours = LONGEST_HOURS_APART / count if apart else LONGEST_HOURS
 
     def _keep(self, frames: list[av.AudioFrame]) -> None:

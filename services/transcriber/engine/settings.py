@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from common.settings import Url
+from services.transcriber.limits import DECODE_SECONDS
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -13,7 +14,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Unset means: chosen from the hardware (`hardware.choose`) and from what is bundled (`models.locate`).
 
     `whisper_models` are offered beside the default one; together they take at most `models_memory_mb`, unless one alone takes more.
-    What a stage came to is kept for a later attempt when it took `checkpoint_least_seconds`.
+    What a stage came to is kept for a later attempt when it took `checkpoint_least_seconds`. The decoder has its limits to itself.
     """
 
     engine: Literal["whisperx", "openai"] = "whisperx"
@@ -36,6 +37,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     diarization_model: str = "auto"
     verbatim_model_dir: str = ".verbatim/models"
     checkpoint_least_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
+    decode_time_limit_seconds: Annotated[float, msgspec.Meta(gt=0)] = DECODE_SECONDS
+    decode_memory_limit_mb: Annotated[int, msgspec.Meta(ge=64)] = 1024
     log_level: str = "info"
     log_format: str = "json"
 

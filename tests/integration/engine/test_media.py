@@ -16,8 +16,10 @@ from common.transcript import AudioTrack
 from services.transcriber.engine.channels import load
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode, waveform
 from services.transcriber.protocol import Options
+from tests.hostile.containers import id3, picture
 from tests.integration.engine.recorded import Dub, encode, film, silent_video
 from tests.recordings import wav
+from tests.unit.ingest.test_sniffing import CONTAINERS, tone
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +117,16 @@ def test_channels_without_number_are_bounded(tmp_path: Path, channels: int, code
         with pytest.raises(PermanentError) as failure:
             decode(path)
         assert failure.value.code == code
+
+
+@pytest.mark.parametrize(("container", "codec"), [row[:2] for row in CONTAINERS], ids=[row[0] for row in CONTAINERS])
+def test_what_ingest_takes_is_decoded(tmp_path: Path, container: str, codec: str) -> None:
+    """Each container that is recognised at submission is among those that are read, also behind a tag with a large picture."""
+    (tmp_path / "upload").write_bytes(tone(container, codec))
+    assert decode(tmp_path / "upload").seconds == pytest.approx(1.0, abs=0.1)
+    if container in {"mp3", "flac", "wav", "adts"}:
+        (tmp_path / "upload").write_bytes(id3(picture(bytes(1_500_000))) + tone(container, codec))
+        assert decode(tmp_path / "upload").seconds == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_truncated_recording_is_heard_up_to_its_end(tmp_path: Path, samples: Samples) -> None:

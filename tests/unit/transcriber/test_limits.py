@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.transcriber.limits import Limits, job_overrun, memory_overrun, stage_overrun
+from services.transcriber.limits import Limits, decoder_overrun, job_overrun, memory_overrun, stage_overrun
 from services.transcriber.protocol import Stage
 
 LIMITS = Limits(job=timedelta(hours=1), decode=timedelta(seconds=30), stage=timedelta(seconds=100), stage_ratio=2.0)
@@ -33,3 +33,10 @@ def test_what_would_happen_again_is_permanent() -> None:
     assert not stage_overrun("decode", 30).transient
     assert stage_overrun("align", 100).transient
     assert (memory_overrun(2**30).code, memory_overrun(2**30).transient) == ("memory_limit", True)
+    assert (decoder_overrun(2**30).code, decoder_overrun(2**30).transient) == ("memory_limit", False)
+
+
+def test_the_engine_is_given_time_to_end_its_decoder() -> None:
+    """At the limit the engine ends the decoder; it is ended itself only when it does not."""
+    assert LIMITS.patience("decode", 0.0) > LIMITS.seconds("decode", 0.0)
+    assert LIMITS.patience("align", 51.0) == LIMITS.seconds("align", 51.0)
