@@ -70,7 +70,6 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     decoder = Decoder(memory=settings.decode_memory_limit_mb * 2**20, seconds=settings.decode_time_limit_seconds)
     engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
 
-    # Here and below, not at the top: these read the environment that was prepared above while they are imported.
     from services.transcriber.engine.ahead import Ahead  # noqa: PLC0415
     from services.transcriber.engine.aside import Aside  # noqa: PLC0415
     from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
