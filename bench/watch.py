@@ -22,7 +22,7 @@ from common.jobs.job import Job, Result, Source
 from common.jobs.options import Options
 
 _WANTED_SECONDS = 1.0
-_WANTED_RSS = 200
+_WANTED_RSS = "190 (200 MB)"
 _MIB = 2**20
 _HOUR = timedelta(hours=1)
 

@@ -4,6 +4,7 @@ The body is the data itself; the attributes are `ce-*` headers, `message_id` is 
 any consumer can deduplicate and continue the trace without opening the body.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -54,7 +55,11 @@ def to_message(event: Event, *, trace: str | None, persistent: bool = True) -> M
 
 def from_message(message: AbstractIncomingMessage) -> Event:
     """Raises `PermanentError("not_an_event")` for a message that does not carry the attributes."""
-    headers = message.headers
+    return from_headers(message.headers, message.body)
+
+
+def from_headers(headers: Mapping[str, object], data: bytes) -> Event:
+    """The same for a message of which these are left."""
     try:
         return Event(
             id=EventId(UUID(str(headers["ce-id"]))),
@@ -62,7 +67,7 @@ def from_message(message: AbstractIncomingMessage) -> Event:
             source=str(headers["ce-source"]),
             subject=str(headers["ce-subject"]),
             time=datetime.fromisoformat(str(headers["ce-time"])),
-            data=message.body,
+            data=data,
             trace=None if headers.get("traceparent") is None else str(headers["traceparent"]),
         )
     except (KeyError, ValueError) as error:

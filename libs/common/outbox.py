@@ -48,6 +48,13 @@ async def add(
     return event_id
 
 
+async def restore(connection: Connection, event: Event) -> None:
+    """Have an event published again as what it was: under its id, and of its time."""
+    await connection.execute(
+        SQL["restore_event"], event.id, event.type, event.source, event.subject, event.data, tracing.current_within(event.trace), event.time
+    )
+
+
 async def add_many(connection: Connection, event_type: str, news: Sequence[News]) -> None:
     """Add events of one type, to be published at once, in one statement however many they are."""
     await connection.execute(

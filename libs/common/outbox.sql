@@ -2,6 +2,9 @@
 insert into outbox (event_id, type, source, subject, body, trace, available_at)
 values ($1, $2, $3, $4, $5, $6, now() + $7::interval);
 
+-- name: restore_event
+insert into outbox (event_id, type, source, subject, body, trace, created_at) values ($1, $2, $3, $4, $5, $6, $7);
+
 -- name: add_events
 -- Many of one type, due at once.
 insert into outbox (event_id, type, source, subject, body, trace)

@@ -17,6 +17,7 @@ from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.storage import Storage
 from common.storage_keys import job_prefixes
+from services.ingest.admission import Admission
 from services.ingest.auth import caller
 from services.ingest.existing import find_job
 from services.ingest.places import Places
@@ -27,7 +28,7 @@ _CANCELLABLE = (Status.UPLOADING, Status.QUEUED, Status.PROCESSING)
 _RETRYABLE = (Status.FAILED, Status.CANCELLED)
 
 
-def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHandler]:
+def handlers(pool: Pool, storage: Storage, admission: Admission, places: Places) -> list[HTTPRouteHandler]:
     """`/api/v1/jobs/{id}/cancel`, `/retry`, and DELETE."""
 
     @post("/{job_id:uuid}/cancel", status_code=200, summary="Cancel a job", responses=REFUSALS | MISSING | CONFLICT)
@@ -44,7 +45,8 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
     @post("/{job_id:uuid}/retry", status_code=202, summary="Try a job again", responses=REFUSALS | MISSING | CONFLICT)
     async def retry(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
         """Queue a failed or cancelled job again, with exactly the options it was submitted with."""
-        return await places.document(pool, await again(pool, storage, JobId(job_id), caller(request, "write").tenant))
+        job = await again(pool, storage, admission, JobId(job_id), caller(request, "write").tenant)
+        return await places.document(pool, job)
 
     @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
     async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
@@ -55,13 +57,14 @@ def handlers(pool: Pool, storage: Storage, places: Places) -> list[HTTPRouteHand
     return [cancel, retry, remove]
 
 
-async def again(pool: Pool, storage: Storage, job_id: JobId, tenant: str) -> Job:
-    """failed | cancelled -> queued, if the recording is still there. Raises `Problem`."""
+async def again(pool: Pool, storage: Storage, admission: Admission, job_id: JobId, tenant: str) -> Job:
+    """failed | cancelled -> queued, if the recording is still there and the queue takes it. Raises `Problem`."""
     job = await find_job(pool, job_id, tenant)
     if job.status in _RETRYABLE:
         if not await storage.exists(job.source_key):
             raise _audio_gone()
-        async with pool.acquire() as connection:
+        async with pool.acquire() as connection, connection.transaction():
+            await admission.confirm_again(connection, tenant)
             job = await store.resubmit(connection, job.id, tenant) or await store.get(connection, job.id, tenant) or job
     if job.status in _RETRYABLE:  # its time is over
         raise _audio_gone()

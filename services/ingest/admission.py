@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 
 from common.database import Connection, Pool, Queries
 from services.ingest.problems import Problem
@@ -44,15 +45,7 @@ class Admission:
 
     async def check(self, connection: Connection | Pool, tenant: str) -> None:
         """Raises `Problem`: 429 when there is no room for another job of `tenant`, 503 when the store has none for anybody's."""
-        limits = self._limits
-        [load] = await connection.fetch(
-            SQL["load"],
-            tenant,
-            limits.queued or 0,
-            limits.queued_per_tenant or 0,
-            _seconds(limits.audio_hours_per_day),
-            _seconds(limits.audio_hours_per_month),
-        )
+        load = await self._load(connection, tenant)
         if load["space"] == "critical":
             raise Problem(
                 503,
@@ -62,17 +55,38 @@ class Admission:
             )
         _check_audio("day", load["day_seconds"], load["day_limit"], load["day_left"])
         _check_audio("month", load["month_seconds"], load["month_limit"], load["month_left"])
+        self._check_queue(load)
+
+    async def confirm(self, connection: Connection, tenant: str) -> None:
+        """The same, for good: within the transaction that creates the job, before it does."""
+        await connection.execute(SQL["lock_quota"], tenant)
+        await self.check(connection, tenant)
+
+    async def confirm_again(self, connection: Connection, tenant: str) -> None:
+        """The same for a job that is queued again: its recording is there already, and its hours are counted."""
+        await connection.execute(SQL["lock_quota"], tenant)
+        self._check_queue(await self._load(connection, tenant))
+
+    async def _load(self, connection: Connection | Pool, tenant: str) -> Record:
+        limits = self._limits
+        [load] = await connection.fetch(
+            SQL["load"],
+            tenant,
+            limits.queued or 0,
+            limits.queued_per_tenant or 0,
+            _seconds(limits.audio_hours_per_day),
+            _seconds(limits.audio_hours_per_month),
+        )
+        return load
+
+    def _check_queue(self, load: Record) -> None:
+        limits = self._limits
         if limits.queued_per_tenant is not None and load["own"] >= limits.queued_per_tenant:
             detail = f"Your tenant has {limits.queued_per_tenant} jobs in the queue, as many as it may; submit again later."
             raise _wait("quota_exceeded", detail, limits.queued_per_tenant)
         if limits.queued is not None and load["queued"] >= limits.queued:
             detail = f"There are {limits.queued} jobs in the queue, as many as it takes; submit again later."
             raise _wait("queue_full", detail, limits.queued)
-
-    async def confirm(self, connection: Connection, tenant: str) -> None:
-        """The same, for good: within the transaction that creates the job, before it does."""
-        await connection.execute(SQL["lock_quota"], tenant)
-        await self.check(connection, tenant)
 
 
 class RateLimit:

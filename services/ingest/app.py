@@ -15,7 +15,6 @@ from services.ingest import (
     archive,
     asyncapi,
     clearing,
-    cors,
     deliveries,
     documentation,
     jobs,
@@ -36,6 +35,7 @@ from services.ingest.auth import Authentication
 from services.ingest.call import Calls
 from services.ingest.compat import router as compat
 from services.ingest.compat.references import References
+from services.ingest.cors import cors
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
 from services.ingest.openai import router as openai
@@ -69,7 +69,8 @@ class Resources(NamedTuple):
 def create(settings: Settings, resources: Resources) -> ASGIApp:
     """The ASGI application."""
     application = routed(settings, resources)
-    return edge(envelope(application, limit=settings.max_upload_bytes), application.routes)
+    resumable = envelope(application, limit=settings.max_upload_bytes)
+    return edge(cors(resumable, settings.cors_allow_origins), application.routes)
 
 
 def routed(settings: Settings, resources: Resources) -> Litestar:
@@ -96,10 +97,10 @@ def routed(settings: Settings, resources: Resources) -> Litestar:
             *reading.handlers(pool, storage),
             *archive.handlers(pool, storage),
             *deliveries.of_job(pool),
-            *acting.handlers(pool, storage, places),
+            *acting.handlers(pool, storage, admission, places),
             *clearing.handlers(pool, storage),
             *watching.handlers(pool, feeds, sessions),
-            *sockets.handlers(pool, feeds, sessions),
+            *sockets.handlers(pool, feeds, sessions, settings.cors_allow_origins),
         ],
         tags=["jobs"],
     )
@@ -118,7 +119,6 @@ def routed(settings: Settings, resources: Resources) -> Litestar:
         route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *compatible, earlier, *documents],
         middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
         exception_handlers=problems.HANDLERS,
-        cors_config=cors.config(settings.cors_allow_origins),
         openapi_config=documentation.CONFIG,
         logging_config=None,
     )

@@ -1,13 +1,11 @@
 """`GET /api/v1/jobs/{id}/archive`: a zip of the recording cut into clips, made by a transcriber when it is first asked for."""
 
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Operation
 
 from common import archives
 from common.archives import Cut, Wanted
@@ -20,16 +18,9 @@ from services.ingest.existing import find_job
 from services.ingest.problems import Problem
 from services.ingest.reading import LINK_LIFETIME, completed
 from services.ingest.refusals import MISSING, REFUSALS, refusals
+from services.ingest.taking import asking
 
 _RETRY_SECONDS = 2
-
-
-@dataclass
-class ArchiveOperation(Operation):
-    """The handler reads the query itself, so that what is wrong in it is named; this says what may be there."""
-
-    def __post_init__(self) -> None:
-        self.parameters = [*(self.parameters or []), *query.parameters(Cut)]
 
 
 def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
@@ -39,7 +30,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         "/{job_id:uuid}/archive",
         status_code=302,
         summary="Download the recording in clips",
-        operation_class=ArchiveOperation,
+        operation_class=asking(*query.parameters(Cut)),
         responses=REFUSALS
         | MISSING
         | refusals(
@@ -56,8 +47,9 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
 
         It is made when it is first asked for, which takes some seconds for an hour of audio: 202 until then. It goes when the job does.
         """
-        asked = query.parse(query.values(request), Cut)
-        job = await find_job(pool, job_id, caller(request, "read").tenant)
+        tenant = caller(request, "read").tenant
+        asked = query.asked(request, Cut)
+        job = await find_job(pool, job_id, tenant)
         completed(job)
         wanted = Wanted(job.id, asked)
         await require(pool, storage, job, wanted)

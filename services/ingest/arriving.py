@@ -14,7 +14,7 @@ from datetime import timedelta
 import structlog
 
 from common import ids, resumable
-from common.database import AWAY, Pool
+from common.database import AWAY, Connection, Pool
 from common.errors import PermanentError, VerbatimError
 from common.ids import JobId, LeaseToken
 from common.jobs.job import Source
@@ -80,10 +80,7 @@ class Arrivals:
 
     async def find(self, upload_id: JobId, tenant: str) -> Upload:
         """The same, or 404."""
-        upload = await self.known(upload_id, tenant)
-        if upload is None:
-            raise Problem(404, "upload_not_found", f"There is no upload {upload_id}; it may have been removed, or its time is over.")
-        return upload
+        return _there(upload_id, await self.known(upload_id, tenant))
 
     @asynccontextmanager
     async def working(self, upload_id: JobId, tenant: str) -> AsyncIterator[Upload]:
@@ -109,12 +106,12 @@ class Arrivals:
             raise wrong_status(await self.find(upload_id, tenant))
         return upload
 
-    async def parts(self, upload: Upload) -> list[Part]:
-        """What the store has of an upload in parts."""
+    async def parts(self, upload: Upload) -> list[Part] | None:
+        """What the store has of an upload in parts; None when it takes no more of it: the object was made of them, or they are gone."""
         try:
             return await self._storage.multipart.parts(upload.key, upload.multipart_id)
         except PermanentError:
-            return []  # the object was made of them, or they are gone: `finish` tells
+            return None
 
     async def recorded(self, upload: Upload) -> list[Part]:
         """What a tus upload is made of."""
@@ -123,13 +120,12 @@ class Arrivals:
 
     async def finish(self, upload: Upload, parts: Sequence[Part], *, sha256: str | None = None) -> Upload:
         """uploading -> ready, for the request that has the upload. `sha256` is what the client now says it should be."""
-        try:
-            await self._storage.multipart.complete(upload.key, upload.multipart_id, parts)
-        except PermanentError:
-            if not await self.made(upload):
-                raise await self.lost(upload) from None
+        if not (parts and await self._completed(upload, parts)) and not await self.made(upload):
+            raise await self.lost(upload)
         try:
             source = await self._inspected(upload, sha256 or upload.sha256)
+        except PermanentError:  # it was removed meanwhile
+            raise await self.lost(upload) from None
         except Problem:
             await self.remove(upload.id, upload.tenant)
             raise
@@ -150,14 +146,24 @@ class Arrivals:
         return await self._storage.exists(upload.key)
 
     async def ready(self, upload_id: JobId, tenant: str) -> Upload:
-        """An upload that a job can be made of. A tus upload whose last request was cut off when all had come is finished here."""
+        """An upload that a job can be made of. A tus upload whose last request was cut off when all had come is finished here.
+
+        Nobody has looked for its object since it was finished, and a job's row must never point at nothing.
+        """
         upload = await self.find(upload_id, tenant)
         if upload.status is UploadStatus.UPLOADING and upload.protocol == "tus" and upload.received == upload.size:
             async with self.working(upload_id, tenant) as leased:
                 upload = await self.finish(leased, await self.recorded(leased))
         if upload.status is not UploadStatus.READY:
             raise wrong_status(upload)
+        if not await self.made(upload):
+            raise await self.lost(upload)
         return upload
+
+    async def submit(self, connection: Connection, upload_id: JobId, tenant: str) -> None:
+        """ready -> submitted, in the transaction that creates the job. Raises `Problem` when another request was faster."""
+        if await resumable.submit(connection, upload_id, tenant) is None:
+            raise wrong_status(_there(upload_id, await resumable.get(connection, upload_id, tenant)))
 
     async def remove(self, upload_id: JobId, tenant: str) -> None:
         """uploading | ready -> (gone). What cannot be deleted now is left to the janitor."""
@@ -168,6 +174,14 @@ class Arrivals:
         await resumable.discard(self._storage, upload)
         async with self._pool.acquire() as connection:
             await resumable.forget(connection, upload_id)
+
+    async def _completed(self, upload: Upload, parts: Sequence[Part]) -> bool:
+        """Make the object of its parts; False when the store knows of none."""
+        try:
+            await self._storage.multipart.complete(upload.key, upload.multipart_id, parts)
+        except PermanentError:
+            return False
+        return True
 
     async def _inspected(self, upload: Upload, sha256: str | None) -> Source:
         async with aclosing(self._storage.read(upload.key)) as chunks:
@@ -195,6 +209,12 @@ class Arrivals:
         with contextlib.suppress(*AWAY):  # then the lease runs out
             async with self._pool.acquire() as connection:
                 await resumable.release(connection, upload)
+
+
+def _there(upload_id: JobId, upload: Upload | None) -> Upload:
+    if upload is None:
+        raise Problem(404, "upload_not_found", f"There is no upload {upload_id}; it may have been removed, or its time is over.")
+    return upload
 
 
 def locked() -> Problem:

@@ -6,7 +6,7 @@ A key is 256 random bits, so a plain SHA-256 of it is enough to store: there is 
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -23,7 +23,9 @@ from services.ingest.problems import Problem, deny
 
 PREFIX = "vb_"
 KEY_SUBPROTOCOL = "bearer."
-SCOPES = ("read", "write", "admin")
+KeyScope = Literal["read", "write", "admin"]
+SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
+Tenant = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._@-]+$")]
 DEFAULT_TENANT = "default"
 _GUARDED = ("/api/", "/v1/", "/files", *compat.PATHS)
 _FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)"

@@ -9,13 +9,19 @@ from litestar.exceptions import InternalServerException
 
 from services.ingest.problems import Problem
 
+_SILENT_SECONDS = 30.0
+
 
 class Broken(Problem):
     """The body ended before its end."""
 
 
-async def streamed(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
-    """The bytes; a client that goes away is the client's doing, not the server's."""
+def streamed(request: Request[Any, Any, Any], silent_seconds: float = _SILENT_SECONDS) -> AsyncGenerator[bytes, None]:
+    """The bytes, for as long as they keep coming; a client that goes away is the client's doing, not the server's."""
+    return lively(_received(request), silent_seconds)
+
+
+async def _received(request: Request[Any, Any, Any]) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in request.stream():
             yield chunk

@@ -1,10 +1,12 @@
 """HTTP with a bound on what comes before a body: uvicorn's fast parser has none, and would keep whatever a client sends as a header.
 
-The bytes are counted as they arrive, so a header without end is refused when it passes the limit, not when it is over. Whatever is no
+The bytes are counted as they arrive, so a header without end is refused when it passes the limit, not when it is over; and one that comes
+a byte at a time, or a connection on which nothing is said, is ended, or a few clients could hold all connections. Whatever is no
 HTTP at all is answered in the same manner: with a problem, and the end of the connection. What the client still sends is thrown away for a
 moment before that, as closing over unread bytes would cost it the answer.
 """
 
+from asyncio import BaseTransport, TimerHandle
 from http import HTTPStatus
 from typing import Any
 
@@ -21,17 +23,29 @@ _LINGER_SECONDS = 2.0
 class BoundedHttp(HttpToolsProtocol):
     """For `uvicorn.Config(http=…)`."""
 
+    head_seconds = 30.0
+    _late: TimerHandle | None = None  # runs while a head is waited for that did not come in one piece
     _in_head = False
     _arrived = 0  # bytes of reads that ended within the head
     _parsed = 0  # bytes of the URL and of headers that are complete
     _refusal: tuple[int, str, str] | None = None
     _over = False
 
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's is narrower than asyncio's
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         if self._over:
             return
         super().data_received(data)
         if self._in_head and not self._over:
+            if self._late is None:
+                self._wait()
             self._arrived += len(data)
             if self._arrived > MAX_HEAD_BYTES + MAX_URL_BYTES:
                 self._refusal = _LARGE_HEAD
@@ -54,6 +68,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._heard()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced by ours
@@ -72,6 +87,23 @@ class BoundedHttp(HttpToolsProtocol):
         self._over = True
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _heard(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait()  # it is the next request's head, and the answer to the last one is under way
+        elif self._in_head:
+            self._refusal = _SLOW_HEAD
+            self.send_400_response("")
+        else:
+            self.transport.close()
+
     def _refuse(self, refusal: tuple[int, str, str]) -> Any:
         """Makes the parser give up, which ends in `send_400_response`."""
         self._refusal = refusal
@@ -83,4 +115,5 @@ class _Refused(Exception):
 
 
 _LONG_URL = (414, "url_too_long", f"The URL is longer than {MAX_URL_BYTES} bytes.")
+_SLOW_HEAD = (408, "headers_stalled", f"The headers did not come within {BoundedHttp.head_seconds:g} seconds.")
 _LARGE_HEAD = (431, "headers_too_large", f"The headers are larger than {MAX_HEAD_BYTES} bytes.")

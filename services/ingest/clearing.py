@@ -6,13 +6,11 @@ be is left alone. Bytes go before rows: a job whose bytes cannot be deleted stay
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Operation
 
 from common.database import Pool
 from common.emptying import empty
@@ -23,6 +21,7 @@ from common.storage import Storage
 from services.ingest import query
 from services.ingest.auth import caller
 from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import asking
 
 _PAGE = 100
 
@@ -55,23 +54,13 @@ class ClearQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: Annotated[
         str,
         msgspec.Meta(
-            description="Required: one or more, by comma. Jobs that are queued or processing are cancelled and then deleted",
+            description="One or more, by comma. Jobs that are queued or processing are cancelled and then deleted",
             examples=["completed,failed"],
         ),
-    ] = ""
+    ]
     created_after: query.Moment | None = None
     created_before: query.Moment | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="Jobs that one call deals with at the most")] = 1_000
-
-
-@dataclass
-class ClearOperation(Operation):
-    """The handler reads the query itself, as for the list."""
-
-    def __post_init__(self) -> None:
-        status, *others = query.parameters(ClearQuery)
-        status.required = True
-        self.parameters = [*(self.parameters or []), status, *others, query.METADATA]
 
 
 def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
@@ -81,7 +70,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         "/",
         status_code=200,
         summary="Delete many jobs",
-        operation_class=ClearOperation,
+        operation_class=asking(*query.parameters(ClearQuery), query.METADATA),
         responses=REFUSALS | refusals({422: "A parameter is invalid, or no status is named"}),
     )
     async def clear(request: Request[Any, Any, Any]) -> Cleared:

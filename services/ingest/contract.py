@@ -28,6 +28,8 @@ _STRUCTS: dict[str, Any] = {
     "LexiconDocument": examples.LEXICON,
     "LexiconList": examples.LEXICON_LIST,
     "CleanupDocument": examples.CLEANUP,
+    "LetterDocument": examples.DEAD_LETTER,
+    "LetterPage": {"dead_letters": [examples.DEAD_LETTER], "next_cursor": None},
     "StorageDocument": examples.STORAGE,
     "Receipt": examples.RECEIPT,
     "Resumed": {"requeued": 12, "rescued": 1, "audio_gone": 0, "more": False},

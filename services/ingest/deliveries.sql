@@ -11,15 +11,26 @@ left join endpoints on endpoints.id = deliveries.endpoint_id
 where deliveries.id = $1 and coalesce(endpoints.tenant, jobs.tenant) = $2;
 
 -- name: endpoint_deliveries
--- A page of an endpoint's log, newest first: of one state ($2) or all, of a range of times, from where the page before ended ($5, $6).
-select * from deliveries
-where endpoint_id = $1
-  and ($2::text is null or state = $2)
-  and ($3::timestamptz is null or created_at > $3)
-  and ($4::timestamptz is null or created_at < $4)
-  and ($5::timestamptz is null or (created_at, id) < ($5, $6::uuid))
-order by created_at desc, id desc
-limit $7;
+-- A page of an endpoint's log, newest first; `webhooks.log` adds the conditions that were asked for.
+select * from deliveries where endpoint_id = $1 {conditions} order by created_at desc, id desc limit $2;
+
+-- name: that_is_pending
+and state = 'pending'
+
+-- name: that_is_delivered
+and state = 'delivered'
+
+-- name: that_is_failed
+and state = 'failed'
+
+-- name: created_after
+and created_at > ${n}::timestamptz
+
+-- name: created_before
+and created_at < ${n}::timestamptz
+
+-- name: after_position
+and (created_at, id) < (${n}::timestamptz, ${m}::uuid)
 
 -- name: attempts
 -- All that were made at these.

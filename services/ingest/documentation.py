@@ -1,12 +1,11 @@
 """The OpenAPI document: what the framework cannot see by itself."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from litestar.datastructures import CacheControlHeader
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, Parameter, RequestBody, Schema, SecurityScheme
+from litestar.openapi.spec import Components, OpenAPIMediaType, Parameter, RequestBody, Schema, SecurityScheme
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.static_files import create_static_files_router
 from swagger_ui_bundle import swagger_ui_path
@@ -16,6 +15,7 @@ from common.jobs.options import Options
 from common.references.lines import Lines
 from services.ingest import query
 from services.ingest.contract import Contract
+from services.ingest.taking import described
 
 _ASSETS = "/schema/assets"
 
@@ -145,16 +145,8 @@ _KEY = Parameter(
 )
 
 
-@dataclass
-class SubmitOperation(Operation):
-    """The handler reads the socket itself, so that nothing is spooled; this says what it expects there."""
-
-    request_body: RequestBody | None = field(default_factory=lambda: _BODY)
-
-    def __post_init__(self) -> None:
-        self.request_body = _BODY
-        self.parameters = [*(self.parameters or []), _KEY]
-
+SUBMIT = described(_BODY, _KEY)
+"""The handler reads the socket itself, so that nothing is spooled; this says what it expects there."""
 
 CONFIG = Contract(
     title="Verbatim",

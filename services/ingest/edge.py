@@ -24,17 +24,19 @@ _QUIET = ("/health", "/metrics")
 
 
 def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
-    """`app` with a server span around each request; health checks and scrapes are not traced."""
-    # The framework's own answer to OPTIONS names only the methods of the first handler that was registered for a path.
-    allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in routes if isinstance(route, HTTPRoute)}
+    """`app` with all of it."""
+    return _traced(_safe(app, routes))
+
+
+def _traced(app: ASGIApp) -> ASGIApp:
+    """A server span around each request; health checks and scrapes are neither traced nor counted."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["path"].startswith(_QUIET):
             await app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
         method, path = scope["method"], scope["path"]
-        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
         attributes: dict[str, Any] = {"http.request.method": method, "url.path": path}
         with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent, **attributes) as span:
 
@@ -45,13 +47,32 @@ def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
                     if status >= 500:
                         tracing.failed(span, str(status), "server error")
                     _REQUESTS.labels(method, status).inc()
-                    present = [*message["headers"]]
-                    if method == "OPTIONS" and status == 204 and scope.get("path_template") in allowed:
-                        present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
-                    message["headers"] = [*present, *_missing(present)]
                 await send(message)
 
             await app(scope, receive, answer)
+
+    return wrapped
+
+
+def _safe(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
+    """Safety headers on every answer; OPTIONS names every method."""
+    # The framework's own answer to OPTIONS names only the methods of the first handler that was registered for a path.
+    allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in routes if isinstance(route, HTTPRoute)}
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = [*message["headers"]]
+                if scope["method"] == "OPTIONS" and message["status"] == 204 and scope.get("path_template") in allowed:
+                    present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
+                message["headers"] = [*present, *_missing(present)]
+            await send(message)
+
+        await app(scope, receive, answer)
 
     return wrapped
 

@@ -195,6 +195,21 @@ CLEANUP: dict[str, Any] = {
     "links": {"self": f"/api/v1/admin/cleanup/{JOB_ID}"},
 }
 
+DEAD_LETTER: dict[str, Any] = {
+    "id": DELIVERY_ID,
+    "queue": "notifier.events",
+    "reason": "delivery_limit",
+    "job_id": JOB_ID,
+    "event_type": "job.completed",
+    "headers": {"ce-type": "job.completed", "ce-subject": JOB_ID, "x-death": [{"queue": "notifier.events", "reason": "delivery_limit"}]},
+    "body": '{"id":"' + JOB_ID + '","status":"completed"}',
+    "recorded_at": _AT.format("00.120394"),
+    "links": {
+        "self": f"/api/v1/admin/dead-letters/{DELIVERY_ID}",
+        "requeue": f"/api/v1/admin/dead-letters/{DELIVERY_ID}/requeue",
+    },
+}
+
 _NONE = {"objects": 0, "bytes": 0}
 _AUDIO, _RESULTS = {"objects": 240, "bytes": 355_737_600}, {"objects": 230, "bytes": 9_420_800}
 _ALL = {"objects": 470, "bytes": 365_158_400}

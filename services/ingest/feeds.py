@@ -29,7 +29,7 @@ from common.jobs.state import JobState
 
 log = structlog.get_logger(__name__)
 
-HEARTBEAT_SECONDS = 15.0
+_HEARTBEAT_SECONDS = 15.0
 MOST_WATCHERS = 5_000
 _POLL_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
@@ -116,8 +116,9 @@ class Feed:
 class Feeds:
     """`notify` is called by the listener for both channels of the job's state, `hear` for that of what is heard; `run` is the reader."""
 
-    def __init__(self, most: int = MOST_WATCHERS) -> None:
+    def __init__(self, most: int = MOST_WATCHERS, heartbeat: float = _HEARTBEAT_SECONDS) -> None:
         self._most = most
+        self._heartbeat = heartbeat
         self._watchers = 0
         self._feeds: dict[JobId, Feed] = {}
         self._stale: set[JobId] = set()
@@ -185,7 +186,7 @@ class Feeds:
                 return
             else:
                 try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    async with asyncio.timeout(self._heartbeat):
                         await feed.changed()
                 except TimeoutError:
                     yield None

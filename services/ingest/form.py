@@ -135,7 +135,7 @@ async def _events(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator
                 for event in parser.parse(chunk):
                     yield event
     except MultipartError as error:
-        raise _malformed(str(error)) from None
+        raise _malformed(str(error.args[0] if error.args else error)) from None
 
 
 async def _payload(events: AsyncIterator[MultipartSegment | bytes | None]) -> AsyncIterator[bytes]:
@@ -147,7 +147,7 @@ async def _payload(events: AsyncIterator[MultipartSegment | bytes | None]) -> As
 
 
 async def _text(name: str, payload: AsyncIterator[bytes]) -> str:
-    data = b""
+    data = bytearray()
     limit = _REFERENCE_BYTES if name == "reference" else _FIELD_BYTES
     async for chunk in payload:
         data += chunk

@@ -4,10 +4,10 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
 
 from common.database import Pool
 from common.ids import JobId
@@ -15,18 +15,25 @@ from common.jobs import removal
 from common.jobs.document import JobDocument
 from common.jobs.job import Receipt
 from common.jobs.watch import Watch
-from services.ingest import entering
+from services.ingest import entering, query
 from services.ingest.auth import caller
 from services.ingest.conditional import Conditional
-from services.ingest.documentation import SubmitOperation
+from services.ingest.documentation import SUBMIT
 from services.ingest.existing import there
 from services.ingest.idempotency import REPLAYED
 from services.ingest.places import Places
 from services.ingest.problems import Problem
 from services.ingest.reads import Reads
-from services.ingest.refusals import MISSING, REFUSALS, refusals
+from services.ingest.refusals import MISSING, REFUSALS, UNCHANGED, refusals
 from services.ingest.submission import Submissions
+from services.ingest.taking import asking
 from services.ingest.waiting import MAX_SECONDS, until_changed
+
+
+class ReadQuery(msgspec.Struct, frozen=True):
+    """How long to wait."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS, description="Seconds in which a change of status is waited for")] = 0
 
 
 def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
@@ -36,7 +43,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         "/",
         status_code=202,
         summary="Submit a recording",
-        operation_class=SubmitOperation,
+        operation_class=SUBMIT,
         request_max_body_size=None,
         responses={202: ResponseSpec(JobDocument, description="Stored and queued", generate_examples=False)}
         | REFUSALS
@@ -63,11 +70,16 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         headers = {"Location": f"/api/v1/jobs/{accepted.job_id}"} | ({REPLAYED: "true"} if accepted.replayed else {})
         return Response(accepted.body, status_code=202, media_type="application/json", headers=headers)
 
-    @get("/{job_id:uuid}", summary="Read a job", middleware=[Conditional()], responses=REFUSALS | MISSING)
-    async def read(
-        request: Request[Any, Any, Any], job_id: UUID, wait: Annotated[float, Parameter(ge=0, le=MAX_SECONDS)] = 0
-    ) -> JobDocument:
+    @get(
+        "/{job_id:uuid}",
+        summary="Read a job",
+        operation_class=asking(*query.parameters(ReadQuery)),
+        middleware=[Conditional()],
+        responses=REFUSALS | MISSING | UNCHANGED | refusals({422: "A parameter is invalid"}),
+    )
+    async def read(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
         """The job as it stands; with `wait`, as soon as its status changes or after that many seconds."""
+        wait = query.asked(request, ReadQuery).wait
         read_now = partial(reads.get, JobId(job_id), caller(request, "read").tenant)
         job = there(job_id, await (until_changed(watch, JobId(job_id), read_now, wait) if wait else read_now()))
         return await places.document(pool, job)

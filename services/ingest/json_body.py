@@ -13,11 +13,12 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 MEDIA_TYPE = "application/json"
 _BODY_BYTES = 256 * 2**10
+_DEPTH = 32  # more than anything that is asked for has, and less than Python's stack
 
 
 async def read(chunks: AsyncIterator[bytes], limit: int = _BODY_BYTES, *, optional: bool = False) -> dict[str, Any]:
     """The object that a body is; an empty one if it is `optional` and was left out."""
-    body = b""
+    body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > limit:
@@ -26,21 +27,28 @@ async def read(chunks: AsyncIterator[bytes], limit: int = _BODY_BYTES, *, option
         return {}
     try:
         values: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Problem(400, "malformed_json", f"The body is not a JSON object: {reason}.") from None
-    return {name: _whole(value) for name, value in values.items()}
+        return {name: _numbered(value, _DEPTH) for name, value in values.items()}
+    except RecursionError:
+        raise _malformed("it is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _malformed(str(error)) from None
 
 
-def _whole(value: Any) -> Any:
+def _malformed(reason: str) -> Problem:
+    return Problem(400, "malformed_json", f"The body is not a JSON object: {reason}.")
+
+
+def _numbered(value: Any, depth: int) -> Any:
     """JSON has one kind of number: 3.0 is as good an integer as 3."""
+    if not depth:
+        raise RecursionError
     match value:
         case float() if value.is_integer():
             return int(value)
         case list():
-            return [_whole(each) for each in value]
+            return [_numbered(each, depth - 1) for each in value]
         case dict():
-            return {name: _whole(each) for name, each in value.items()}
+            return {name: _numbered(each, depth - 1) for name, each in value.items()}
         case _:
             return value
 
@@ -55,7 +63,7 @@ def parse(values: Mapping[str, Any], kind: type[T]) -> T:
         if not storable(value):
             raise query.invalid(name, "it has a NUL character in it; leave it out")
         try:
-            converted[name] = msgspec.convert(value, fields[name].type)
+            converted[name] = query.dated(name, msgspec.convert(value, fields[name].type))
         except msgspec.ValidationError as error:
             raise query.invalid(name, str(error)) from None
     for name, field in fields.items():

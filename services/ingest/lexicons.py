@@ -5,7 +5,6 @@ no job.
 """
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,25 +12,26 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from common.database import Pool
 from common.lexicons import store
 from common.lexicons.entries import TRIMMED, Correction, Draft
 from common.lexicons.store import MAX_LEXICONS, Lexicon, Summary
-from services.ingest import examples
+from services.ingest import examples, json_body
 from services.ingest.auth import caller
+from services.ingest.body import streamed
 from services.ingest.conditional import Conditional
 from services.ingest.problems import Problem
-from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.refusals import BODY, REFUSALS, UNCHANGED, refusals
+from services.ingest.taking import described
 
 _PATH = "/api/v1/lexicons"
 _BODY_BYTES = 2**20
 _MEMBER = re.compile(r"field `(\w+)`$")
 
 _MISSING = refusals({404: "There is no such lexicon"})
-_WRONG = refusals({400: "The body is not JSON", 413: "Larger than a lexicon can be", 422: "A member is missing or invalid"})
 
 _NAME = Schema(type=OpenAPIType.STRING, min_length=1, max_length=100, pattern=TRIMMED)
 _BODY = RequestBody(
@@ -62,6 +62,7 @@ _BODY = RequestBody(
         )
     },
 )
+_WRITE = described(_BODY)
 
 
 class LexiconDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,30 +95,19 @@ class LexiconList(msgspec.Struct, frozen=True):
     lexicons: list[LexiconSummary]
 
 
-@dataclass
-class WriteOperation(Operation):
-    """The handler reads the body itself, so that what is wrong in it is named; this says what may be there."""
-
-    request_body: RequestBody | None = field(default_factory=lambda: _BODY)
-
-    def __post_init__(self) -> None:
-        self.request_body = _BODY
-
-
 def handlers(pool: Pool) -> list[HTTPRouteHandler]:
     """Creating, listing, reading, replacing and deleting."""
 
     @post(
         "/",
         summary="Create a lexicon",
-        operation_class=WriteOperation,
-        request_max_body_size=_BODY_BYTES,
-        responses=REFUSALS | _WRONG | refusals({409: "There are as many as there can be"}),
+        operation_class=_WRITE,
+        responses=REFUSALS | BODY | refusals({409: "There are as many as there can be"}),
     )
     async def create(request: Request[Any, Any, Any]) -> Response[LexiconDocument]:
         """Keep corrections and hot words under an id that jobs can name."""
         tenant = caller(request, "write").tenant
-        draft = _draft(await request.body())
+        draft = await _draft(request)
         async with pool.acquire() as connection:
             made = await store.create(connection, tenant, draft)
         if made is None:
@@ -133,7 +123,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         async with pool.acquire() as connection:
             return LexiconList([_summary(found) for found in await store.every(connection, tenant)])
 
-    @get("/{lexicon_id:uuid}", summary="Read a lexicon", middleware=[Conditional()], responses=REFUSALS | _MISSING)
+    @get("/{lexicon_id:uuid}", summary="Read a lexicon", middleware=[Conditional()], responses=REFUSALS | _MISSING | UNCHANGED)
     async def read(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
         """The lexicon with all that is in it."""
         tenant = caller(request, "read").tenant
@@ -143,14 +133,13 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
     @put(
         "/{lexicon_id:uuid}",
         summary="Replace a lexicon",
-        operation_class=WriteOperation,
-        request_max_body_size=_BODY_BYTES,
-        responses=REFUSALS | _MISSING | _WRONG,
+        operation_class=_WRITE,
+        responses=REFUSALS | _MISSING | BODY,
     )
     async def replace(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
         """Other contents under the same id, for jobs that are submitted from now on."""
         tenant = caller(request, "write").tenant
-        draft = _draft(await request.body())
+        draft = await _draft(request)
         async with pool.acquire() as connection:
             return _document(_there(lexicon_id, await store.replace(connection, lexicon_id, tenant, draft)))
 
@@ -165,13 +154,12 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
     return [create, list_lexicons, read, replace, remove]
 
 
-def _draft(body: bytes) -> Draft:
+async def _draft(request: Request[Any, Any, Any]) -> Draft:
+    values = await json_body.read(streamed(request), _BODY_BYTES)
     try:
-        return msgspec.json.decode(body, type=Draft)
+        return msgspec.convert(values, Draft)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "malformed_json", f"The body is not a JSON object: {error}.") from None
 
 
 def _invalid(message: str) -> Problem:

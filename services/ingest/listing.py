@@ -1,12 +1,10 @@
 """`GET /api/v1/jobs`: the query of a page, and the page."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Operation
 
 from common.database import Pool
 from common.jobs import listing
@@ -17,6 +15,7 @@ from services.ingest import query
 from services.ingest.auth import caller
 from services.ingest.places import Places
 from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import asking
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -36,18 +35,15 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Jobs in a page")] = 50
 
 
-@dataclass
-class ListOperation(Operation):
-    """The handler reads the query itself, as the names of some parameters are the client's; this says what may be there."""
-
-    def __post_init__(self) -> None:
-        self.parameters = [*(self.parameters or []), *query.parameters(PageQuery), query.METADATA]
-
-
 def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
     """Listing under `/api/v1/jobs`."""
 
-    @get("/", summary="List jobs", operation_class=ListOperation, responses=REFUSALS | refusals({422: "A parameter is invalid"}))
+    @get(
+        "/",
+        summary="List jobs",
+        operation_class=asking(*query.parameters(PageQuery), query.METADATA),
+        responses=REFUSALS | refusals({422: "A parameter is invalid"}),
+    )
     async def list_jobs(request: Request[Any, Any, Any]) -> JobPage:
         """Jobs of the caller's tenant, newest first, a page at a time."""
         tenant = caller(request, "read").tenant
@@ -60,16 +56,9 @@ def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
             metadata=metadata,
         )
         async with pool.acquire() as connection:
-            jobs = await listing.page(connection, tenant, filters, after=_place(asked.cursor), limit=asked.limit + 1)
+            jobs = await listing.page(connection, tenant, filters, after=query.place(asked.cursor), limit=asked.limit + 1)
             page = jobs[: asked.limit]
             documents = await places.documents(connection, page)
         return JobPage(documents, Place.of(page[-1]).encode() if len(jobs) > asked.limit else None)
 
     return [list_jobs]
-
-
-def _place(cursor: str | None) -> Place | None:
-    try:
-        return None if cursor is None else Place.decode(cursor)
-    except ValueError as error:
-        raise query.invalid("cursor", str(error)) from None

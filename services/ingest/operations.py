@@ -8,12 +8,18 @@ from common.database import Pool
 from common.health import Health
 from common.jobs import store
 from common.jobs.job import Status
+from services.ingest.kept import Kept
 
 _JOBS = Gauge("verbatim_jobs", "Jobs in the database", ["status"])
 
 
 def router(health: Health, pool: Pool) -> Router:
     """`/health/live`, `/health/ready` and `/metrics`."""
+    counted = Kept[dict[str, int]]()
+
+    async def count() -> dict[str, int]:
+        async with pool.acquire() as connection:
+            return await store.counts(connection)
 
     @get("/health/live", summary="Whether the process works")
     async def live() -> Response[dict[str, str]]:
@@ -26,8 +32,7 @@ def router(health: Health, pool: Pool) -> Router:
 
     @get("/metrics", summary="Prometheus metrics", media_type=CONTENT_TYPE_LATEST)
     async def metrics() -> Response[bytes]:
-        async with pool.acquire() as connection:
-            counts = await store.counts(connection)
+        counts = await counted.get(count)  # of all jobs there are, for whoever asks
         for status in Status:
             _JOBS.labels(status.value).set(counts.get(status.value, 0))
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -50,7 +50,7 @@ class Parted:
         """What the store has of an upload that takes more."""
         if upload.protocol == "tus" or upload.status is not UploadStatus.UPLOADING:
             return []
-        return await self._arrivals.parts(upload)
+        return await self._arrivals.parts(upload) or []
 
     async def complete(self, upload_id: JobId, tenant: str, asked: Completion) -> Upload:
         """uploading -> ready, if every part is there; an upload that is ready stays so."""
@@ -60,10 +60,10 @@ class Parted:
             return upload
         async with self._arrivals.working(upload_id, tenant) as leased:
             found = await self._arrivals.parts(leased)
-            if found or not await self._arrivals.made(leased):
+            if found is not None:
                 claimed = None if asked.parts is None else {part.number: part.etag for part in asked.parts}
                 upload_parts.check(found, leased.size, leased.part_size, claimed)
-            return await self._arrivals.finish(leased, found, sha256=_lower(asked.sha256))
+            return await self._arrivals.finish(leased, found or [], sha256=_lower(asked.sha256))
 
 
 def _lower(sha256: str | None) -> str | None:

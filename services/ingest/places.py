@@ -1,31 +1,24 @@
 """Where a queued job stands and when it will be done, as every answer that shows one says it.
 
-The outlook that this follows from is a look at the whole queue. One is kept for a second, or, with a queue so long that a look takes its
-time, for twenty times as long as it took: looking never takes more than a twentieth of one connection's time.
+The outlook that this follows from is a look at the whole queue, which is kept for a while.
 """
 
-import asyncio
-import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from common.database import Connection, Pool
 from common.jobs import queue
 from common.jobs.document import JobDocument, public
 from common.jobs.job import Job, Status
 from common.jobs.queue import Load, Outlook
-
-_LEAST_SECONDS = 1.0
-_TIMES = 20
+from services.ingest.kept import Kept
 
 
 class Places:
     """One per process."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._outlook: Outlook | None = None
-        self._good_until = 0.0
+        self._outlook = Kept[Outlook]()
 
     async def documents(self, connection: Connection, jobs: Sequence[Job]) -> list[JobDocument]:
         """The public documents of `jobs`, in their order; costs a query only when one of them is queued."""
@@ -38,7 +31,7 @@ class Places:
         untold = {job.id: eta for job in queued if job.eta is None and (eta := etas[job.id]) is not None}
         if untold:
             await queue.tell(connection, untold)
-        return [_document(job, ahead[job.id], outlook) if job.id in ahead else public(job) for job in jobs]
+        return [_document(job, ahead[job.id], etas[job.id]) if job.id in ahead else public(job) for job in jobs]
 
     async def document(self, source: Connection | Pool, job: Job) -> JobDocument:
         """The public document of one job; takes a connection from a pool only when there is something to ask."""
@@ -52,16 +45,9 @@ class Places:
 
     async def outlook(self, connection: Connection) -> Outlook:
         """The queue as it was lately. Looks with the caller's connection: one more could be more than the pool has."""
-        async with self._lock:
-            if self._outlook is None or time.monotonic() > self._good_until:
-                began = time.monotonic()
-                self._outlook = await queue.outlook(connection)
-                ended = time.monotonic()
-                self._good_until = ended + max(_LEAST_SECONDS, _TIMES * (ended - began))
-            return self._outlook
+        return await self._outlook.get(lambda: queue.outlook(connection))
 
 
-def _document(job: Job, ahead: Load, outlook: Outlook) -> JobDocument:
-    eta = outlook.eta(ahead, job.duration or 0.0)
+def _document(job: Job, ahead: Load, eta: datetime | None) -> JobDocument:
     # Whole seconds: it is no better known than that, and an answer that does not change need not be sent again.
     return public(job, position=ahead.jobs + 1, eta=None if eta is None else (eta + timedelta(milliseconds=500)).replace(microsecond=0))

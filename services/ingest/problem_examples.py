@@ -28,6 +28,7 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     460: ("checksum_mismatch", "The bytes have not the Upload-Checksum; none of them was kept, send them again.", {}),
     503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
 }
+_BAD_LIMIT: tuple[str, str, dict[str, Any]] = ("invalid_option", "limit: Expected `int` >= 1", {"field": "limit"})
 _BAD_LEXICON = ("invalid_lexicon", "corrections[0].to: Expected `str`, got `null`", {"field": "corrections[0].to"})
 _BAD_URL = (
     "invalid_option",
@@ -70,6 +71,21 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         {"missing": [3, 4]},
     ),
     (f"{_UPLOAD}/complete", 410): _UPLOAD_LOST,
+    ("/api/v1/jobs/{job_id}", 422): ("invalid_option", "wait: Expected `float` <= 60.0", {"field": "wait"}),
+    **{(path, 422): _BAD_LIMIT for path in ("/api/v1/admin/resume", "/api/v1/admin/dead-letters")},
+    **{
+        (f"/api/v1/admin/dead-letters/{{letter_id}}{rest}", 404): (
+            "dead_letter_not_found",
+            f"There is no dead letter {examples.DELIVERY_ID}; it may have been dropped, or published again.",
+            {},
+        )
+        for rest in ("", "/requeue")
+    },
+    ("/api/v1/admin/dead-letters/{letter_id}/requeue", 409): (
+        "not_an_event",
+        "The message is no event that a queue of ours receives, so there is nobody to publish it to; drop it.",
+        {},
+    ),
     ("/api/v1/admin/keys/{key_id}", 404): ("key_not_found", f"There is no key {examples.JOB_ID}.", {}),
     ("/api/v1/admin/cleanup/{cleanup_id}", 404): (
         "cleanup_not_found",

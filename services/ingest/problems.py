@@ -119,18 +119,20 @@ def on_option_error(_request: Request[Any, Any, Any], error: OptionError) -> Res
     return respond(invalid_option(error))
 
 
+_FRAMEWORKS = {
+    400: ("malformed_request", "The request cannot be read; /schema tells what it may be."),
+    404: ("not_found", "There is nothing at this address; /schema lists what there is."),
+    405: ("method_not_allowed", "This address does not take that method; Allow names those that it takes."),
+    413: ("too_large", "The body is larger than this operation takes."),
+}
+
+
 def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
-    """The framework's own: no such route, wrong method, a malformed parameter."""
+    """The framework's own, in words of ours: its texts are not made for strangers."""
     status = error.status_code
-    codes = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
-    details = {404: "There is nothing at this address; /schema lists what there is."}
+    code, detail = _FRAMEWORKS.get(status) or (("server_error", "The server failed.") if status >= 500 else ("refused", title(status)))
     extra = {"errors": error.extra} if isinstance(error.extra, list) else {}
-    detail = details.get(status, "The server failed." if status >= 500 else error.detail)
-    return respond(
-        Problem(
-            status, codes.get(status, "server_error" if status >= 500 else "refused"), detail, headers=dict(error.headers or {}), **extra
-        )
-    )
+    return respond(Problem(status, code, detail, headers=dict(error.headers or {}), **extra))
 
 
 def on_transient(_request: Request[Any, Any, Any], error: TransientError) -> Response[dict[str, Any]]:

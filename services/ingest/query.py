@@ -4,7 +4,8 @@ What is wrong with a parameter is a 422 `invalid_option` whose `field` is its na
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar import Request
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
+from common.jobs.listing import Place
 from common.jobs.options import without_null
 from services.ingest.problems import Problem
 
@@ -41,9 +43,16 @@ _SCHEMA_NAMES = {
 }
 
 
+def asked(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """What the request asks for, of which a `kind` is all that there may be. Raises `Problem`."""
+    return parse(values(request), kind)
+
+
 def values(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The query's parameters, none of which may come twice."""
     found: dict[str, str] = {}
+    if not request.scope["query_string"]:
+        return found
     for name, value in request.query_params.multi_items():
         if name in found:
             raise invalid(name, "it is there twice")
@@ -63,16 +72,24 @@ def with_metadata(found: Mapping[str, str]) -> tuple[dict[str, str], dict[str, s
 
 def parse(found: Mapping[str, str], kind: type[T], *, others: Iterable[str] = ()) -> T:
     """A `kind` from parameters. `others` are names that are known too, for the message. Raises `Problem`."""
-    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     converted: dict[str, Any] = {}
     for name, text in found.items():
-        if name not in types:
-            raise invalid(name, f"there is no such parameter; known are {', '.join((*others, *types))}")
-        converted[name] = convert(name, text, types[name])
+        if name not in fields:
+            raise invalid(name, f"there is no such parameter; known are {', '.join((*others, *fields))}")
+        converted[name] = convert(name, text, fields[name].type)
+    for name, field in fields.items():
+        if field.required and name not in converted:
+            raise invalid(name, "it is required")
     try:
         return kind(**converted)
     except ValueError as error:
         raise invalid(str(error).split()[0], str(error)) from None
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
 
 
 def convert(name: str, text: str, kind: Any) -> Any:
@@ -80,9 +97,25 @@ def convert(name: str, text: str, kind: Any) -> Any:
     kind = without_null(kind)
     moment = kind is datetime or datetime in get_args(kind)  # of which a number would be one too
     try:
-        return msgspec.convert(text, kind, strict=moment)
+        return dated(name, msgspec.convert(text, kind, strict=moment))
     except msgspec.ValidationError as error:
         raise invalid(name, str(error)) from None
+
+
+def dated(name: str, value: Any) -> Any:
+    """`value`; a moment in UTC, in which the first and the last day of the calendar are not in every zone. Raises `Problem`."""
+    try:
+        return value.astimezone(UTC) if isinstance(value, datetime) else value
+    except OverflowError:
+        raise invalid(name, "it is before the year 1 or after the year 9999 in UTC") from None
+
+
+def place(cursor: str | None) -> Place | None:
+    """Where the page before ended. Raises `Problem`."""
+    try:
+        return None if cursor is None else Place.decode(cursor)
+    except ValueError as error:
+        raise invalid("cursor", str(error)) from None
 
 
 def invalid(name: str, reason: str) -> Problem:
@@ -92,14 +125,14 @@ def invalid(name: str, reason: str) -> Problem:
 
 def parameters(kind: type[msgspec.Struct]) -> list[Parameter]:
     """How the fields of `kind` appear in the OpenAPI document."""
-    return [parameter(field.name, field.type, default=field.default) for field in msgspec.structs.fields(kind)]
+    return [parameter(field.name, field.type, default=field.default, required=field.required) for field in msgspec.structs.fields(kind)]
 
 
-def parameter(name: str, kind: Any, *, default: Any = None) -> Parameter:
-    """One of them; None and no default mean that it may be left out."""
+def parameter(name: str, kind: Any, *, default: Any = None, required: bool = False) -> Parameter:
+    """One of them."""
     described = schema(kind, default=default)
     description, described.description = described.description, None
-    return Parameter(name=name, param_in="query", required=False, description=description, schema=described)
+    return Parameter(name=name, param_in="query", required=required, description=description, schema=described)
 
 
 def schema(kind: Any, *, default: Any = None, null: bool = False) -> Schema:

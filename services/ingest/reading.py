@@ -1,16 +1,14 @@
 """What came of a job: its transcript in any format, and the recording itself."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Operation
 
 from common import rendering, transcript
 from common.database import Pool
@@ -23,21 +21,17 @@ from services.ingest.auth import caller
 from services.ingest.conditional import Conditional
 from services.ingest.existing import find_job
 from services.ingest.problems import Problem
-from services.ingest.refusals import MISSING, REFUSALS, refusals
+from services.ingest.refusals import MISSING, REFUSALS, UNCHANGED, refusals
+from services.ingest.taking import asking
 
 LINK_LIFETIME = timedelta(minutes=5)
 
 _RETRY_SECONDS = 2
 
 
-@dataclass
-class TranscriptOperation(Operation):
-    """The handler reads the query itself, so that what is wrong in it is named; this says what may be there."""
-
-    def __post_init__(self) -> None:
-        chosen = query.parameter("format", rendering.Format)
-        chosen.description = "By the Accept header when it is left out, else json"
-        self.parameters = [*(self.parameters or []), chosen, *query.parameters(Layout)]
+_FORMAT = query.parameter(
+    "format", Annotated[rendering.Format, msgspec.Meta(description="By the Accept header when it is left out, else json")]
+)
 
 
 def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
@@ -46,23 +40,25 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
     @get(
         "/{job_id:uuid}/transcript",
         summary="Read the transcript",
-        operation_class=TranscriptOperation,
+        operation_class=asking(_FORMAT, *query.parameters(Layout)),
         middleware=[Conditional()],
         responses=REFUSALS
         | MISSING
+        | UNCHANGED
         | refusals(
             {202: "Not ready yet", 409: "The job failed or was cancelled", 410: "The result has expired", 422: "A parameter is invalid"}
         ),
     )
     async def read_transcript(request: Request[Any, Any, Any], job_id: UUID) -> Response[bytes]:
         """The transcript in the format asked for; with `If-None-Match`, 304 when the client has it."""
+        tenant = caller(request, "read").tenant
         asked = query.values(request)
         named = asked.pop("format", None)
         accept = request.headers.get("accept", "")
         chosen: rendering.Format = rendering.negotiate(accept) if named is None else query.convert("format", named, rendering.Format)
         layout = query.parse(asked, Layout, others=["format"])
         _refuse_unused(asked, chosen)
-        job = await find_job(pool, job_id, caller(request, "read").tenant)
+        job = await find_job(pool, job_id, tenant)
         try:
             document = transcript.decode(await storage.get(completed(job).keys["transcript"]))
         except PermanentError:  # the bytes go before the row says so

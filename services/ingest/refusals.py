@@ -14,4 +14,14 @@ REFUSALS = refusals(
     {401: "No valid key", 403: "The key lacks the scope", 429: "Too much at once; Retry-After says when", 503: "A dependency is away"}
 )
 MISSING = refusals({404: "There is no such job"})
+BODY = refusals(
+    {
+        400: "The body is not JSON, or broke off",
+        408: "No bytes came for thirty seconds",
+        413: "The body is too large",
+        422: "A member of the body is missing or invalid",
+    }
+)
 CONFLICT = refusals({409: "The job's status forbids it; `allowed` names those that do not"})
+UNCHANGED = {304: ResponseSpec(None, description="The client has it already, as its If-None-Match says", generate_examples=False)}
+"""Of what has an ETag."""

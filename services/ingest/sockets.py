@@ -5,6 +5,7 @@ ends the connection, as does its going away.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -39,14 +40,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: msgspec.Raw
 
 
-def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[BaseRouteHandler]:
-    """`/api/v1/jobs/{id}/ws`."""
+def handlers(pool: Pool, feeds: Feeds, sessions: Sessions, origins: Sequence[str] = ()) -> list[BaseRouteHandler]:
+    """`/api/v1/jobs/{id}/ws`; pages from `origins` may open it too, as they may do all else."""
 
     @websocket("/{job_id:uuid}/ws")
     async def ws(socket: WebSocket[Any, Any, Any], job_id: UUID) -> None:
         scope, receive, send = socket.scope, socket.receive, socket.send
         try:
-            _same_origin(scope)
+            _check_origin(scope, origins)
             who = caller_in(scope, "read")
             known = await watched(pool, feeds, job_id, who.tenant)
         except Problem as problem:
@@ -110,12 +111,19 @@ async def _hear(receive: Receive) -> bool:
     return bool(message["type"] == "websocket.receive")
 
 
-def _same_origin(scope: WebSocketScope) -> None:
+def _check_origin(scope: WebSocketScope, origins: Sequence[str]) -> None:
     """Browsers let any page open a WebSocket anywhere and say only where the page is from; pages of other sites have no business here."""
     headers = dict(scope["headers"])
-    origin, host = headers.get(b"origin"), headers.get(b"host", b"")
-    if origin is not None and urlsplit(origin).netloc != host:
+    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+    if origin and _netloc(origin) != host and origin not in origins and "*" not in origins:
         raise Problem(403, "foreign_origin", "WebSockets are not for pages of other sites.")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as an address that is none
+        return None
 
 
 def _last(scope: WebSocketScope) -> int | None:

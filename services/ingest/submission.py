@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from multipart import parse_options_header
 
-from common import ids, resumable, tracing
+from common import ids, tracing
 from common.database import AWAY, Connection, Pool
 from common.ids import JobId
 from common.jobs import store
@@ -24,7 +24,7 @@ from common.storage import Storage
 from common.storage_keys import source_key
 from services.ingest import form, idempotency, pointer
 from services.ingest.admission import Admission
-from services.ingest.arriving import Arrivals, wrong_status
+from services.ingest.arriving import Arrivals
 from services.ingest.form import Fields, Form, Native
 from services.ingest.idempotency import Answered, Held
 from services.ingest.places import Places
@@ -155,8 +155,8 @@ class Submissions:
         retention = timedelta(seconds=self._settings.job_result_retention_seconds if kept is None else kept)
         async with connection.transaction():
             await self._admission.confirm(connection, tenant)
-            if made.of_upload and await resumable.submit(connection, job_id, tenant) is None:
-                raise wrong_status(await self._arrivals.find(job_id, tenant))  # another request was faster
+            if made.of_upload:
+                await self._arrivals.submit(connection, job_id, tenant)
             job = await store.create(
                 connection,
                 job_id=job_id,

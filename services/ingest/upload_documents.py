@@ -12,14 +12,14 @@ from common.resumable import Protocol, Upload, UploadStatus
 MOST_URLS = 100
 """Addresses in one answer."""
 
-_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")]
+_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$", description="Of the whole recording, in hex; another one is refused")]
 
 
 class NewUpload(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be uploaded."""
 
-    size: Annotated[int, msgspec.Meta(ge=0)]
-    filename: str = ""
+    size: Annotated[int, msgspec.Meta(ge=0, description="Bytes of the whole recording")]
+    filename: Annotated[str, msgspec.Meta(description="A label, shown with the job")] = ""
     sha256: _Sha256 | None = None
 
 
@@ -39,7 +39,7 @@ class PutPart(msgspec.Struct, frozen=True):
 class Completion(msgspec.Struct, frozen=True):
     """What the client knows of its parts and of the whole."""
 
-    parts: list[PutPart] | None = None
+    parts: Annotated[list[PutPart], msgspec.Meta(description="Each is compared; left out, the sizes alone are")] | None = None
     sha256: _Sha256 | None = None
 
 

@@ -11,9 +11,11 @@ from contextlib import aclosing
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.openapi.spec import Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.response import Stream
 from litestar.response.sse import ServerSentEventMessage
 
@@ -21,16 +23,32 @@ from common.database import Pool
 from common.ids import JobId
 from common.jobs import state
 from common.jobs.state import JobState
+from services.ingest import query
 from services.ingest.auth import caller
 from services.ingest.feeds import Feeds, News, Partial
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
 from services.ingest.sessions import Sessions
+from services.ingest.taking import asking
 
 MEDIA_TYPE = "text/event-stream"
 _RECONNECT = ServerSentEventMessage(data=None, retry=2_000).encode()
 HEARTBEAT = ServerSentEventMessage(data=None, comment="still here").encode()
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx, which would hold events back
+
+
+_SEEN = Parameter(
+    name="Last-Event-ID",
+    param_in="header",
+    description="The last id seen, as EventSource sends it",
+    schema=Schema(type=OpenAPIType.STRING),
+)
+
+
+class EventsQuery(msgspec.Struct, frozen=True):
+    """Where to go on."""
+
+    last_event_id: Annotated[str, msgspec.Meta(description="The same, for clients that cannot send headers")] | None = None
 
 
 def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHandler]:
@@ -40,14 +58,12 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHand
         "/{job_id:uuid}/events",
         summary="Watch a job",
         media_type=MEDIA_TYPE,
-        responses=REFUSALS | MISSING | refusals({204: "The watcher has seen the final event already; EventSource stops at this"}),
+        operation_class=asking(_SEEN, *query.parameters(EventsQuery)),
+        responses=REFUSALS
+        | MISSING
+        | refusals({204: "The watcher has seen the final event already; EventSource stops at this", 422: "A parameter is invalid"}),
     )
-    async def events(
-        request: Request[Any, Any, Any],
-        job_id: UUID,
-        seen: Annotated[str | None, Parameter(header="Last-Event-ID", description="The last id seen, as EventSource sends it")] = None,
-        last_event_id: Annotated[str | None, Parameter(description="The same, for clients that cannot send headers")] = None,
-    ) -> Response[Any]:
+    async def events(request: Request[Any, Any, Any], job_id: UUID) -> Response[Any]:
         """Server-sent events: the job's state at once, then each change, until it is final. Comments keep the connection alive.
 
         `segment` events show text as it is heard: `start` and `end` in seconds, `text`, and `channel` where channels are apart. They are
@@ -55,8 +71,9 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHand
         Jobs with `redact` or `mask_profanity` have none.
         """
         who = caller(request, "read")
+        seen = request.headers.get("last-event-id") or query.asked(request, EventsQuery).last_event_id
         known = await watched(pool, feeds, job_id, who.tenant)
-        last = revision(seen or last_event_id or "")
+        last = revision(seen or "")
         if known.status.final and known.revision == last:
             return Response(None, status_code=204)
         return Stream(_events(feeds, sessions, who.key_id, known, last), media_type=MEDIA_TYPE, headers=HEADERS)

@@ -17,6 +17,7 @@ from common.jobs.job import Status
 from common.jobs.listing import Filters
 from common.storage import Object, Storage
 from services.ingest import acting, clearing
+from services.ingest.admission import Admission, Limits
 from services.ingest.problems import Problem
 from services.janitor.duties.expire import Expire
 from services.janitor.duty import Sweep
@@ -73,7 +74,7 @@ class Errand:
         shelf = Shelf(self._wait, keys)
         work: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
             "delete": lambda: acting.erase(pool, shelf, job_id, TENANT),
-            "retry": lambda: acting.again(pool, shelf, job_id, TENANT),
+            "retry": lambda: acting.again(pool, shelf, Admission(Limits()), job_id, TENANT),
             "expire": lambda: _expire(pool, shelf),
             "clear": lambda: _clear(pool, shelf, status),
         }

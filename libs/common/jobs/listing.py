@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from common.conditions import Conditions
 from common.database import Connection, Queries
 from common.ids import JobId
 from common.jobs.job import Job, Status, from_row
@@ -69,23 +70,12 @@ async def page(connection: Connection, tenant: str, filters: Filters, *, after: 
 
 
 def statement(tenant: str, filters: Filters, *, after: Place | None, limit: int) -> tuple[str, list[Any]]:
-    """The query with the conditions that were asked for, and its arguments. No text of a client's becomes SQL."""
-    arguments: list[Any] = [tenant, limit]
-    conditions: list[str] = []
-
-    def add(name: str, *values: object) -> None:
-        conditions.append(SQL[name].format(n=len(arguments) + 1, m=len(arguments) + 2))
-        arguments.extend(values)
-
-    if filters.status is not None:
-        add("with_status", filters.status)
-    if filters.created_after is not None:
-        add("created_after", filters.created_after)
-    if filters.created_before is not None:
-        add("created_before", filters.created_before)
-    if filters.metadata:
-        add("with_metadata", filters.metadata)
+    """The query with the conditions that were asked for, and its arguments."""
+    asked = Conditions(SQL, tenant, limit)
+    asked.add("with_status", filters.status)
+    asked.add("created_after", filters.created_after)
+    asked.add("created_before", filters.created_before)
+    asked.add("with_metadata", filters.metadata or None)
     if after is not None:
-        add("after_position", after.created_at, after.id)
-    lines = "".join(f"\n{condition}" for condition in conditions)
-    return SQL["list_jobs"].format(conditions=f"{lines}\n" if lines else ""), arguments
+        asked.add("after_position", after.created_at, after.id)
+    return asked.statement("list_jobs")

@@ -177,6 +177,8 @@ def _check_languages(name: str, codes: tuple[str, ...]) -> None:
 
 def _parse_field(name: str, value: Any) -> Any:
     kind = _TYPES[name]
+    if kind is bool and isinstance(value, str):
+        value = _SWITCHES.get(value.lower(), value)
     try:
         if name == "metadata" and isinstance(value, str):
             value = msgspec.json.decode(value, type=dict[str, str])
@@ -189,7 +191,12 @@ def _parse_field(name: str, value: Any) -> Any:
         return msgspec.convert(value, kind, strict=name == "reference")
     except msgspec.DecodeError as error:
         raise OptionError(name, str(error)) from None
+    except RecursionError:
+        raise OptionError(name, "it is nested too deeply") from None
 
+
+_SWITCHES = {"on": True, "off": False}
+"""What else a text says yes and no with."""
 
 _LISTS = ("allowed_languages", "redact")
 """Comma-separated where a form gives them."""

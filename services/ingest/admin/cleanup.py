@@ -8,17 +8,16 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
 
 from common import cleanup
 from common.cleanup import Cleanup, DutyName, Report, Round
 from common.database import Pool
 from common.jobs.watch import Watch
-from services.ingest import json_body
+from services.ingest import json_body, query
 from services.ingest.auth import caller
 from services.ingest.body import streamed
 from services.ingest.problems import Problem
-from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.refusals import BODY, REFUSALS, refusals
 from services.ingest.taking import taking
 from services.ingest.waiting import MAX_SECONDS, until
 
@@ -32,6 +31,12 @@ class CleanupRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     duties: tuple[DutyName, ...] = ()
     dry_run: bool = False
+
+
+class CleanupQuery(msgspec.Struct, frozen=True):
+    """How long to wait."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS, description="Seconds to wait for the reports")] = 10
 
 
 class CleanupDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,17 +63,15 @@ def handlers(pool: Pool, watch: Watch) -> list[HTTPRouteHandler]:
         "/cleanup",
         status_code=200,
         summary="Clean up now",
-        operation_class=taking(CleanupRequest, {"dry_run": True}, required=False),
+        operation_class=taking(CleanupRequest, {"dry_run": True}, *query.parameters(CleanupQuery), required=False),
         responses=REFUSALS
         | {202: ResponseSpec(CleanupDocument, description="Not finished yet; Location says where to look", generate_examples=False)}
-        | refusals({400: "The body is not JSON", 413: "The body is too large", 422: "A member of the body is invalid"}),
+        | BODY,
     )
-    async def clean_up(
-        request: Request[Any, Any, Any],
-        wait: Annotated[float, Parameter(ge=0, le=MAX_SECONDS, description="Seconds to wait for the reports")] = 10,
-    ) -> Response[CleanupDocument]:
+    async def clean_up(request: Request[Any, Any, Any]) -> Response[CleanupDocument]:
         """Have a janitor expire, sweep and measure; the reports if they come in time, else 202 and where they will be."""
         caller(request, "admin")
+        wait = query.asked(request, CleanupQuery).wait
         asked = json_body.parse(await json_body.read(streamed(request), optional=True), CleanupRequest)
         async with pool.acquire() as connection:
             round_id = await cleanup.ask(connection, Cleanup(asked.duties, asked.dry_run))

@@ -2,37 +2,39 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
 
 from common.database import Pool, Queries
-from services.ingest import json_body
-from services.ingest.auth import DEFAULT_TENANT, caller, create_key, digest
+from services.ingest import json_body, query
+from services.ingest.auth import DEFAULT_TENANT, KeyScope, Tenant, caller, create_key, digest
 from services.ingest.body import streamed
 from services.ingest.problems import Problem
-from services.ingest.refusals import REFUSALS, refusals
-from services.ingest.taking import taking
+from services.ingest.refusals import BODY, REFUSALS, refusals
+from services.ingest.taking import asking, taking
 
 SQL = Queries(Path(__file__).with_name("keys.sql"))
 _PATH = "/api/v1/admin/keys"
 _NO_KEY = refusals({404: "There is no such key"})
 
-Scope = Literal["read", "write", "admin"]
-_Tenant = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._@-]+$")]
-
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant exists by having keys. `expires_in` is in seconds; without it the key lives until it is revoked."""
 
-    tenant: _Tenant = DEFAULT_TENANT
+    tenant: Tenant = DEFAULT_TENANT
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=3)] = ("read", "write")
+    scopes: Annotated[tuple[KeyScope, ...], msgspec.Meta(min_length=1, max_length=3)] = ("read", "write")
     expires_in: Annotated[int, msgspec.Meta(ge=60, le=315_360_000)] | None = None
+
+
+class KeysQuery(msgspec.Struct, frozen=True):
+    """Whose keys."""
+
+    tenant: Annotated[Tenant, msgspec.Meta(description="Only this tenant's")] | None = None
 
 
 class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +43,7 @@ class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     tenant: str
     name: str
-    scopes: list[Scope]
+    scopes: list[KeyScope]
     live: bool
     created_at: datetime
     expires_at: datetime | None
@@ -67,7 +69,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         "/keys",
         summary="Create an API key",
         operation_class=taking(KeyRequest, {"tenant": "editors", "name": "web site", "scopes": ["read", "write"]}),
-        responses=REFUSALS | refusals({400: "The body is not JSON", 413: "The body is too large", 422: "A member of the body is invalid"}),
+        responses=REFUSALS | BODY,
     )
     async def create(request: Request[Any, Any, Any]) -> Response[NewKey]:
         """A new key; the answer is the only place where it can be read."""
@@ -80,13 +82,16 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         made = msgspec.convert({**dict(row or {}), "key": secret}, NewKey)
         return Response(made, status_code=201, headers={"Location": f"{_PATH}/{made.id}"})
 
-    @get("/keys", summary="List API keys", responses=REFUSALS)
-    async def list_keys(
-        request: Request[Any, Any, Any],
-        tenant: Annotated[str | None, Parameter(description="Only this tenant's")] = None,
-    ) -> KeyList:
+    @get(
+        "/keys",
+        summary="List API keys",
+        operation_class=asking(*query.parameters(KeysQuery)),
+        responses=REFUSALS | refusals({422: "A parameter is invalid"}),
+    )
+    async def list_keys(request: Request[Any, Any, Any]) -> KeyList:
         """All keys, revoked ones too; never their secrets."""
         caller(request, "admin")
+        tenant = query.asked(request, KeysQuery).tenant
         async with pool.acquire() as connection:
             return KeyList([msgspec.convert(dict(row), KeyDocument) for row in await connection.fetch(SQL["list_keys"], tenant)])
 

@@ -9,16 +9,23 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
 
 from common.database import Pool
 from common.jobs import store, upkeep
 from common.jobs.job import Job, Status
 from common.storage import Storage
+from services.ingest import query
 from services.ingest.auth import caller
-from services.ingest.refusals import REFUSALS
+from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.taking import asking
 
 _PAGE = 100
+
+
+class ResumeQuery(msgspec.Struct, frozen=True):
+    """How much to do."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="Failed jobs that one call looks at")] = 1_000
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,13 +43,17 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
 def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
     """Resuming."""
 
-    @post("/resume", status_code=200, summary="Resume failed and stuck jobs", responses=REFUSALS)
-    async def resume(
-        request: Request[Any, Any, Any],
-        limit: Annotated[int, Parameter(ge=1, le=1_000, description="Failed jobs that one call looks at")] = 1_000,
-    ) -> Resumed:
+    @post(
+        "/resume",
+        status_code=200,
+        summary="Resume failed and stuck jobs",
+        operation_class=asking(*query.parameters(ResumeQuery)),
+        responses=REFUSALS | refusals({422: "A parameter is invalid"}),
+    )
+    async def resume(request: Request[Any, Any, Any]) -> Resumed:
         """Queue again what failed but may succeed, and what a lost worker has, of all tenants; counted."""
         caller(request, "admin")
+        limit = query.asked(request, ResumeQuery).limit
         async with pool.acquire() as connection:
             lost = await upkeep.rescue(connection, limit=limit)
         requeued, gone, seen = 0, 0, 0

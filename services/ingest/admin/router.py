@@ -5,7 +5,7 @@ from litestar import Router
 from common.database import Pool
 from common.jobs.watch import Watch
 from common.storage import Storage
-from services.ingest.admin import cleanup, keys, resume, storage, tenants
+from services.ingest.admin import cleanup, dead_letters, keys, resume, storage, tenants
 from services.ingest.admission import Limits
 
 
@@ -15,6 +15,7 @@ def router(pool: Pool, store: Storage, watch: Watch, limits: Limits) -> Router:
         *cleanup.handlers(pool, watch),
         *storage.handlers(pool),
         *resume.handlers(pool, store),
+        *dead_letters.handlers(pool),
         *keys.handlers(pool),
         *tenants.handlers(pool, limits),
     ]

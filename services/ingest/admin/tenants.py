@@ -8,15 +8,16 @@ from litestar import Request, get, put
 from litestar.handlers import HTTPRouteHandler
 
 from common.database import Connection, Pool, Queries
-from services.ingest import json_body
+from services.ingest import json_body, query
 from services.ingest.admission import Limits
-from services.ingest.auth import caller
+from services.ingest.auth import Tenant, caller
 from services.ingest.body import streamed
-from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.refusals import BODY, REFUSALS, refusals
 from services.ingest.taking import taking
 
 SQL = Queries(Path(__file__).with_name("tenants.sql"))
 _HOUR = 3_600
+_NO_NAME = refusals({422: "A member of the body is invalid, or no tenant can have that name"})
 
 _Hours = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None
 
@@ -45,10 +46,11 @@ class LimitsDocument(msgspec.Struct, frozen=True, kw_only=True):
 def handlers(pool: Pool, limits: Limits) -> list[HTTPRouteHandler]:
     """Reading and setting."""
 
-    @get("/tenants/{tenant:str}/limits", summary="Read a tenant's limits", responses=REFUSALS)
+    @get("/tenants/{tenant:str}/limits", summary="Read a tenant's limits", responses=REFUSALS | _NO_NAME)
     async def read_limits(request: Request[Any, Any, Any], tenant: str) -> LimitsDocument:
         """What the tenant may submit and has submitted. A tenant exists by having keys, so every name has an answer."""
         caller(request, "admin")
+        query.convert("tenant", tenant, Tenant)
         async with pool.acquire() as connection:
             return await _read(connection, tenant, limits)
 
@@ -56,11 +58,12 @@ def handlers(pool: Pool, limits: Limits) -> list[HTTPRouteHandler]:
         "/tenants/{tenant:str}/limits",
         summary="Set a tenant's limits",
         operation_class=taking(LimitsRequest, {"audio_hours_per_day": 20, "audio_hours_per_month": 300}),
-        responses=REFUSALS | refusals({400: "The body is not JSON", 413: "The body is too large", 422: "A member of the body is invalid"}),
+        responses=REFUSALS | BODY | _NO_NAME,
     )
     async def set_limits(request: Request[Any, Any, Any], tenant: str) -> LimitsDocument:
         """From the next submission on; both are replaced, and one that is left out is again as for every tenant."""
         caller(request, "admin")
+        query.convert("tenant", tenant, Tenant)
         asked = json_body.parse(await json_body.read(streamed(request)), LimitsRequest)
         async with pool.acquire() as connection:
             await connection.execute(SQL["set_limits"], tenant, _seconds(asked.audio_hours_per_day), _seconds(asked.audio_hours_per_month))

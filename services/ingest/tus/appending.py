@@ -19,15 +19,13 @@ from common.storage import Storage
 from common.storage_keys import tail_key
 from services.ingest import recording
 from services.ingest.arriving import Arrivals, locked
-from services.ingest.body import Broken, lively
+from services.ingest.body import Broken
 from services.ingest.problems import Problem
 from services.ingest.sniffing import HEAD_BYTES
 from services.ingest.tus.headers import Checksum
 
 if TYPE_CHECKING:
     from common.multipart import Part
-
-STALL_SECONDS = 10.0
 
 
 class Append:
@@ -49,7 +47,7 @@ class Append:
         """Take `chunks`; the upload as it is afterwards. Raises `Problem`."""
         await self._load()
         try:
-            async for chunk in lively(chunks, STALL_SECONDS):
+            async for chunk in chunks:
                 await self._take(chunk)
         except (Broken, asyncio.CancelledError):
             if self._checksum is None:

@@ -18,6 +18,8 @@ from services.ingest.problems import Problem
 from services.ingest.tus import headers
 from services.ingest.tus.appending import Append, beyond
 
+_SILENT_SECONDS = 10.0  # and who lost the connection without our noticing is let in again
+
 
 class Files:
     """The tus uploads of all tenants."""
@@ -84,7 +86,7 @@ class Files:
             if offset + (announced(request) or 0) > upload.size:
                 raise beyond(upload)
             try:
-                appended = await Append(self._pool, self._storage, self._arrivals, upload, checksum).run(streamed(request))
+                appended = await Append(self._pool, self._storage, self._arrivals, upload, checksum).run(streamed(request, _SILENT_SECONDS))
             except PermanentError:
                 raise await self._arrivals.lost(upload) from None
             except Problem as problem:

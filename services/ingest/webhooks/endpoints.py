@@ -14,7 +14,7 @@ from services.ingest.auth import caller
 from services.ingest.body import streamed
 from services.ingest.conditional import Conditional
 from services.ingest.problems import Problem
-from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.refusals import BODY, REFUSALS, UNCHANGED, refusals
 from services.ingest.taking import taking
 from services.ingest.webhooks import address, store
 from services.ingest.webhooks.documents import (
@@ -30,7 +30,6 @@ from services.ingest.webhooks.documents import (
 from services.ingest.webhooks.store import MAX_ENDPOINTS, EndpointRequest
 
 NO_ENDPOINT = refusals({404: "There is no such endpoint"})
-WRONG = refusals({400: "The body is not JSON", 413: "The body is too large", 422: "A member of the body is invalid"})
 _TAKING = taking(EndpointRequest, examples.WEBHOOK_REQUEST)
 
 
@@ -46,7 +45,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         "/",
         summary="Create a webhook endpoint",
         operation_class=_TAKING,
-        responses=REFUSALS | WRONG | refusals({409: "There are as many as there can be"}),
+        responses=REFUSALS | BODY | refusals({409: "There are as many as there can be"}),
     )
     async def create(request: Request[Any, Any, Any]) -> Response[NewWebhook]:
         """Have events of all jobs sent to a URL. The answer is the only place where the secret that signs them can be read."""
@@ -71,7 +70,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         async with pool.acquire() as connection:
             return WebhookList([document(found) for found in await store.every(connection, tenant)])
 
-    @get("/{endpoint_id:uuid}", summary="Read a webhook endpoint", middleware=[Conditional()], responses=REFUSALS | NO_ENDPOINT)
+    @get("/{endpoint_id:uuid}", summary="Read a webhook endpoint", middleware=[Conditional()], responses=REFUSALS | NO_ENDPOINT | UNCHANGED)
     async def read(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
         """Where it is, what it is told, and whether that arrives."""
         tenant = caller(request, "read").tenant
@@ -82,7 +81,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         "/{endpoint_id:uuid}",
         summary="Replace a webhook endpoint",
         operation_class=_TAKING,
-        responses=REFUSALS | NO_ENDPOINT | WRONG,
+        responses=REFUSALS | NO_ENDPOINT | BODY,
     )
     async def replace(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
         """Another address, other events; what is still to be sent goes to the new address. Secret and status stay."""

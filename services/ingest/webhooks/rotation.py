@@ -16,11 +16,11 @@ from services.ingest import json_body
 from services.ingest.auth import caller
 from services.ingest.body import streamed
 from services.ingest.problems import Problem
-from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.refusals import BODY, REFUSALS, refusals
 from services.ingest.taking import taking
 from services.ingest.webhooks import store
 from services.ingest.webhooks.documents import RotateRequest, SecretDocument, there
-from services.ingest.webhooks.endpoints import NO_ENDPOINT, WRONG
+from services.ingest.webhooks.endpoints import NO_ENDPOINT
 from services.ingest.webhooks.store import Rotated
 
 _TAKING = taking(RotateRequest, {"overlap": 3_600}, required=False)
@@ -45,7 +45,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         status_code=200,
         summary="Rotate an endpoint's secret",
         operation_class=_TAKING,
-        responses=REFUSALS | NO_ENDPOINT | WRONG,
+        responses=REFUSALS | NO_ENDPOINT | BODY,
     )
     async def rotate(request: Request[Any, Any, Any], endpoint_id: UUID) -> SecretDocument:
         """A new secret. For `overlap` seconds (a day unless said) webhooks carry two signatures, so that holders of either can verify."""
@@ -70,7 +70,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         status_code=200,
         summary="Make or rotate the secret of jobs' own webhooks",
         operation_class=_TAKING,
-        responses=REFUSALS | WRONG,
+        responses=REFUSALS | BODY,
     )
     async def rotate_secret(request: Request[Any, Any, Any]) -> SecretDocument:
         """From now on what goes to the `webhook_url` of your jobs is signed with it, and no longer with the service's own secret."""

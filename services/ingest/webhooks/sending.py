@@ -1,54 +1,34 @@
-"""What is sent to an endpoint: a test, its log, the same once more; and whether anything is.
+"""What is sent to an endpoint: a test, the same once more; and whether anything is.
 
 What a paused endpoint is to be told waits, and is sent when it is resumed. What a disabled one was to be told is in its log as failed:
 resuming sends none of it, replaying does.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Request, get, post
+from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Operation
 
 from common import ids, webhook
 from common.database import Connection, Pool
 from common.due import Due, about, announce, announce_all
-from common.jobs.listing import Place
-from services.ingest import deliveries, examples, json_body, query
+from services.ingest import deliveries, examples, json_body
 from services.ingest.auth import caller
 from services.ingest.body import streamed
-from services.ingest.deliveries import DeliveryDocument, State
-from services.ingest.refusals import REFUSALS, refusals
+from services.ingest.deliveries import DeliveryDocument
+from services.ingest.refusals import BODY, REFUSALS, refusals
 from services.ingest.taking import taking
 from services.ingest.webhooks import store
 from services.ingest.webhooks.documents import WebhookDocument, document, there
-from services.ingest.webhooks.endpoints import NO_ENDPOINT, WRONG
+from services.ingest.webhooks.endpoints import NO_ENDPOINT
 from services.ingest.webhooks.store import Endpoint
 
 _REPLAYED_AT_ONCE = 1_000
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of an endpoint's deliveries."""
-
-    state: State | None = None
-    created_after: query.Moment | None = None
-    created_before: query.Moment | None = None
-    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Deliveries in a page")] = 50
-
-
-class DeliveryPage(msgspec.Struct, frozen=True):
-    """Newest first; `next_cursor` is null on the last page."""
-
-    deliveries: list[DeliveryDocument]
-    next_cursor: str | None
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,16 +46,8 @@ class Replayed(msgspec.Struct, frozen=True):
     next_since: datetime | None
 
 
-@dataclass
-class LogOperation(Operation):
-    """The handler reads the query itself, so that what is wrong in it is named; this says what may be there."""
-
-    def __post_init__(self) -> None:
-        self.parameters = [*(self.parameters or []), *query.parameters(LogQuery)]
-
-
 def handlers(pool: Pool) -> list[HTTPRouteHandler]:
-    """Testing, the log, replaying, pausing and resuming."""
+    """Testing, replaying, pausing and resuming."""
 
     @post("/{endpoint_id:uuid}/test", status_code=202, summary="Test a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
     async def test(request: Request[Any, Any, Any], endpoint_id: UUID) -> DeliveryDocument:
@@ -85,39 +57,12 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
             endpoint = await _there(connection, endpoint_id, tenant)
             return await deliveries.find(connection, await _test(connection, endpoint), tenant)
 
-    @get(
-        "/{endpoint_id:uuid}/deliveries",
-        summary="List an endpoint's deliveries",
-        operation_class=LogOperation,
-        responses=REFUSALS | NO_ENDPOINT | refusals({422: "A parameter is invalid"}),
-    )
-    async def list_log(request: Request[Any, Any, Any], endpoint_id: UUID) -> DeliveryPage:
-        """What was sent and is to be sent, newest first, each with every attempt that was made at it."""
-        tenant = caller(request, "read").tenant
-        asked = query.parse(query.values(request), LogQuery)
-        place = _place(asked.cursor)
-        async with pool.acquire() as connection:
-            await _there(connection, endpoint_id, tenant)
-            rows = await connection.fetch(
-                deliveries.SQL["endpoint_deliveries"],
-                endpoint_id,
-                asked.state,
-                asked.created_after,
-                asked.created_before,
-                None if place is None else place.created_at,
-                None if place is None else place.id,
-                asked.limit + 1,
-            )
-            page = rows[: asked.limit]
-            more = Place(page[-1]["created_at"], page[-1]["id"]).encode() if len(rows) > asked.limit else None
-            return DeliveryPage(await deliveries.documents(connection, page), more)
-
     @post(
         "/{endpoint_id:uuid}/replay",
         status_code=202,
         summary="Deliver a range of webhooks again",
         operation_class=taking(ReplayRequest, examples.REPLAY_REQUEST),
-        responses=REFUSALS | NO_ENDPOINT | WRONG | refusals({409: "The endpoint is disabled"}),
+        responses=REFUSALS | NO_ENDPOINT | BODY | refusals({409: "The endpoint is disabled"}),
     )
     async def replay(request: Request[Any, Any, Any], endpoint_id: UUID) -> Replayed:
         """Send once more what failed since a time, or all of it, oldest first and under the same ids; what is being tried is left alone."""
@@ -146,7 +91,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
             await store.resume(connection, endpoint_id)
             return document(await _there(connection, endpoint_id, tenant))
 
-    return [test, list_log, replay, pause, resume]
+    return [test, replay, pause, resume]
 
 
 async def _there(connection: Connection, endpoint_id: UUID, tenant: str) -> Endpoint:
@@ -170,10 +115,3 @@ async def _replay(connection: Connection, endpoint_id: UUID, asked: ReplayReques
     await announce_all(connection, [(about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1)) for row in rows])
     more = len(rows) == _REPLAYED_AT_ONCE
     return Replayed(len(rows), rows[-1]["created_at"] if more else None)
-
-
-def _place(cursor: str | None) -> Place | None:
-    try:
-        return None if cursor is None else Place.decode(cursor)
-    except ValueError as error:
-        raise query.invalid("cursor", str(error)) from None

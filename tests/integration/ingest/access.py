@@ -63,6 +63,10 @@ NEEDS: dict[str, Need] = {
     "DELETE /api/v1/admin/keys/{key_id}": "admin",
     "POST /api/v1/admin/resume": "admin",
     "GET /api/v1/admin/storage": "admin",
+    "GET /api/v1/admin/dead-letters": "admin",
+    "GET /api/v1/admin/dead-letters/{letter_id}": "admin",
+    "DELETE /api/v1/admin/dead-letters/{letter_id}": "admin",
+    "POST /api/v1/admin/dead-letters/{letter_id}/requeue": "admin",
     "GET /api/v1/admin/tenants/{tenant}/limits": "admin",
     "PUT /api/v1/admin/tenants/{tenant}/limits": "admin",
     # OpenAI's

@@ -275,6 +275,7 @@ async def _furnish(
         "cleanup_id": await made("/api/v1/admin/cleanup", params={"wait": "0"}, json={"dry_run": True}),
         "key_id": await made("/api/v1/admin/keys", json={"tenant": "a", "name": MARK, "scopes": ["read"]}),
         "delivery_id": str(delivery),
+        "letter_id": str(delivery),
         "tenant": "a",
         "name": "base",
         "path": "nothing",
@@ -289,6 +290,7 @@ async def _furnish(
         f"https://hook.example/{MARK}",
         b"{}",
     )
+    await database.execute("insert into dead_letters (id, queue, reason, headers, body) values ($1, 'a', 'rejected', '{}', '')", delivery)
 
     async def relayed() -> bool:
         return not await database.fetchval("select count(*) from outbox")

@@ -51,6 +51,20 @@ async def test_a_tenant_has_its_share(service: Services, sample: bytes, store: S
     assert (left.jobs, left.objects) == (4, 4)
 
 
+async def test_trying_again_takes_a_place_too(service: Services, sample: bytes) -> None:
+    """Who cancels and submits cannot have more in the queue than its share by retrying; what is queued already stays so."""
+    ingest = await service("ingest", MAX_QUEUED_JOBS_PER_TENANT="1")
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+        first = f"{JOBS}/{(await post(client, sample)).json()['id']}"
+        await client.post(f"{first}/cancel")
+        second = f"{JOBS}/{(await post(client, sample)).json()['id']}"
+        refused = await client.post(f"{first}/retry")
+        assert (refused.status_code, refused.json()["code"], "retry-after" in refused.headers) == (429, "quota_exceeded", True)
+        assert (await client.post(f"{second}/retry")).status_code == 202
+        await client.post(f"{second}/cancel")
+        assert (await client.post(f"{first}/retry")).json()["status"] == "queued"
+
+
 async def test_a_key_comes_too_often(service: Services, database: asyncpg.Connection) -> None:
     """Two processes share a key's bucket; it is refilled by the database's clock; another key has its own."""
     ingests = [await service("ingest", AUTH="on", RATE_LIMIT_PER_MINUTE="6") for _ in range(2)]

@@ -161,6 +161,10 @@ BAD_READS = {
     f"{JOBS}?status=sleeping": (422, "invalid_option"),
     f"{JOBS}?limit=9999": (422, "invalid_option"),
     f"{JOBS}?cursor=x": (422, "invalid_option"),
+    f"{JOBS}/{NOBODY}?wait=61": (422, "invalid_option"),
+    f"{JOBS}?created_after=0001-01-01T00:00:00%2B14:00": (422, "invalid_option"),
+    "/api/v1/admin/tenants/a%00b/limits": (422, "invalid_option"),
+    "/api/v1/admin/keys?tenant=a%00b": (422, "invalid_option"),
     "/api/v2": (404, "not_found"),
 }
 
@@ -171,3 +175,13 @@ async def test_bad_reads(client: httpx.AsyncClient) -> None:
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"]) == expected, path
         assert answer.headers["content-type"].startswith("application/problem+json"), path
+
+
+async def test_what_the_server_refuses_by_itself(client: httpx.AsyncClient) -> None:
+    """A method or a host that it does not take is told in its own words, which repeat nothing of the request."""
+    method = await client.put(f"{JOBS}/{NOBODY}")
+    assert (method.status_code, method.json()["code"]) == (405, "method_not_allowed")
+    assert {"GET", "DELETE"} <= set(method.headers["allow"].split(", "))
+    host = await client.get(JOBS, headers={"Host": "<hunter2>"})
+    assert (host.status_code, host.json()["code"]) == (400, "malformed_request")
+    assert "hunter2" not in host.text

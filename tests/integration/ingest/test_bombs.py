@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 
@@ -85,3 +86,59 @@ async def test_forms_of_many_or_large_parts(client: httpx.AsyncClient) -> None:
     assert (large.status_code, large.json()["code"]) == (400, "malformed_multipart")
     boundary = await client.post(JOBS, content=b"--", headers={"Content-Type": f"multipart/form-data; boundary={'b' * 5_000}"})
     assert (boundary.status_code, boundary.json()["code"]) == (400, "malformed_multipart")
+
+
+NOBODY = "018f0000-0000-7000-8000-000000000000"
+JSON_BOMBS = {
+    "nested and never closed": b"[" * 100_000,
+    "nested and closed": b'{"a":' + b"[" * 600 + b"]" * 600 + b"}",
+    "nested a little too deeply": b'{"a":' + b"[" * 40 + b"]" * 40 + b"}",
+    "larger than anything": b" " * (3 * 2**20),
+    "a number without end": b'{"a": 1' + b"0" * 5_000 + b"}",
+    "half a character": b'{"a": "\\ud800"}',
+    "a member that nobody can store": b'{"\\u0000": 1}',
+    "not UTF-8": b'{"a": "\xff"}',
+}
+
+
+async def operations(client: httpx.AsyncClient) -> list[tuple[str, str, dict[str, Any]]]:
+    """Method, an address, and what is documented of each operation of the native API."""
+    paths = (await client.get("/schema/openapi.json")).json()["paths"]
+    return [
+        (method.upper(), "/".join(NOBODY if part.startswith("{") else part for part in path.split("/")), operation)
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if path.startswith("/api/v1/") and method in {"get", "post", "put", "delete"}
+    ]
+
+
+async def test_json_bombs(client: httpx.AsyncClient) -> None:
+    """Every operation that takes JSON refuses what is nested, large or odd beyond reason, and never fails at it."""
+    taking = [
+        (method, path)
+        for method, path, operation in await operations(client)
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    ]
+    assert len(taking) > 12
+    for method, path in taking:
+        for case, body in JSON_BOMBS.items():
+            answer = await client.request(method, path, content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code in {400, 413, 422}, (method, path, case, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json", (method, path, case)
+
+
+async def test_query_bombs(client: httpx.AsyncClient) -> None:
+    """Every operation with a query refuses by name what it does not know and what is no value, each in the same way."""
+    asking = [(method, path, found) for method, path, operation in await operations(client) if (found := queried(operation))]
+    assert len(asking) > 9
+    for method, path, parameters in asking:
+        odd = {name: "many" for name, schema in parameters.items() if schema.get("type") in {"integer", "number", "boolean"}}
+        odd |= {name: "0001-01-01T00:00:00+14:00" for name, schema in parameters.items() if schema.get("format") == "date-time"}
+        odd |= {name: "no such thing" for name, schema in parameters.items() if "enum" in schema or schema.get("format") == "uuid"}
+        for name, value in {**odd, "nonsense": "1", next(iter(parameters)): "\0"}.items():
+            answer = await client.request(method, path, params={name: value})
+            assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_option", name), (method, path)
+
+
+def queried(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query" and "{" not in each["name"]}

@@ -1,38 +1,66 @@
 """Browsers: only pages from the origins that were named may call the API, keys and resumable uploads included."""
 
 import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
+from common.database import Pool
+from tests.jobs import queued
 from tests.running import Services
 
 PAGE, OTHER = "https://app.example.com", "https://elsewhere.example.com"
+JOBS = "/api/v1/jobs"
+NOBODY = f"{JOBS}/0190a000-0000-7000-8000-000000000000"
 
 
-async def test_only_pages_from_named_origins_may_call(service: Services) -> None:
-    """A page's preflight and request are let in, on tus too; another's are answered without the header that would let its page read."""
+def varied(answer: httpx.Response) -> set[str]:
+    return {name.strip() for name in answer.headers.get("vary", "").split(",")}
+
+
+async def test_only_pages_from_named_origins_may_call(service: Services, pool: Pool) -> None:
+    """A page's preflight, request and WebSocket are let in, on tus too; another's get no header that would let its page read."""
     ingest = await service("ingest", CORS_ALLOW_ORIGINS=PAGE)
     async with httpx.AsyncClient(base_url=ingest.url) as http:
-        for path, method, named in (("/api/v1/jobs", "POST", "authorization"), ("/files", "POST", "tus-resumable,upload-length")):
+        for path, method, named in ((JOBS, "POST", "authorization"), ("/files", "POST", "tus-resumable,upload-length")):
             asks = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": named}
             let_in = await http.options(path, headers={"Origin": PAGE, **asks})
             assert let_in.status_code == 204, let_in.text
             assert let_in.headers["access-control-allow-origin"] == PAGE
             assert method in let_in.headers["access-control-allow-methods"]
-            assert set(named.split(",")) <= set(let_in.headers["access-control-allow-headers"].replace(" ", "").lower().split(","))
-            assert "access-control-allow-origin" not in (await http.options(path, headers={"Origin": OTHER, **asks})).headers
+            assert let_in.headers["access-control-allow-headers"] == named
+            refused = await http.options(path, headers={"Origin": OTHER, **asks})
+            assert not [name for name in refused.headers if name.startswith("access-control")]
 
-        read = await http.get("/api/v1/jobs", headers={"Origin": PAGE})
+        able = await http.options("/files", headers={"Origin": PAGE})
+        assert (able.headers["access-control-allow-origin"], able.headers["tus-version"]) == (PAGE, "1.0.0")
+        read = await http.get(JOBS, headers={"Origin": PAGE})
         assert read.headers["access-control-allow-origin"] == PAGE
-        assert "Location" in read.headers["access-control-expose-headers"]
-        missing = await http.get("/api/v1/jobs/0190a000-0000-7000-8000-000000000000", headers={"Origin": PAGE})
-        assert (missing.status_code, missing.headers["access-control-allow-origin"]) == (404, PAGE)
+        assert {"Location", "Upload-Offset"} <= set(read.headers["access-control-expose-headers"].split(", "))
         assert "access-control-allow-credentials" not in read.headers
-        assert "access-control-allow-origin" not in (await http.get("/api/v1/jobs", headers={"Origin": OTHER})).headers
+        missing = await http.get(NOBODY, headers={"Origin": PAGE})
+        assert (missing.status_code, missing.headers["access-control-allow-origin"]) == (404, PAGE)
+        for headers in ({"Origin": OTHER}, {}):
+            other = await http.get(JOBS, headers=headers)
+            assert "access-control-allow-origin" not in other.headers
+            assert "Origin" in varied(other)  # or a cache would serve it to the page
+
+    async with pool.acquire() as connection:
+        job = await queued(connection)
+    address = f"{ingest.url.replace('http', 'ws', 1)}{JOBS}/{job.id}/ws"
+    async with connect(address, origin=PAGE) as socket:  # type: ignore[arg-type]  # a NewType of str
+        assert "queued" in str(await socket.recv())
+    for origin in (OTHER, "http://[::1"):
+        with pytest.raises(InvalidStatus, match="403"):
+            await connect(address, origin=origin)  # type: ignore[arg-type]  # the same
 
 
 async def test_no_page_may_call_unless_it_is_named(client: httpx.AsyncClient) -> None:
     """Without the setting nothing speaks of other origins."""
     for answer in (
-        await client.get("/api/v1/jobs", headers={"Origin": PAGE}),
-        await client.options("/api/v1/jobs", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"}),
+        await client.get(JOBS, headers={"Origin": PAGE}),
+        await client.options(JOBS, headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"}),
+        await client.options("/files", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"}),
     ):
         assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert "Origin" not in varied(answer)

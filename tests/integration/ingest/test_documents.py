@@ -40,6 +40,30 @@ async def test_openapi_is_valid_and_whole(client: httpx.AsyncClient) -> None:
                 _valid(document, media["schema"], media["example"])
 
 
+async def test_bodies_are_documented_with_examples(client: httpx.AsyncClient) -> None:
+    """Every body that an operation takes has an example that fits its schema, but for bytes, which have none to be shown."""
+    document = await openapi(client)
+    shown = 0
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            for kind, media in operation.get("requestBody", {}).get("content", {}).items() if method in METHODS else ():
+                examples = [media["example"]] if "example" in media else media["schema"].get("examples", [])
+                for example in examples:
+                    _valid(document, media["schema"], example)
+                shown += len(examples)
+                assert examples or kind != "application/json", (method, path)
+    assert shown > 10
+
+
+async def test_what_has_an_etag_says_so(client: httpx.AsyncClient) -> None:
+    """A 304 is documented where there is one, and the header that it takes."""
+    document = await openapi(client)
+    tagged = {path for path, item in document["paths"].items() if "304" in item.get("get", {}).get("responses", {})}
+    ids = ("/api/v1/jobs/{job_id}", "/api/v1/jobs/{job_id}/transcript", "/api/v1/lexicons/{lexicon_id}", "/api/v1/webhooks/{endpoint_id}")
+    assert tagged == set(ids)
+    assert all("ETag" in document["paths"][path]["get"]["responses"]["200"]["headers"] for path in tagged)
+
+
 async def test_refusals_are_documented_as_they_are_sent(client: httpx.AsyncClient) -> None:
     """Refusals are problems with their own media type; what can be tried again says when; a real one fits what is documented."""
     document = await openapi(client)

@@ -182,7 +182,9 @@ async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: b
         assert claimed is not None
         await jobs.fail(connection, claimed, Failure("no_audio_stream", "There is no sound in it.", retryable=False))
         failed = await client.get(url)
-        assert (failed.status_code, failed.json()["job_error"]["code"]) == (409, "no_audio_stream")
+        assert (failed.status_code, failed.json()["code"], failed.json()["job_error"]["code"]) == (409, "job_failed", "no_audio_stream")
+        nothing = await client.get(f"{JOBS}/{job['id']}/receipt")
+        assert (nothing.status_code, nothing.json()["code"]) == (404, "receipt_not_found")
         await connection.execute("update jobs set expires_at = now() - interval '1 second'")
         assert await removal.expire(connection, [claimed])
     expired = await client.get(url)
@@ -214,6 +216,15 @@ async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
     metrics = (await client.get("/metrics")).text
     assert 'verbatim_jobs{status="queued"} 0.0' in metrics
     assert 'verbatim_http_requests_total{method="GET",status="200"}' in metrics
+
+
+async def test_safety_headers_are_on_every_answer(client: httpx.AsyncClient) -> None:
+    """What a browser may do with an answer is said of all of them: pages, documents, probes, refusals, tus' own."""
+    paths = ("/schema", "/asyncapi.json", "/health", "/health/ready", "/metrics", JOBS, "/nowhere")
+    for answer in (*[await client.get(path) for path in paths], await client.options("/files")):
+        found = [answer.headers.get(name) for name in ("x-content-type-options", "x-frame-options", "referrer-policy")]
+        assert found == ["nosniff", "DENY", "no-referrer"], answer.url
+        assert "no-store" in answer.headers["cache-control"], answer.url
 
 
 async def test_openapi_document_is_valid(client: httpx.AsyncClient) -> None:

@@ -84,6 +84,8 @@ async def test_from_parts_to_a_job(client: httpx.AsyncClient, long: bytes, store
     assert (ready.status_code, ready.json()["status"], ready.json()["received"]) == (200, "ready", len(long))
     assert ready.json()["source"]["sha256"] == hashlib.sha256(long).hexdigest()
     assert (await complete(client, begun)).json() == ready.json()
+    late = await client.post(begun["links"]["urls"], json={"parts": [1]})
+    assert (late.status_code, late.json()["code"]) == (409, "upload_ready")
 
     answer = await submit(client, begun["id"], language="en")
     job = answer.json()
@@ -169,16 +171,28 @@ async def test_removed(client: httpx.AsyncClient, sample: bytes, store: Storage,
 
 
 async def test_completed_before_and_not_known(client: httpx.AsyncClient, sample: bytes, database: asyncpg.Connection) -> None:
-    """An ingest that died after the object was made is no harm: completing again finishes it. One that the store lost is told so."""
+    """An ingest that died after the object was made is no harm: completing again finishes it."""
     upload_id = await uploaded(client, sample)
     await database.execute("update uploads set status = 'uploading', source = null")
     assert (await client.post(f"{UPLOADS}/{upload_id}/complete")).json()["status"] == "ready"
 
-    lost = await begin(client, sample)
-    await put(lost, sample)
-    await database.execute("update uploads set multipart_id = 'gone' where id = $1", lost["id"])
-    answer = await complete(client, lost)
-    assert (answer.status_code, answer.json()["code"]) == (409, "parts_missing")
+
+async def test_lost_by_the_store(client: httpx.AsyncClient, sample: bytes, store: Storage, database: asyncpg.Connection) -> None:
+    """What the store has no more, parts or the object that was made of them, has to be uploaded anew: 410, and nothing remains."""
+    begun = await begin(client, sample)
+    await put(begun, sample)
+    for upload in [found async for found in store.open_uploads()]:
+        await store.abort_upload(upload.key, upload.upload_id)
+    answer = await complete(client, begun)
+    assert (answer.status_code, answer.json()["code"]) == (410, "upload_lost")
+
+    finished = await uploaded(client, sample)
+    await store.delete([f"audio/{finished}/source"])
+    answer = await submit(client, finished)
+    assert (answer.status_code, answer.json()["code"]) == (410, "upload_lost")
+    for upload_id in (begun["id"], finished):
+        assert (await client.get(f"{UPLOADS}/{upload_id}")).json()["code"] == "upload_not_found"
+    assert (await left_behind(store, database), await rows(database)) == (NOTHING, 0)
 
 
 async def test_one_request_at_a_time(client: httpx.AsyncClient, sample: bytes, database: asyncpg.Connection) -> None:

@@ -55,12 +55,6 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
         f"{_ID}, now() - interval '1 hour', null, '{{failed}}', 1000",
         "deliveries_by_endpoint",
     ),
-    "endpoint_deliveries": (
-        shown.SQL["endpoint_deliveries"],
-        "uuid, text, timestamptz, timestamptz, timestamptz, uuid, int",
-        f"{_ID}, null, null, null, null, null, 50",
-        "deliveries_by_endpoint",
-    ),
     "job_deliveries": (shown.SQL["job_deliveries"], "uuid", _ID, "deliveries_by_job"),
     "attempts": (shown.SQL["attempts"], "uuid[]", f"array[{_ID}]", "delivery_attempts_pkey"),
     "old_deliveries": (old.SQL["old_deliveries"], "interval, int", "'30 days', 1000", "deliveries_settled"),

@@ -20,6 +20,7 @@ SIGNED = "https://bucket.example.com/a%20b+c/%2F?X-Amz-Credential=AK%2F20261121&
         ({"redact": ""}, Options()),
         ({"metadata": '{"desk": "3"}'}, Options(metadata={"desk": "3"})),
         ({"prompt": "null"}, Options(prompt="null")),
+        ({"vad": "off", "diarize": "On"}, Options(vad=False, diarize=True)),
         ({"expires_in": "0", "webhook_url": "https://a.b/"}, Options(expires_in=0, webhook_url="https://a.b/")),
         ({"expires_in": 0, "upload_presigned_url": SIGNED}, Options(expires_in=0, upload_presigned_url=SIGNED)),
         ({"webhook_url": HOOK, "webhook_payload": "full"}, Options(webhook_url=HOOK, webhook_payload="full")),
@@ -44,6 +45,8 @@ def test_what_is_understood(values: dict[str, Any], expected: Options) -> None:
         ({"min_speakers": 2}, "min_speakers"),
         ({"diarize": True, "min_speakers": 3, "max_speakers": 2}, "min_speakers"),
         ({"redact": "weather"}, "redact"),
+        ({"vad": "loud"}, "vad"),
+        ({"reference": '[{"number":' + "[" * 5_000}, "reference"),
         ({"expires_in": "-1"}, "expires_in"),
         ({"expires_in": 0}, "expires_in"),  # nothing is kept after delivery, and nothing would be delivered
         ({"model": "a b"}, "model"),

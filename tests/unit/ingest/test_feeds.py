@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from common import ids
 from common.ids import JobId
@@ -10,6 +11,8 @@ from common.jobs.job import Status
 from common.jobs.partials import PartialSegment, payloads
 from common.jobs.state import JobState
 from services.ingest.feeds import Feeds, News, Partial
+from services.ingest.problems import Problem
+from services.ingest.watching import watched
 
 QUEUED = JobState(id=JobId(ids.new()), revision=3, status=Status.QUEUED, stage=None, progress=0, attempt=0, error=None)
 
@@ -129,3 +132,22 @@ async def test_a_slow_watcher_misses_what_was_heard_before() -> None:
         seen = [text(await anext(following)) for _ in range(len(feed._partials))]
         assert seen == [str(number) for number in range(1_000 - len(seen), 1_000)]
         assert len(seen) < 100
+
+
+async def test_one_more_than_there_may_be() -> None:
+    """A process that is full of watchers says so, and when to come again, before it asks the database."""
+    feeds = Feeds(most=1)
+    with feeds.watching(QUEUED), pytest.raises(Problem) as refused:
+        await watched(None, feeds, QUEUED.id, "a")  # type: ignore[arg-type]  # nobody asks it
+    assert (refused.value.status, refused.value.code, refused.value.headers) == (503, "too_many_watchers", {"Retry-After": "5"})
+
+
+async def test_a_quiet_stream_is_kept_alive() -> None:
+    """While nothing happens there is a heartbeat now and then, and what happens after it is told as ever."""
+    feeds = Feeds(heartbeat=0.001)
+    with feeds.watching(QUEUED) as feed:
+        following = feeds.follow(feed, QUEUED.revision, asyncio.Event())
+        assert [await anext(following), await anext(following)] == [None, None]
+        feed.offer(later(1))
+        assert isinstance(news := await anext(following), News)
+        assert news.id == 4

@@ -1,0 +1,37 @@
+"""What is looked up once for all who ask."""
+
+import asyncio
+
+import pytest
+
+from services.ingest.kept import Kept
+
+
+async def test_one_look_serves_all_who_ask() -> None:
+    """Those that ask while somebody looks wait for what is found, and those that ask soon after get it too."""
+    looks = 0
+
+    async def look() -> str:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        return f"look {looks}"
+
+    kept = Kept[str]()
+    assert await asyncio.gather(*(kept.get(look) for _ in range(5))) == ["look 1"] * 5
+    assert await kept.get(look) == "look 1"
+
+
+async def test_a_look_that_failed_is_none() -> None:
+    """It is told to who asked, and the next one looks again."""
+
+    async def away() -> str:
+        raise OSError("away")
+
+    async def look() -> str:
+        return "there"
+
+    kept = Kept[str]()
+    with pytest.raises(OSError, match="away"):
+        await kept.get(away)
+    assert await kept.get(look) == "there"
