@@ -10,11 +10,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Self
 
 import aio_pika
+import aiormq
 import structlog
 from aio_pika.abc import (
     AbstractChannel,
     AbstractConnection,
-    AbstractExchange,
     AbstractIncomingMessage,
     AbstractQueueIterator,
 )
@@ -44,7 +44,6 @@ class Broker:
         self._lost = False
         self._publishing_lock = asyncio.Lock()
         self._publishing_channel: AbstractChannel | None = None
-        self._exchange: AbstractExchange | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,12 +79,17 @@ class Broker:
 
         Raises `DeliveryError` or `PublishError` when the broker refuses it, one of `LOST` when the broker is away.
         """
-        exchange = await self._publishing()
-        await exchange.publish(
-            to_message(event, trace=tracing.current_traceparent(), persistent=persistent),
+        channel = await self._publishing()
+        message = to_message(event, trace=tracing.current_traceparent(), persistent=persistent)
+        # Without `wait` a batch is written in one go; otherwise each message waits until the one before it has been.
+        await channel.basic_publish(
+            message.body,
+            exchange=topology.EXCHANGE,
             routing_key=event.type,
+            properties=message.properties,
             mandatory=mandatory,
             timeout=_CONFIRM_SECONDS,
+            wait=False,
         )
 
     async def _discard(self) -> None:
@@ -95,13 +99,14 @@ class Broker:
             with contextlib.suppress(*LOST):
                 await connection.close()
 
-    async def _publishing(self) -> AbstractExchange:
-        """The exchange on this process's one publishing channel."""
+    async def _publishing(self) -> aiormq.Channel:
+        """The one channel on which this process publishes."""
         async with self._publishing_lock:
-            if self._exchange is None or self._publishing_channel is None or self._publishing_channel.is_closed:
+            if self._publishing_channel is None or self._publishing_channel.is_closed:
                 self._publishing_channel = await self.channel()
-                self._exchange = await self._publishing_channel.get_exchange(topology.EXCHANGE, ensure=False)
-            return self._exchange
+            channel = await self._publishing_channel.get_underlay_channel()
+        assert isinstance(channel, aiormq.Channel)
+        return channel
 
     async def deliveries(
         self,

@@ -18,7 +18,7 @@ from common.envelope import Event
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 100
+_BATCH = 500  # what a relay that dies may leave to be published twice
 _POLL = timedelta(seconds=1)
 _BREATH = timedelta(milliseconds=20)  # between looks at due rows that another relay has locked
 
