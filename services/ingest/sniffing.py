@@ -52,6 +52,7 @@ _CHUNKED: dict[tuple[bytes, bytes], Media] = {
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _TS_PACKETS = (188, 192, 204)
+_CLUSTER, _SOUND, _PICTURES = b"\x1f\x43\xb6\x75", b"A_", b"V_"  # where data begin; how names of codecs do
 
 
 def sniff(head: bytes) -> Media | None:
@@ -72,10 +73,14 @@ def _iso(head: bytes) -> Media | None:
 
 
 def _matroska(head: bytes) -> Media | None:
-    """EBML; the document type tells WebM from Matroska."""
+    """EBML; the document type tells WebM from Matroska, and the codecs of its tracks, where all are in the head, whether it is a video."""
     if not head.startswith(b"\x1a\x45\xdf\xa3"):
         return None
-    return Media("video/webm" if b"webm" in head[:64] else "video/x-matroska", "video")
+    name = "webm" if b"webm" in head[:64] else "x-matroska"
+    tracks, cluster, _ = head.partition(_CLUSTER)
+    if cluster and _SOUND in tracks and _PICTURES not in tracks:
+        return Media(f"audio/{name}", "audio")
+    return Media(f"video/{name}", "video")
 
 
 def _mpeg_audio(head: bytes) -> Media | None:

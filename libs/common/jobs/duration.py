@@ -19,6 +19,7 @@ _KBPS: dict[str, float] = {
     "audio/mp4": 96,
     "audio/aac": 96,
     "audio/ogg": 64,
+    "audio/webm": 64,
     "audio/ac3": 192,
     "audio/amr": 12.2,
     "audio/basic": 64,

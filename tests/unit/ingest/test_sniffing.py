@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from services.ingest.sniffing import HEAD_BYTES, sniff
+from services.ingest.sniffing import HEAD_BYTES, Media, sniff
 
 CONTAINERS = [
     ("wav", "pcm_s16le", "audio/wav", "audio"),
@@ -16,8 +16,8 @@ CONTAINERS = [
     ("mov", "aac", "video/quicktime", "video"),
     ("3gp", "aac", "video/mp4", "video"),
     ("ogg", "libopus", "audio/ogg", "audio"),
-    ("webm", "libopus", "video/webm", "video"),
-    ("matroska", "aac", "video/x-matroska", "video"),
+    ("webm", "libopus", "audio/webm", "audio"),
+    ("matroska", "aac", "audio/x-matroska", "audio"),
     ("flac", "flac", "audio/flac", "audio"),
     ("adts", "aac", "audio/aac", "audio"),
     ("aiff", "pcm_s16be", "audio/aiff", "audio"),
@@ -63,6 +63,14 @@ def test_what_people_submit_is_recognised(container: str, codec: str, content_ty
     media = sniff(tone(container, codec)[:HEAD_BYTES])
     assert media is not None
     assert (media.content_type, media.kind) == (content_type, kind)
+
+
+def test_sound_alone_is_told_by_all_tracks() -> None:
+    """Matroska with pictures, or whose tracks are not all in the head, is a video."""
+    head = tone("webm", "libopus")[:HEAD_BYTES]
+    place = head.index(b"\x1f\x43\xb6\x75")
+    for other in (head[:place], head[:place] + b"\x86\x85V_VP8" + head[place:]):
+        assert sniff(other) == Media("video/webm", "video")
 
 
 def test_mp3_without_a_tag() -> None:
