@@ -308,3 +308,32 @@ def test_who_is_to_be_alone_is_so_to_the_end(tmp_path: Path) -> None:
         work_once(turns, Recorder(), events.append, reported(events.append), aside)
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done)]
     assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Done, "b")]
+
+
+def test_one_that_is_cancelled_while_another_is_finished_goes_at_once(tmp_path: Path) -> None:
+    """Its place behind the other is free again, and the engine can take up the next one."""
+    events: list[Event] = []
+    cancelled: set[str] = set()
+    proceed, aside = threading.Event(), Aside()
+
+    def finish_another() -> None:
+        proceed.wait(SECONDS)
+
+    aside.do(finish_another)
+
+    def decode(_request: Transcribe) -> Audio:
+        return silence()
+
+    def send(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Waits):
+            cancelled.add(event.id)
+
+    def report(request: Transcribe) -> Stages:
+        return Stages(request.id, send, request.options, cancelled=lambda: request.id in cancelled)
+
+    work_once(ahead(tmp_path, ["a"], decode, alone=False), Recorder(), send, report, aside)
+    assert aside.busy
+    assert isinstance(events[-1], Failed)
+    assert events[-1].code == "cancelled"
+    proceed.set()
