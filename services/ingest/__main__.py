@@ -23,6 +23,9 @@ from services.ingest.settings import Settings
 _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
 
 
+_RELAY_SHARE = 0.25
+"""Requests do not wait behind the events of a sweep, of which the other services publish the most."""
+
 _UNHEARD_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _TURNS = 3  # of the loop: one of them looks at the listening socket, and accepts
@@ -68,6 +71,7 @@ async def serve(settings: Settings) -> None:
                 cleanup.CHANNEL: watch.notify,
                 SESSIONS: sessions.notify,
             },
+            relay_share=_RELAY_SHARE,
         ) as shared,
         remote.opened(limit=settings.url_timeout, allowed=settings.url_allow_networks) as sources,
     ):
