@@ -2,8 +2,8 @@
 
 The jobs lie in the database and the store as submissions would have left them, but are written there directly. Then a cleanup is asked for
 as an operator does. Before and meanwhile a client asks for jobs and lists at a steady rate: its latencies are those of an API whose machine
-is shared with the sweep, the database, the broker and the store. After it the same goes on beside processes that use as much of the cores as
-the sweep made all of those use, to tell what is Verbatim's doing from what is the machine's.
+is shared with the sweep, the database, the broker and the store. After it the same goes on beside processes that use as much of the cores
+as the sweep made all of those use, to tell what is Verbatim's doing from what is the machine's.
 """
 
 import argparse

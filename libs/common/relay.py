@@ -19,6 +19,7 @@ from common.envelope import Event
 log = structlog.get_logger(__name__)
 
 _BATCH = 500  # what a relay that dies may leave to be published twice
+_FEW = 25  # about a millisecond of the loop's time
 _POLL = timedelta(seconds=1)
 _BREATH = timedelta(milliseconds=20)  # between looks at due rows that another relay has locked
 
@@ -26,14 +27,14 @@ _BREATH = timedelta(milliseconds=20)  # between looks at due rows that another r
 class Relay:
     """`wake` is set by a listener on the `outbox` channel (or by anyone who knows that there is something to publish).
 
-    While there is more to publish than a batch, it works for no more than `share` of the time, in batches that are as much smaller: for a
-    process whose own work must not wait behind what others announce.
+    With a `share` it gives way, for a process whose own work must not wait behind what others announce: its batches are small, and while there
+    is more than one to publish it works for no more than that part of the time.
     """
 
     def __init__(self, pool: Pool, broker: Broker, *, share: float = 1.0) -> None:
         self._pool = pool
         self._broker = broker
-        self._batch = max(1, round(_BATCH * share))
+        self._batch = _BATCH if share == 1 else _FEW
         self._rest = (1 - share) / share
         self.wake = asyncio.Event()
 

@@ -3,8 +3,9 @@
 In this order, since a row that is forgotten first would leave bytes that nobody looks for. Killed in between, the job is still due, and the
 next sweep deletes what is left and goes on. A job whose bytes cannot be deleted stays as it is.
 
-A page of jobs costs a few requests to the store and one transaction, during which the next page's bytes are deleted. Expiry is never far
-ahead of the relays, which publish what is announced: events of jobs that wait to be worked on would have to wait behind.
+A page of jobs costs a few requests to the store and one transaction, during which the next page's bytes are deleted. With larger pages a
+job would cost no less, and store, database and listeners would be busy for longer at a time, while others wait. Expiry is never far ahead
+of the relays, which publish what is announced: events of jobs that wait to be worked on would have to wait behind.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from common.jobs.job import Job
 from common.storage import Storage
 from services.janitor.duty import Counts, Sweep
 
-_BATCH = 500
+_BATCH = 100
 _AHEAD = 1_000
 _BREATH_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0

@@ -101,6 +101,18 @@ async def test_a_relay_that_is_stopped_lets_go_of_its_events(database_url: str, 
     assert message.message_id == str(event)
 
 
+async def test_a_relay_with_a_share_gives_way(pool: Pool, broker: Broker) -> None:
+    """It takes smaller batches, with a rest between two of them; all is published in the end."""
+    relay = Relay(pool, broker, share=0.1)
+    async with tap(broker, "#") as heard, pool.acquire() as connection:
+        for _ in range(60):
+            await add(connection)
+        assert await relay.publish_due() == 25
+        async with running(relay):
+            await wait_until(lambda: outbox_empty(pool), "the outbox to be empty")
+        await heard.until(60)
+
+
 async def test_an_uncommitted_event_is_not_published(pool: Pool, broker: Broker) -> None:
     """An event is due when its transaction commits, and never when it is rolled back."""
     async with tap(broker, "#") as heard, pool.acquire() as connection:
