@@ -27,8 +27,8 @@ _BREATH = timedelta(milliseconds=20)  # between looks at due rows that another r
 class Relay:
     """`wake` is set by a listener on the `outbox` channel (or by anyone who knows that there is something to publish).
 
-    With a `share` it gives way, for a process whose own work must not wait behind what others announce: its batches are small, and while there
-    is more than one to publish it works for no more than that part of the time.
+    With a `share` it gives way, for a process whose own work must not wait behind what others announce: its batches are small, and while
+    there is more than one to publish it works for no more than that part of the time.
     """
 
     def __init__(self, pool: Pool, broker: Broker, *, share: float = 1.0) -> None:
