@@ -18,6 +18,7 @@ from services.ingest.problems import Problem
 
 _LEAST_PROBABILITY = 1e-10
 _NOBODY = "unknown"
+_UNDETERMINED = "und"
 
 
 class Answers:
@@ -31,7 +32,7 @@ class Answers:
     def completed(self, job: Job, document: Transcript) -> bytes:
         match self._asked.format:
             case "json":
-                return msgspec.json.encode({"text": document.text, **self.logprobs(document), "usage": _usage(document)})
+                return msgspec.json.encode({"text": document.text, **self.about(document), "usage": _usage(document)})
             case "verbose_json":
                 return msgspec.json.encode(self._verbose(job, document))
             case "diarized_json":
@@ -44,12 +45,13 @@ class Answers:
     def failed(self, problem: Problem) -> bytes:
         return msgspec.json.encode(errors.document(problem))
 
-    def logprobs(self, document: Transcript) -> dict[str, Any]:
-        """Where they were asked for: of words, which stand for tokens here."""
+    def about(self, document: Transcript) -> dict[str, Any]:
+        """What stands beside the text: languages and, where they were asked for, probabilities of words, which stand for tokens here."""
+        languages = {"languages": _languages(document)}
         if not self._asked.logprobs:
-            return {}
+            return languages
         words = (word for segment in document.segments for word in segment.words)
-        return {"logprobs": [_token(f" {word.word}", word.score) for word in words]}
+        return {**languages, "logprobs": [_token(f" {word.word}", word.score) for word in words]}
 
     def _verbose(self, job: Job, document: Transcript) -> dict[str, Any]:
         """Segments begin with a space, as Whisper's do: joined, they are the text."""
@@ -86,6 +88,12 @@ def _diarized(document: Transcript) -> dict[str, Any]:
         "segments": list(segments(document)),
         "usage": _usage(document),
     }
+
+
+def _languages(document: Transcript) -> list[dict[str, str]]:
+    """The transcript's first; none where nobody speaks."""
+    spoken = (document.language.code, *(segment.language for segment in document.segments))
+    return [{"code": code} for code in dict.fromkeys(spoken) if code not in {None, _UNDETERMINED}]
 
 
 def _usage(document: Transcript) -> dict[str, Any]:

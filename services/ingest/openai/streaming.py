@@ -77,7 +77,7 @@ class Streaming:
                 await stream.delta(delta)
             for segment in segments(document) if diarized else ():
                 await stream.event(segment)
-            await stream.event({"type": "transcript.text.done", "text": document.text, **answers.logprobs(document)})
+            await stream.event({"type": "transcript.text.done", "text": document.text, **answers.about(document)})
         except Exception as error:
             if not stream.begun:
                 raise

@@ -49,6 +49,8 @@ async def test_every_format_and_way_to_give_a_file(
     async with transcribing(pool, storage):
         plain = await hear.create(file=file, model="whisper-1")
         assert plain.text == TALK.text
+        assert plain.languages is not None
+        assert [language.code for language in plain.languages] == ["en"]
         assert plain.usage is not None
         assert plain.usage.to_dict() == {"type": "duration", "seconds": 30}
         assert await hear.create(file=file, model="whisper-1", response_format="text") == f"{TALK.text}\n"

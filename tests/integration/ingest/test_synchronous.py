@@ -211,7 +211,7 @@ async def test_a_stream(ingest: RunningService, pool: Pool, storage: Storage, sa
             told = [event.speaker for event in events if event.type == "transcript.text.segment"]
             assert told == (["A", "B"] if response_format == "diarized_json" else [])
             assert events[-1].type == "transcript.text.done"
-            assert events[-1].text == TALK.text
+            assert (events[-1].text, [language.code for language in events[-1].languages or ()]) == (TALK.text, ["en"])
 
 
 async def test_a_stream_that_breaks(ingest: RunningService, pool: Pool, storage: Storage, sample: bytes) -> None:

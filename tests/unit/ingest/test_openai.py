@@ -7,10 +7,10 @@ import pytest
 
 from common.jobs.options import Options
 from common.jobs.partials import PartialSegment
-from common.transcript import Segment
+from common.transcript import Language, Segment
 from services.ingest.compat.whisperx_server import Wishes
 from services.ingest.openai import errors
-from services.ingest.openai.answers import segments
+from services.ingest.openai.answers import Answers, segments
 from services.ingest.openai.asked import Asked
 from services.ingest.openai.models import Models
 from services.ingest.openai.streaming import Deltas
@@ -94,6 +94,15 @@ def test_deltas_never_go_back() -> None:
     later = msgspec.structs.replace(TALK, segments=(*TALK.segments, Segment(2, 15.0, 17.0, "Four.", 0.9, ())))
     assert list(deltas.rest(later)) == [" Four."]
     assert list(Deltas().rest(TALK)) == ["Hello, this is Diane.", " Hello Diane."]
+
+
+def test_languages_are_named() -> None:
+    """The transcript's first, then those of lines in another; none where nobody speaks."""
+    german = (*TALK.segments, Segment(2, 15.0, 17.0, "Ja.", 0.9, (), language="de"))
+    told = Answers(asked()).about(msgspec.structs.replace(TALK, segments=german))
+    assert told == {"languages": [{"code": "en"}, {"code": "de"}]}
+    nothing = msgspec.structs.replace(TALK, segments=(), language=Language("und", 0.0))
+    assert Answers(asked()).about(nothing) == {"languages": []}
 
 
 def test_speakers_have_letters() -> None:
