@@ -24,6 +24,11 @@ _PROMPT = 2_000
 _LISTS = ("timestamp_granularities", "include", "keywords", "languages")
 _UNKNOWN_SPEAKERS = ("known_speaker_names", "known_speaker_references")
 _CHUNKING = "chunking_strategy"
+_THEIRS = {"allowed_languages": "languages", "hotwords": "keywords"} | dict.fromkeys(
+    ("vad_threshold", "vad_min_silence", "vad_padding"), _CHUNKING
+)
+"""What a refusal calls options that are called otherwise here."""
+
 _NATIVE = frozenset(NAMES) - {"task"}
 
 
@@ -94,7 +99,13 @@ class Asked:
             self._options["allowed_languages"] = [_code(language) for language in languages]
         if self.format == "diarized_json":
             self._options["diarize"] = True
-        return form.options_of({"task": self.task, **self._options})
+        try:
+            return form.options_of({"task": self.task, **self._options})
+        except Problem as problem:
+            field = problem.extra["field"]
+            if field not in self._seen:
+                problem.extra["field"] = _THEIRS.get(field, field)
+            raise
 
     def _values(self, name: str, text: str) -> dict[str, Any]:  # noqa: PLR0911 - a line each
         """The options that follow from a field by itself."""

@@ -51,12 +51,14 @@ def test_what_is_understood(fields: list[tuple[str, str]], options: Options) -> 
         ([("chunking_strategy", "often")], "chunking_strategy"),
         ([("chunking_strategy", f'{{"type": {"[" * 9_000}')], "chunking_strategy"),
         ([("chunking_strategy[threshold]", "0.3")], "chunking_strategy"),
+        ([("chunking_strategy", '{"type": "server_vad", "prefix_padding_ms": 6000}')], "chunking_strategy"),
+        ([("languages", "de"), ("languages", "klingon")], "languages"),
         ([("stream", "yes")], "stream"),
         ([("task", "translate")], "task"),
         ([("timestamp_granularities[]", "letter")], "timestamp_granularities"),
         ([("stored_output", "true"), ("response_format", "srt")], "stored_output"),
     ],
-    ids=["twice", "chunks", "deep", "no-type", "flag", "task", "letters", "nothing-to-format"],
+    ids=["twice", "chunks", "deep", "no-type", "too-long", "no-language", "flag", "task", "letters", "nothing-to-format"],
 )
 def test_what_is_refused(fields: list[tuple[str, str]], field: str) -> None:
     """By the parameter's name."""
