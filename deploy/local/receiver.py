@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 
 class Received(msgspec.Struct, frozen=True):
-    """One call; `event` is what was sent, `verified` whether the signature proves the sender."""
+    """One call; `verified` is whether the signature proves the sender, and `event` what was sent by one who is proven."""
 
     webhook_id: str
     verified: bool
@@ -52,11 +52,12 @@ class Receiver:
 def _handler(verifiers: Sequence[Webhook], received: "queue.Queue[Received]") -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            verified = any(_verifies(verifier, body, dict(self.headers.items())) for verifier in verifiers)
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            verified = any(verifies(verifier, body, dict(self.headers.items())) for verifier in verifiers)
             self.send_response(HTTPStatus.NO_CONTENT if verified else HTTPStatus.UNAUTHORIZED)
             self.end_headers()
-            received.put(Received(self.headers.get("webhook-id", ""), verified, msgspec.json.decode(body)))
+            event = msgspec.json.decode(body) if verified else {}
+            received.put(Received(self.headers.get("webhook-id", ""), verified, event))
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the inherited name
             """Keep the terminal for the demo."""
@@ -64,9 +65,10 @@ def _handler(verifiers: Sequence[Webhook], received: "queue.Queue[Received]") ->
     return Handler
 
 
-def _verifies(verifier: Webhook, body: bytes, headers: dict[str, str]) -> bool:
+def verifies(verifier: Webhook, body: bytes, headers: dict[str, str]) -> bool:
+    """Whether the signature proves the sender. The library raises `ValueError` for a signature or a body that it cannot even read."""
     try:
         verifier.verify(body, {name.lower(): value for name, value in headers.items()})
-    except WebhookVerificationError:
+    except (WebhookVerificationError, ValueError):
         return False
     return True

@@ -18,6 +18,7 @@ MEDIA_TYPE = "multipart/form-data"
 _FIELD_BYTES = 64 * 2**10
 _REFERENCE_BYTES = 2**20
 _MAX_FIELDS = 64
+_PREAMBLE_BYTES = 2**20
 
 
 class Fields(Protocol):
@@ -129,11 +130,17 @@ async def _parts(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[
 
 
 async def _events(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[MultipartSegment | bytes | None, None]:
+    """Not strict: that would refuse what comes after the last boundary in a chunk of its own, and be it the two bytes that end its line."""
+    begun, skipped = False, 0
     try:
-        with PushMultipartParser(boundary, max_segment_count=_MAX_FIELDS, strict=True) as parser:
+        with PushMultipartParser(boundary, max_segment_count=_MAX_FIELDS) as parser:
             async for chunk in chunks:
                 for event in parser.parse(chunk):
+                    begun = True
                     yield event
+                skipped += 0 if begun else len(chunk)
+                if skipped > _PREAMBLE_BYTES:
+                    raise _malformed("there is no boundary in its beginning")
     except MultipartError as error:
         raise _malformed(str(error.args[0] if error.args else error)) from None
 

@@ -2,6 +2,7 @@
 
 from types import NoneType
 from typing import Annotated, Any, Literal, Union, get_args
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -142,12 +143,24 @@ def stored(options: Options) -> Options:
 
 def _check_addresses(options: Options) -> None:
     """What needs an address to be sent to; no rule of `Options` itself, since documents show them without addresses."""
+    for name in ("webhook_url", "upload_presigned_url"):
+        if not _address(getattr(options, name)):
+            raise OptionError(name, "it is not a URL that can be called; look at its host and port")
     if options.webhook_payload != "thin" and options.webhook_url is None:
         raise OptionError("webhook_payload", "it says what is sent to webhook_url; give that too")
     if options.expires_in == 0 and options.webhook_url is None and options.upload_presigned_url is None:
         raise OptionError(
             "expires_in", "0 keeps nothing after delivery, and there is nowhere to deliver to; give webhook_url or upload_presigned_url"
         )
+
+
+def _address(url: str | None) -> bool:
+    """Whether it can be taken apart, as whoever shows or calls it will."""
+    try:
+        parts = urlsplit(url or "https://localhost/")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def without_null(kind: Any) -> Any:
