@@ -2,16 +2,16 @@
 import fs from 'node:fs';
 import OpenAI, { toFile } from 'openai';
 
-const [url, path, hasty] = process.argv.slice(2);
+const [url, path, patience] = process.argv.slice(2);
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'sk-anything', maxRetries: 0 });
 const { transcriptions, translations } = client.audio;
 const model = 'whisper-1';
 const tell = (name, value) => console.log(JSON.stringify([name, value]));
 const file = () => fs.createReadStream(path);
 
-if (hasty) {
+if (patience) {
   try {
-    await transcriptions.create({ file: file(), model }, { timeout: 500 });
+    await transcriptions.create({ file: file(), model }, { timeout: Number(patience) });
   } catch (error) {
     tell('timeout', error.constructor.name);
   }
