@@ -19,14 +19,20 @@ Pool = asyncpg.Pool
 AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
     # On a connection that was told of its end but not closed yet, which lasts when the machine went before its last packet came.
     asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
-"""What asyncpg raises when Postgres cannot be reached, is starting or is going down: worth waiting for."""
+"""What asyncpg raises when it is not for what was asked that Postgres did not do it, and it may be asked again: it cannot be reached, is
+starting or going down, has no connection, memory or disk to spare, fails at the disk, is a copy that was not promoted yet, or had to take
+back the transaction for another's sake, or because we stood still in it."""
 
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 

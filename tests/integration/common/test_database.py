@@ -60,3 +60,10 @@ async def test_a_connection_that_was_told_of_its_end_counts_as_away(database_url
             await led_pool.fetchval("select 1")
         assert isinstance(raised.value, asyncpg.InternalClientError)
         assert await led_pool.fetchval("select 1") == 1
+
+
+@pytest.mark.parametrize("code", ["25006", "25P03", "40001", "40P01", "53100", "53200", "53300", "58030"])
+async def test_a_failure_that_is_not_for_what_was_asked_counts_as_away(pool: Pool, code: str) -> None:
+    """A full disk, a deadlock, a server that is not the first any more: whoever asks again may be answered, so nothing is given up."""
+    with pytest.raises(database.AWAY):
+        await pool.execute(f"do $$ begin raise exception 'made to fail' using errcode = '{code}'; end $$")
