@@ -74,9 +74,7 @@ class Claim(msgspec.Struct, frozen=True):
     def follow(self, world: World, outcome: Outcome, *, alone: bool) -> bool:
         working = sum(row.status is Status.PROCESSING for row in world.rows.values())
         room = self.per_tenant is None or working < self.per_tenant
-        ready = (
-            {job_id for job_id, row in world.rows.items() if row.status is Status.QUEUED and job_id not in world.waiting} if room else set()
-        )
+        ready = world.claimable if room else set()
         if not isinstance(outcome, Job):
             return not ready or (not alone and self.per_tenant is not None)
         if outcome.id not in ready:
@@ -152,7 +150,7 @@ class Retry(msgspec.Struct, frozen=True):
         row = world.held(self.job.id, self.job.lease_token)
         if row is None or row.attempt >= world.terms[self.job.id].max_attempts:
             return outcome is False
-        world.change(self.job.id, Row(status=Status.QUEUED, attempt=row.attempt), "job.requeued")
+        world.change(self.job.id, Row(status=Status.QUEUED, attempt=row.attempt), "job.requeued", later=self.later)
         if self.later:
             world.waiting.add(self.job.id)
         return outcome is True
@@ -205,6 +203,34 @@ class Rescue(msgspec.Struct, frozen=True):
             if status is not (Status.FAILED if over else Status.QUEUED):
                 return False
             world.change(job_id, Row(status=status, attempt=lost[job_id].attempt), "job.failed" if over else "job.requeued")
+        return True
+
+
+class Lose(msgspec.Struct, frozen=True):
+    """queued -> queued: all that is due is published, and the broker loses it."""
+
+    async def take(self, connection: Connection) -> Outcome:
+        await connection.execute("with due as (delete from outbox where available_at <= now() returning *) insert into published table due")
+        return None
+
+    def follow(self, world: World, outcome: Outcome, *, alone: bool) -> bool:  # noqa: ARG002 - the interface
+        world.tokens.clear()
+        return True
+
+
+class Reissue(msgspec.Struct, frozen=True):
+    """queued -> queued: a new token for each that may be claimed and has none; the outcome is who got one."""
+
+    async def take(self, connection: Connection) -> Outcome:
+        return {job.id for job in await upkeep.reissue(connection, older_than=timedelta(0), limit=100)}
+
+    def follow(self, world: World, outcome: Outcome, *, alone: bool) -> bool:
+        missing = world.claimable - world.tokens - world.later
+        given: set[JobId] = msgspec.convert(outcome, set[JobId])
+        if not given <= missing or (alone and given != missing):
+            return False
+        for job_id in given:
+            world.change(job_id, world.rows[job_id], "job.requeued")
         return True
 
 

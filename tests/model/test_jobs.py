@@ -19,7 +19,7 @@ from common.ids import JobId
 from common.jobs.job import Job, Status
 from common.storage_keys import source_key, transcript_key
 from tests.model.errands import MAKES, Errand
-from tests.model.steps import Cancel, Fail, Finish, Release, Renew, Rescue, Retry, Step, Submit, claim
+from tests.model.steps import Cancel, Fail, Finish, Lose, Reissue, Release, Renew, Rescue, Retry, Step, Submit, claim
 from tests.model.world import Seen, Terms, World, laws, look, readable
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Ground:
         self._runner = asyncio.Runner()
         self._opening = database.connect(url, name="model", max_size=_OPEN + 3)
         self.pool = self.run(self._opening.__aenter__())
+        self.run(self.pool.execute("create table published (like outbox)"))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(asyncio.wait_for(work, 20))
@@ -92,6 +93,13 @@ class Jobs(RuleBasedStateMachine):
     @rule()
     def rescue(self) -> None:
         self._take(Rescue())
+
+    @rule(at_once=st.booleans())
+    def lose(self, at_once: bool) -> None:  # noqa: FBT001 - drawn by name
+        """Every token that was published; who may be claimed gets another, at once or with whatever comes first."""
+        self._take(Lose())
+        if at_once:
+            self._take(Reissue())
 
     @rule(data=st.data())
     def work(self, data: st.DataObject) -> None:
@@ -167,6 +175,7 @@ class Jobs(RuleBasedStateMachine):
             st.builds(claim, lasting=st.booleans(), per_tenant=st.sampled_from([None, 1])),
             st.builds(lambda pick: Cancel(self._any_job(pick)), _PICKS),
             st.just(Rescue()),
+            st.just(Reissue()),
             st.builds(lambda attempts, due: self._submission(attempts, due=due), st.integers(1, 2), st.booleans()),
         )
 
@@ -224,9 +233,8 @@ class Jobs(RuleBasedStateMachine):
             before = self._world.events.get(job_id, ())
             assert events[: len(before)] == before
             assert set(events[len(before) :]) <= MAKES[errand.kind], f"{errand.kind} made {events[len(before) :]}"
-            if events != before:
-                self._world.change(job_id, seen.rows.get(job_id), None)
-                self._world.events[job_id] = events
+            for event in events[len(before) :]:
+                self._world.change(job_id, seen.rows.get(job_id), event)
 
     def _look(self) -> Seen:
         async def read() -> Seen:
@@ -244,7 +252,7 @@ class Jobs(RuleBasedStateMachine):
 
     async def _empty(self) -> None:
         async with self._ground.pool.acquire() as connection:
-            await connection.execute("delete from jobs; delete from outbox; update queue_rounds set turn = 0")
+            await connection.execute("delete from jobs; delete from outbox; delete from published; update queue_rounds set turn = 0")
 
 
 @pytest.fixture

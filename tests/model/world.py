@@ -5,6 +5,7 @@ whatever is seen, whether or not the model expected it.
 """
 
 from collections import Counter
+from copy import copy
 
 import msgspec
 
@@ -13,18 +14,20 @@ from common.ids import JobId, LeaseToken
 from common.jobs.job import Status
 from common.storage_keys import parse_key, source_key, transcript_key
 
+TOKENS = frozenset({"job.created", "job.requeued"})
 ENDS = {"job.completed": Status.COMPLETED, "job.failed": Status.FAILED, "job.cancelled": Status.CANCELLED}
 _AFTER: dict[str, tuple[frozenset[Status | None], Status | None]] = {
     "job.created": (frozenset({None}), Status.QUEUED),
     "job.started": (frozenset({Status.QUEUED}), Status.PROCESSING),
-    "job.requeued": (frozenset({Status.PROCESSING, Status.FAILED, Status.CANCELLED}), Status.QUEUED),
+    "job.requeued": (frozenset({Status.QUEUED, Status.PROCESSING, Status.FAILED, Status.CANCELLED}), Status.QUEUED),
     "job.completed": (frozenset({Status.PROCESSING}), Status.COMPLETED),
     "job.failed": (frozenset({Status.PROCESSING}), Status.FAILED),
     "job.cancelled": (frozenset({Status.QUEUED, Status.PROCESSING}), Status.CANCELLED),
     "job.expired": (frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED}), Status.EXPIRED),
     "job.deleted": (frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED}), None),
 }
-"""Which statuses an event may follow, and the one that it announces; None: there is no such job."""
+"""Which statuses an event may follow, and the one that it announces; None: there is no such job. A job whose token was lost is announced as
+queued once more."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,27 +47,39 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World(msgspec.Struct, kw_only=True):
-    """Where every job should be. `lost` are leases that have run out, `waiting` jobs that may not be claimed yet."""
+    """Where every job should be. `lost` are leases that have run out, `waiting` jobs that may not be claimed yet.
+
+    `tokens` are jobs for which a token is on its way, `later` those for which one is kept until it is due.
+    """
 
     terms: dict[JobId, Terms] = {}
     rows: dict[JobId, Row] = {}
     events: dict[JobId, tuple[str, ...]] = {}
     lost: set[LeaseToken] = set()
     waiting: set[JobId] = set()
+    tokens: set[JobId] = set()
+    later: set[JobId] = set()
 
     def copy(self) -> "World":
-        """Rows are values, so a copy of each mapping is enough."""
-        return World(terms=dict(self.terms), rows=dict(self.rows), events=dict(self.events), lost=set(self.lost), waiting=set(self.waiting))
+        """Rows are values, so a copy of each collection is enough."""
+        return World(**{name: copy(getattr(self, name)) for name in self.__struct_fields__})
 
-    def change(self, job_id: JobId, row: Row | None, event: str | None) -> None:
-        """`row` None: the job is gone."""
+    def change(self, job_id: JobId, row: Row | None, event: str | None, *, later: bool = False) -> None:
+        """`row` None: the job is gone. `later`: the event is kept for a while."""
         self.waiting.discard(job_id)
         if row is None:
-            del self.rows[job_id]
+            self.rows.pop(job_id, None)
         else:
             self.rows[job_id] = row
         if event is not None:
             self.events[job_id] = (*self.events.get(job_id, ()), event)
+        if event in TOKENS:
+            (self.later if later else self.tokens).add(job_id)
+
+    @property
+    def claimable(self) -> set[JobId]:
+        """Jobs that may be claimed now."""
+        return {job_id for job_id, row in self.rows.items() if row.status is Status.QUEUED} - self.waiting
 
     def held(self, job_id: JobId, token: LeaseToken | None) -> Row | None:
         """The row, if this lease may write to it."""
@@ -87,7 +102,9 @@ async def look(connection: Connection, keys: frozenset[str]) -> Seen:
     """Rows and events in one snapshot."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await connection.fetch("select id, status, attempt, lease_token, result from jobs")
-        events = await connection.fetch("select subject, array_agg(type order by id) as types from outbox group by subject")
+        events = await connection.fetch(
+            "select subject, array_agg(type order by id) as types from (table outbox union all table published) told group by subject"
+        )
     return Seen(
         rows={
             JobId(row["id"]): Row(

@@ -81,16 +81,18 @@ from (
 ) events;
 
 -- name: tokenless_jobs
--- Queued for longer than $1 with no event of theirs waiting in the outbox: candidates for a new token, in the order of claims.
+-- Queued for longer than $1 with no event of theirs waiting in the outbox: candidates for a new token, in the order of claims. None that is
+-- being claimed: it would be announced as queued after it was started.
 select * from jobs
 where status = 'queued' and claim_after <= now() and greatest(claim_after, queued_at) < now() - $1::interval
   and not exists (select from outbox where outbox.subject = jobs.id::text and outbox.type in ('job.created', 'job.requeued'))
 order by band, turn, id
-limit $2;
+limit $2
+for update skip locked;
 
 -- name: next_of_tenant
--- The tenant's job that is claimed next.
-select * from jobs where tenant = $1 and status = 'queued' and claim_after <= now() order by band, turn, id limit 1;
+-- The tenant's job that is claimed next, unless it is being claimed.
+select * from jobs where tenant = $1 and status = 'queued' and claim_after <= now() order by band, turn, id limit 1 for update skip locked;
 
 -- name: untold_jobs
 -- Ended longer ago than $1 and not longer than $2, wanted by the job's own URL or by an endpoint of its tenant, and neither among the deliveries

@@ -8,7 +8,7 @@ from common.broker import Broker, settle
 from common.cleanup import Report
 from common.database import Connection, Pool
 from common.ids import LeaseToken, new
-from common.jobs import store
+from common.jobs import store, upkeep
 from common.relay import Relay
 from services.janitor.duties.reissue import Reissue
 from services.janitor.sweeper import Sweeper
@@ -213,3 +213,16 @@ async def test_events_name_jobs_in_the_order_of_claims(pool: Pool, broker: Broke
         await look(sweeper, reissue)
         await look(sweeper, reissue)
         assert await announced(connection) == [Announced("job.requeued", str(job.id)) for job in (high, low)]
+
+
+async def test_a_job_that_is_being_claimed_gets_none(pool: Pool) -> None:
+    """Neither what is issued again nor what a worker passes on tells of a job as queued after it was started."""
+    async with pool.acquire() as one, pool.acquire() as other:
+        await queued(one)
+        await age(one)
+        await forget_events(one)
+        async with one.transaction():
+            job = await claimed(one)
+            assert await upkeep.reissue(other, older_than=timedelta(0), limit=1) == []
+            assert await upkeep.pass_on(other, "default") is None
+        assert await announced(one) == [Announced("job.started", str(job.id))]
