@@ -1,35 +1,62 @@
 """`./run bench chaos --minutes N --seed S`: tries to lose, duplicate or leak a job, and shows that it fails at it.
 
-Clients submit, cancel, delete and let expire, receivers of webhooks fail, and meanwhile services are killed, stopped and restarted, servers
-go away one by one and together, queues are purged and deleted, networks are cut and slow, the store errs. The engine is a stub whose
-transcript is the recording's digest; everything else is as it is deployed, two ingests and two transcribers of it. First all services are
-restarted one by one, which no client may notice. In the end everything is left alone until it has come to rest, and then the verdict is
-told from what clients, receivers and another system on the broker have heard.
+Clients submit, cancel, delete and let expire, receivers of webhooks fail, and meanwhile everything goes wrong that `faults` knows of. The
+engine is a stub whose transcript is the recording's digest; all else is as it is deployed, two ingests and two transcribers of it. First
+all services are restarted one by one, which no client may notice. In the end everything is left alone until it has come to rest, and then
+the verdict is told from what clients, receivers and another system on the broker have heard, and from what is left behind.
 
 The seed decides load and faults. What falls between two instructions is for the machine to decide, so a run is alike and not the same.
 """
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bench._system import report
-from bench.chaos import faults, place, verdict
-from bench.chaos.client import Clients
+from bench.chaos import leaks, place, remains, verdict
+from bench.chaos.client import KINDS, Clients, Kind
+from bench.chaos.faults import Faults, roll
 from bench.chaos.place import Place
 from bench.chaos.receiver import receiving
 from bench.chaos.tap import tapping
 from bench.chaos.verdict import Finding
+from deploy.local.process import Process
 from deploy.local.service import REPOSITORY
 
 ROOT = REPOSITORY / ".verbatim" / "chaos"
-_REST_SECONDS = 150
+_WARM_JOBS = 12
+"""After so many everything is open and loaded that stays so."""
+
+_REST_SECONDS = 240
 _SHOWN = 5
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`seconds` of faults; None: until each has happened once. `faults`: which, by name; None: all. `jobs`: the kinds and their weights."""
+
+    seed: int
+    seconds: float | None
+    clients: int = 6
+    faults: Sequence[str] | None = None
+    jobs: Mapping[Kind, int] = KINDS
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    findings: list[Finding]
+    figures: dict[str, Any]
+
+    @property
+    def wrong(self) -> dict[str, list[str]]:
+        return {finding.what: finding.wrong for finding in self.findings if finding.wrong}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,103 +64,99 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--minutes", type=float, default=3, help="of faults; a start and a rest are added")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6, help="at once")
+    parser.add_argument("--only", nargs="+", help="these faults, by name")
     options = parser.parse_args(arguments)
     logging.disable()  # libraries tell of every connection that is lost
-    findings, figures = asyncio.run(_run(options.minutes, options.seed, options.clients))
+    plan = Plan(seed=options.seed, seconds=options.minutes * 60, clients=options.clients, faults=options.only)
+    outcome = asyncio.run(run(ROOT, plan))
     rows = [
         ("what must be so", "looked at", "wrong"),
-        *((finding.what, str(finding.looked_at), str(len(finding.wrong)) if finding.wrong else "none") for finding in findings),
+        *((finding.what, str(finding.looked_at), str(len(finding.wrong)) if finding.wrong else "none") for finding in outcome.findings),
     ]
-    report("chaos", rows, {"seed": options.seed, "minutes": options.minutes, **figures, "wrong": {one.what: one.wrong for one in findings}})
-    for finding in findings:
-        for each in finding.wrong[:_SHOWN]:
-            print(f"✗ {finding.what}: {each}")
-    if any(finding.wrong for finding in findings):
+    report("chaos", rows, {"seed": options.seed, "minutes": options.minutes, **outcome.figures, "wrong": outcome.wrong})
+    for what, wrong in outcome.wrong.items():
+        for each in wrong[:_SHOWN]:
+            print(f"✗ {what}: {each}")
+    if outcome.wrong:
         sys.exit(1)
 
 
-async def _run(minutes: float, seed: int, count: int) -> tuple[list[Finding], dict[str, object]]:
-    async with place.opened(ROOT) as system, tapping(system.stack.amqp_url) as tap:
-        chance = random.Random(seed)  # noqa: S311 - makes trouble, guards nothing
-        async with receiving(system.webhook_secrets, chance) as receiver:
-            clients = Clients(system.url, receiver, seed)
-            crowd = [asyncio.create_task(clients.run(), name=f"client-{number}") for number in range(count)]
-            try:
-                await clients.warm.wait()
-                before = verdict.handles(system)
+async def run(root: Path, plan: Plan, *, process: type[Process] = Process) -> Outcome:
+    """All of it, in an empty directory of its own; `process` is how services are started."""
+    chance = random.Random(plan.seed)  # noqa: S311 - makes trouble, guards nothing
+    async with (
+        receiving(chance) as receiver,
+        place.opened(root, receiver_port=receiver.port, process=process) as system,
+        tapping(system.stack.amqp_url) as tap,
+    ):
+        receiver.secrets = system.webhook_secrets
+        async with Clients(system.url, system.webhook_url, receiver, seed=plan.seed, kinds=plan.jobs) as clients:
+            async with clients.at_work(plan.clients):
+                await clients.submitted(_WARM_JOBS)
+            await _rest(system)
+            before = await leaks.held(system)
+            async with clients.at_work(plan.clients):
                 rolled = await _roll(system, clients)
-                breaking = faults.Faults(system, chance)
-                await _break(breaking, minutes)
+                told = await _break(system, clients, plan, chance)
                 await system.ready()
-                clients.stopping.set()
-                began = time.monotonic()
-                async with asyncio.timeout(_REST_SECONDS):
-                    await asyncio.gather(*crowd)
-                await _rest(system, clients, began + _REST_SECONDS)
-                print(f"at rest after {time.monotonic() - began:.0f} s", flush=True)
-                await asyncio.sleep(1)  # for the tap to hear the last event, which is published already
-                findings = [
-                    rolled,
-                    verdict.of_answers(clients),
-                    *verdict.of_jobs(clients.jobs),
-                    *verdict.of_events(clients.jobs, tap),
-                    *verdict.of_webhooks(clients.jobs, tap, receiver),
-                    *await verdict.of_remains(system, clients.jobs),
-                    await verdict.of_queues(system),
-                    *await verdict.of_leaks(system, before),
-                ]
-            finally:
-                for client in crowd:
-                    client.cancel()
-                await asyncio.gather(*crowd, return_exceptions=True)
-                await clients.close()
+            await clients.settle_all(time.monotonic() + _REST_SECONDS)
+            await _rest(system)
+            system.logs.read()
+            findings = [
+                rolled,
+                *verdict.of_clients(clients),
+                *verdict.of_events(clients.jobs, tap),
+                *verdict.of_webhooks(clients.jobs, tap, receiver),
+                *verdict.of_logs(system.logs),
+                *await remains.of_all(system, clients.jobs),
+                *await leaks.of_all(system, before),
+            ]
     figures = {
         "jobs": len(clients.jobs),
         "requests": clients.requests,
         "failed_requests": clients.failed_requests,
         "webhook_requests": receiver.requests,
         "events_repeated": tap.repeated,
-        "faults": breaking.done,
+        "faults": told,
     }
-    return findings, figures
+    return Outcome(findings, figures)
 
 
 async def _roll(system: Place, clients: Clients) -> Finding:
     before, requests = clients.failed_requests.copy(), clients.requests
-    await faults.roll(system)
+    await roll(system)
     failed = clients.failed_requests - before
     return Finding(
         "a rolling restart failed no request", clients.requests - requests, [f"{count} x {what}" for what, count in failed.items()]
     )
 
 
-async def _break(breaking: faults.Faults, minutes: float) -> None:
+async def _break(system: Place, clients: Clients, plan: Plan, chance: random.Random) -> list[str]:
+    """What happened, in order, and how much of it was noticed: a fault that nobody ever notices is none."""
+    faults = Faults(system, chance)
     over = asyncio.Event()
-    task = asyncio.create_task(breaking.run(over), name="faults")
-    await asyncio.wait({task}, timeout=minutes * 60)
+    told: list[str] = []
+    felt = Counter[str]()
+
+    def tell(what: str) -> None:
+        system.logs.read()
+        now = Counter(complaints=system.logs.complaints, failed_requests=clients.failed_requests.total())
+        told.append(f"{what}: " + ", ".join(f"{now[kind] - felt[kind]} {kind.replace('_', ' ')}" for kind in now))
+        felt.update(now - felt)
+        print(f"  {told[-1]}", flush=True)
+
+    kinds = plan.faults or list(faults.kinds)
+    task = asyncio.create_task(faults.run(kinds, over, tell, once=plan.seconds is None), name="faults")
+    await asyncio.wait({task}, timeout=plan.seconds)
     over.set()
     await task
+    return told
 
 
-async def _rest(system: Place, clients: Clients, deadline: float) -> None:
-    """Until every job has come to its end and nothing waits to be published or delivered."""
-    room = asyncio.Semaphore(8)
-
-    async def settle(number: int) -> None:
-        async with room:
-            job = clients.jobs[number]
-            await clients.settle(job, deadline)
-            if job.status == "completed" and not job.deleted and not job.read:
-                await clients.check(job)
-
-    await asyncio.gather(*(settle(number) for number in range(len(clients.jobs))))
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(max(deadline - time.monotonic(), 1)):
-            await _until(lambda: verdict.idle(system))
-
-
-async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    while True:
-        if await condition():
-            return
+async def _rest(system: Place) -> None:
+    """Until nothing waits to be worked on, published or delivered; if that does not come, the verdict tells why."""
+    began = time.monotonic()
+    while not await remains.idle(system) and time.monotonic() < began + _REST_SECONDS:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.2)
+    print(f"at rest after {time.monotonic() - began:.0f} s", flush=True)
+    await asyncio.sleep(1)  # for the tap to hear the last event, which is published already

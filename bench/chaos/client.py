@@ -9,7 +9,9 @@ import hashlib
 import random
 import time
 from collections import Counter
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Self
 
 import httpx
 import msgspec
@@ -20,11 +22,9 @@ from tests.recordings import wav
 
 JOBS = "/api/v1/jobs"
 Kind = Literal["plain", "broken", "cancel", "delete", "expire"]
-KINDS: dict[Kind, int] = {"plain": 45, "broken": 10, "cancel": 15, "delete": 15, "expire": 15}
-_WARM = 12
-"""Jobs after which connections are open and models would be loaded."""
-
+KINDS: Mapping[Kind, int] = {"plain": 45, "broken": 10, "cancel": 15, "delete": 15, "expire": 15}
 FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
+_PATIENCE_SECONDS = 150
 _EXPIRES_SECONDS = 60
 """The shortest that may be asked for."""
 
@@ -45,33 +45,64 @@ class Tracked(msgspec.Struct, kw_only=True):
 
 
 class Clients:
-    """`failed_requests` counts answers that a client of a system that only restarts should never see."""
+    """So many at a time. `failed_requests` counts answers that a client of a system that only restarts should never see."""
 
-    def __init__(self, url: str, receiver: Receiver, seed: int) -> None:
+    def __init__(self, url: str, webhook_url: str, receiver: Receiver, *, seed: int, kinds: Mapping[Kind, int] = KINDS) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
+        self._webhook_url = webhook_url
         self._receiver = receiver
         self._seed = seed
+        self._kinds = kinds
         self._number = 0
         self.jobs: list[Tracked] = []
         self.wrong: list[str] = []
         self.requests = 0
         self.failed_requests = Counter[str]()
-        self.warm = asyncio.Event()
-        self.stopping = asyncio.Event()
+        self._stopping = asyncio.Event()
 
-    async def run(self) -> None:
-        """Submit and follow one job after another, until told to stop; a submission that was begun is finished."""
-        while not self.stopping.is_set():
+    @asynccontextmanager
+    async def at_work(self, count: int) -> AsyncIterator[None]:
+        """So many of them, for the time of the block; what was begun is then finished."""
+        self._stopping.clear()
+        async with asyncio.TaskGroup() as crowd:
+            for number in range(count):
+                crowd.create_task(self._work(), name=f"client-{number}")
+            yield
+            self._stopping.set()
+
+    async def submitted(self, count: int) -> None:
+        """Wait until so many jobs were accepted in all."""
+        while len(self.jobs) < count:  # noqa: ASYNC110 - a bench may look again
+            await asyncio.sleep(0.1)
+
+    async def settle_all(self, deadline: float) -> None:
+        """Ask until every job has come to its end, and read every transcript that was not read before."""
+        room = asyncio.Semaphore(8)
+
+        async def settle(job: Tracked) -> None:
+            async with room:
+                await self._settle(job, deadline)
+                if job.status == "completed" and not job.deleted and not job.read:
+                    await self._check(job)
+
+        await asyncio.gather(*(settle(job) for job in self.jobs))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def _work(self) -> None:
+        """One job after another, each submitted and followed."""
+        while not self._stopping.is_set():
             self._number += 1
             chance = random.Random(f"{self._seed}-{self._number}")  # noqa: S311 - makes load, guards nothing
             job = await self._submit(f"{self._number}", chance)
             if job is not None:
                 await self._follow(job, chance)
 
-    async def close(self) -> None:
-        await self._http.aclose()
-
-    async def settle(self, job: Tracked, deadline: float) -> None:
+    async def _settle(self, job: Tracked, deadline: float) -> None:
         """Ask until the job has come to its end; an expiring one, until it has expired."""
         last = {"expired"} if job.kind == "expire" else FINAL
         while time.monotonic() < deadline:
@@ -88,7 +119,7 @@ class Clients:
                 return
             await asyncio.sleep(0.5)
 
-    async def check(self, job: Tracked) -> None:
+    async def _check(self, job: Tracked) -> None:
         """A completed job's transcript is its own."""
         answer = await self._ask("GET", f"{JOBS}/{job.id}/transcript")
         if answer.status_code == 200:
@@ -99,13 +130,14 @@ class Clients:
             self.wrong.append(f"{job.id}: completed, and its transcript answers {answer.status_code} {answer.text[:100]}")
 
     async def _submit(self, tag: str, chance: random.Random) -> Tracked | None:
-        [kind] = chance.choices(list(KINDS), weights=list(KINDS.values()))
+        [kind] = chance.choices(list(self._kinds), weights=list(self._kinds.values()))
         frames = (BROKEN if kind == "broken" else b"SOUND.") + chance.randbytes(2 * chance.randrange(100, 40_000))
         content = wav(frames)
         data: dict[str, Any] = {"priority": chance.choice(["high", "normal", "low"]), "metadata": f'{{"tag": "{tag}"}}'}
         webhook = chance.random() < 0.8
         if webhook:
-            data["webhook_url"] = self._receiver.url(tag)
+            self._receiver.expect(tag)
+            data["webhook_url"] = f"{self._webhook_url}/{tag}"
         if kind == "expire":
             data["expires_in"] = str(_EXPIRES_SECONDS)
         answer = await self._ask(
@@ -116,8 +148,6 @@ class Clients:
             return None
         job = Tracked(tag=tag, kind=kind, id=answer.json()["id"], sha256=hashlib.sha256(content).hexdigest(), webhook=webhook)
         self.jobs.append(job)
-        if len(self.jobs) >= _WARM:
-            self.warm.set()
         return job
 
     async def _follow(self, job: Tracked, chance: random.Random) -> None:
@@ -134,7 +164,8 @@ class Clients:
             if answer.status_code not in {204, 404}:  # 404: it was carried out, and we did not hear of it
                 self.wrong.append(f"{job.id}: deleting answers {answer.status_code}")
             return
-        while job.status not in FINAL and not self.stopping.is_set():
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while job.status not in FINAL and time.monotonic() < deadline:
             answer = await self._ask("GET", f"{JOBS}/{job.id}")
             if answer.status_code != 200:
                 self.wrong.append(f"{job.id}: accepted, and answers {answer.status_code}")
@@ -142,7 +173,7 @@ class Clients:
             self._learn(job, answer.json())
             await asyncio.sleep(0.2)
         if job.status == "completed":
-            await self.check(job)
+            await self._check(job)
 
     def _learn(self, job: Tracked, document: dict[str, Any]) -> None:
         status = document["status"]

@@ -1,93 +1,100 @@
-"""What can go wrong, one at a time or together, each put right again before it returns; when and where, a seed decides."""
+"""What can go wrong, one thing at a time, each put right again before it returns; when and where, a seed decides."""
 
 import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import aio_pika
-import asyncpg
 import psutil
 
+from bench.chaos import postgres
 from bench.chaos.place import LEASE_SECONDS, SERVERS, Place
 from bench.chaos.proxy import Fault
-from common import topology
+from common import patience, topology
 from common.broker import LOST
 from deploy.local.server import Server
 
 _NETWORK: tuple[Fault, ...] = ("cut", "stall", "delay")
 _STORE: tuple[Fault, ...] = ("refuse", "break", "truncate", "delay")
-_CONNECTIONS = 210
 
 
 class Faults:
-    """`done` is what happened, in order."""
+    """`kinds` are all that there are, by name."""
 
     def __init__(self, place: Place, chance: random.Random) -> None:
         self._place = place
         self._chance = chance
-        self.done: list[str] = []
-        self._all: dict[str, Callable[[], Awaitable[str]]] = {
+        self.kinds: Mapping[str, Callable[[], Awaitable[str]]] = {
             "kill": self.kill,
-            "kill engine": self.kill_engine,
+            "kill engines": self.kill_engines,
             "stop": self.stop,
+            "wrong clock": self.wrong_clock,
             "restart server": self.restart_server,
-            "restart all servers": self.restart_servers,
+            "restart servers": self.restart_servers,
+            "power cut": self.power_cut,
             "purge queues": self.purge,
             "delete queues": self.delete,
             "network": self.network,
             "store": self.store,
+            "full disk": self.full_disk,
             "no connections": self.exhaust,
+            "failing commits": self.fail_commits,
+            "lost commits": self.lose_commits,
         }
 
-    async def run(self, until: asyncio.Event) -> None:
-        """Every kind once, in an order of the seed's, and again; with a breath in between."""
-        while not until.is_set():
-            kinds = list(self._all)
-            self._chance.shuffle(kinds)
-            for kind in kinds:
+    async def run(self, kinds: Sequence[str], until: asyncio.Event, tell: Callable[[str], None], *, once: bool) -> None:
+        """Each of these once, in an order of the seed's, and again; with a breath after each, before what it was is told."""
+        rounds = 1 if once else sys.maxsize
+        for _ in range(rounds):
+            for kind in self._chance.sample(kinds, len(kinds)):
                 if until.is_set():
                     return
-                told = await self._all[kind]()
-                self.done.append(told)
-                print(f"  {told}", flush=True)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(until.wait(), self._chance.uniform(0.5, 3))
+                told = await self.kinds[kind]()
+                await patience.wait(until, self._chance.uniform(0.5, 3))
+                tell(told)
 
     async def kill(self) -> str:
-        """SIGKILL to one service, or to all at once; started again at once or after a while."""
-        names = list(self._place.services)
-        if self._chance.random() < 0.8:
-            names = [self._chance.choice(names)]
+        """SIGKILL to one service, or to all of them; started again at once or after a while."""
+        names = self._some_services(0.2)
         for name in names:
-            await asyncio.to_thread(self._place.services[name].kill)
+            await self._place.kill(name)
         await asyncio.sleep(self._chance.choice([0, 1, LEASE_SECONDS + 1]))
-        for name in names:
-            await self._place.launch(name)
-        await self._place.ready(*names)
+        await self._launch(names)
         return f"killed {', '.join(names)}"
 
-    async def kill_engine(self) -> str:
+    async def kill_engines(self) -> str:
         """SIGKILL to the children; their parents start others."""
-        children = self._place.children()
-        for child in children:
+        engines = self._place.engines()
+        for engine in engines:
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        return f"killed {len(children)} engines"
+                engine.kill()
+        return f"killed {len(engines)} engines"
 
     async def stop(self) -> str:
         """SIGSTOP for longer than a lease: what wakes up is a zombie."""
         name = self._chance.choice(list(self._place.services))
         seconds = LEASE_SECONDS + self._chance.uniform(1, 4)
-        process = self._place.process(name)
-        if process is None:
-            return f"{name} was not there to be stopped"
-        process.send_signal(signal.SIGSTOP)
+        self._place.services[name].process.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
-        process.send_signal(signal.SIGCONT)
+        self._place.services[name].process.send(signal.SIGCONT)
         return f"stopped {name} for {seconds:.0f} s"
+
+    async def wrong_clock(self) -> str:
+        """An hour fast, or slow, until it is restarted."""
+        name = self._chance.choice(list(self._place.services))
+        hours = self._chance.choice([-1, 1])
+        await self._place.stop(name)
+        self._place.hours[name] = hours
+        await self._launch([name])
+        await asyncio.sleep(self._chance.uniform(3, 6))
+        await self._place.stop(name)
+        del self._place.hours[name]
+        await self._launch([name])
+        return f"{name}'s clock was {hours:+d} h off"
 
     async def restart_server(self) -> str:
         server = self._chance.choice(self._servers())
@@ -101,10 +108,22 @@ class Faults:
         """All down at once, up one after another in any order."""
         servers = self._servers()
         await asyncio.gather(*(asyncio.to_thread(server.kill) for server in servers))
-        self._chance.shuffle(servers)
         for server in servers:
             await asyncio.to_thread(server.start)
         return f"killed all servers, started {', '.join(server.name for server in servers)}"
+
+    async def power_cut(self) -> str:
+        """Everything is down at once, and what comes up first finds nobody."""
+        servers, names = self._servers(), self._some_services(1)
+        await asyncio.gather(
+            *(asyncio.to_thread(server.kill) for server in servers), *(self._place.kill(name) for name in self._place.services)
+        )
+        for name in names:
+            await self._place.launch(name)
+        for server in servers:
+            await asyncio.to_thread(server.start)
+        await self._place.ready()
+        return f"killed everything, started services, then {', '.join(server.name for server in servers)}"
 
     async def purge(self) -> str:
         return await self._to_queues("purged", lambda channel, name: channel.queue_purge(name))
@@ -113,34 +132,47 @@ class Faults:
         return await self._to_queues("deleted", lambda channel, name: channel.queue_delete(name))
 
     async def network(self) -> str:
-        """Between one service and one server, or all and one."""
-        server = self._chance.choice(SERVERS)
-        fault = self._chance.choice(_NETWORK)
-        name = self._chance.choice([*self._place.services, None])
-        return await self._between(name, server, fault)
+        """Between any two, or all services and one server."""
+        links = [*self._place.links, *((None, server) for server in SERVERS)]
+        return await self._between(*self._chance.choice(links), self._chance.choice(_NETWORK))
 
     async def store(self) -> str:
         return await self._between(None, "seaweedfs", self._chance.choice(_STORE))
 
-    async def exhaust(self) -> str:
-        """Postgres refuses whoever comes now."""
-        held: list[asyncpg.Connection] = []
-        try:
-            for _ in range(_CONNECTIONS):
-                held.append(await asyncpg.connect(self._place.stack.database_url, timeout=5))  # noqa: PERF401 - kept when one fails
-        except (asyncpg.PostgresError, OSError, TimeoutError):
-            await asyncio.sleep(self._chance.uniform(1, 4))
-        finally:
-            await asyncio.gather(*(connection.close() for connection in held), return_exceptions=True)
-        return f"took {len(held)} connections"
+    async def full_disk(self) -> str:
+        """No file of the store grows any more."""
+        seconds = self._chance.uniform(3, 6)
+        process = psutil.Process(self._place.stack.seaweedfs.process.pid)
+        _, most = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+        return f"the store's disk was full for {seconds:.0f} s"
 
-    async def _between(self, name: str | None, server: str, fault: Fault) -> str:
+    async def exhaust(self) -> str:
+        """Postgres refuses whoever comes."""
+        held = await postgres.exhaust(self._place.stack.database_url, self._chance.uniform(1, 4))
+        return f"took {held} connections"
+
+    async def fail_commits(self) -> str:
+        code = self._chance.choice(postgres.CODES)
+        seconds = self._chance.uniform(2, 4)
+        await postgres.fail_commits(self._place.stack.database_url, seconds, code)
+        return f"commits failed with {code} for {seconds:.0f} s"
+
+    async def lose_commits(self) -> str:
+        """They are made, and whoever made them does not hear of it."""
+        return await self._between(None, "postgres", "forget")
+
+    async def _between(self, name: str | None, other: str, fault: Fault) -> str:
         seconds = self._chance.uniform(2, 6)
         with contextlib.ExitStack() as stack:
-            for each in self._place.services if name is None else [name]:
-                stack.enter_context(self._place.proxies[each, server].faulty(fault))
+            for one, another in self._place.links:
+                if another == other and name in {one, None}:
+                    stack.enter_context(self._place.links[one, another].faulty(fault))
             await asyncio.sleep(seconds)
-        return f"{fault} between {name or 'everyone'} and {server} for {seconds:.0f} s"
+        return f"{fault} between {name or 'everyone'} and {other} for {seconds:.0f} s"
 
     async def _to_queues(self, what: str, action: Callable[[Any, str], Awaitable[Any]]) -> str:
         names = [queue.name for queue in topology.QUEUES]
@@ -153,13 +185,24 @@ class Faults:
             return f"{what} not all queues: {error!r}"
         return f"{what} all queues"
 
+    async def _launch(self, names: Sequence[str]) -> None:
+        for name in names:
+            await self._place.launch(name)
+        await self._place.ready(*names)
+
+    def _some_services(self, all_of_them: float) -> list[str]:
+        """One, or with that probability all, in any order."""
+        names = list(self._place.services)
+        return self._chance.sample(names, len(names) if self._chance.random() < all_of_them else 1)
+
     def _servers(self) -> list[Server]:
-        return list(self._place.stack.servers)
+        """In any order."""
+        return self._chance.sample(self._place.stack.servers, len(self._place.stack.servers))
 
 
 async def roll(place: Place) -> None:
     """Restart every service as an operator would: one after another, each ready before the next."""
-    for name, service in place.services.items():
-        await asyncio.to_thread(service.stop)
+    for name in place.services:
+        await place.stop(name)
         await place.launch(name)
         await place.ready(name)

@@ -1,6 +1,7 @@
-"""The whole system as it is deployed: several of each service, and between each of them and each server a proxy that can misbehave."""
+"""The whole system as it is deployed: several of each service, started again when they end, and proxies that can misbehave in between."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -12,12 +13,15 @@ from urllib.parse import urlsplit
 import psutil
 
 from bench._system import MODELS
+from bench.chaos.logs import Logs
 from bench.chaos.proxy import Proxy
 from deploy.local.private import Private
+from deploy.local.process import Process
 from deploy.local.service import Service, local_environment, without_configuration
 from deploy.local.stack import Stack
 
 LEASE_SECONDS = 4
+SERVERS = ("postgres", "rabbitmq", "seaweedfs")
 _MODULES = {
     "transcriber-1": "bench.chaos.transcriber",
     "transcriber-2": "bench.chaos.transcriber",
@@ -26,7 +30,6 @@ _MODULES = {
     "notifier": "services.notifier",
     "janitor": "services.janitor",
 }
-SERVERS = ("postgres", "rabbitmq", "seaweedfs")
 _READY_SECONDS = 120.0
 _SETTINGS = {
     "LOG_LEVEL": "info",
@@ -45,64 +48,95 @@ _SETTINGS = {
     "WEBHOOK_MAX_RETRIES": "100",
     "DRAIN_SECONDS": "5",
 }
+_CLOCK = Path(__file__).parent / "clock"
 
 
 class Place:
-    """Blocking calls of the local stack run in threads: load and proxies go on meanwhile."""
+    """`links` are the proxies, by the two parts that each lies between; `hours`: by how much clocks of services are off.
 
-    def __init__(self, stack: Stack, root: Path) -> None:
+    Blocking calls of the local stack run in threads: load and proxies go on meanwhile.
+    """
+
+    def __init__(self, stack: Stack, root: Path, *, receiver_port: int, process: type[Process]) -> None:
         self.stack = stack
-        self.services = {name: Service(name, root, module=module) for name, module in _MODULES.items()}
+        self.services = {name: Service(name, root, module=module, process=process) for name, module in _MODULES.items()}
+        self.logs = Logs(service.process.log for service in self.services.values())
         self.temporary = root / "tmp"
-        self._base = {
+        self.hours: dict[str, int] = {}
+        self.environment = {
             **local_environment(stack, models=MODELS, private=Private(root / "private.json"), environ=without_configuration(os.environ)),
             **_SETTINGS,
             "TMPDIR": str(self.temporary),
         }
-        ports = {
-            "postgres": lambda: urlsplit(stack.database_url).port or 0,
-            "rabbitmq": lambda: urlsplit(stack.amqp_url).port or 0,
-            "seaweedfs": lambda: urlsplit(stack.s3.endpoint_url).port or 0,
-        }
-        self.proxies = {(name, server): Proxy(ports[server]) for name in _MODULES for server in SERVERS}
-        self.front = Proxy(*(self._port(name) for name in _MODULES if name.startswith("ingest")))
-
-    @property
-    def environment(self) -> dict[str, str]:
         """How to reach the servers past the proxies."""
-        return self._base
+        ports = {
+            "postgres": lambda: _port(stack.database_url),
+            "rabbitmq": lambda: _port(stack.amqp_url),
+            "seaweedfs": lambda: _port(stack.s3.endpoint_url),
+        }
+        self.links = {
+            **{(name, server): Proxy(ports[server]) for name in _MODULES for server in SERVERS},
+            ("clients", "ingest"): Proxy(lambda: _port(self.services["ingest-1"].url), lambda: _port(self.services["ingest-2"].url)),
+            ("notifier", "receiver"): Proxy(lambda: receiver_port),
+        }
+        self._down: set[str] = set()
+        self._turn = asyncio.Lock()
 
     @property
     def webhook_secrets(self) -> list[str]:
-        return self._base["WEBHOOK_SECRETS"].split(",")
+        return self.environment["WEBHOOK_SECRETS"].split(",")
 
     @property
     def url(self) -> str:
         """Of the API, wherever an ingest is up."""
-        return f"http://127.0.0.1:{self.front.port}"
+        return f"http://127.0.0.1:{self.links['clients', 'ingest'].port}"
+
+    @property
+    def webhook_url(self) -> str:
+        return f"http://127.0.0.1:{self.links['notifier', 'receiver'].port}"
 
     async def launch(self, name: str) -> None:
-        """Start it, unless it runs. See `ready`."""
-        service = self.services[name]
-        if service.pid is None:
-            await asyncio.to_thread(service.launch, self._environment(name))
+        """Start it, unless it runs; from now on it is started again whenever it ends. See `ready`."""
+        async with self._turn:
+            self._down.discard(name)
+            if self.services[name].pid is None:
+                await asyncio.to_thread(self.services[name].launch, self._environment(name))
+
+    async def kill(self, name: str) -> None:
+        """As the kernel would do it; nobody starts it again but `launch`."""
+        self._down.add(name)
+        async with self._turn:
+            await asyncio.to_thread(self.services[name].kill)
+
+    async def stop(self, name: str) -> None:
+        """As an operator would."""
+        self._down.add(name)
+        async with self._turn:
+            await asyncio.to_thread(self.services[name].stop)
 
     async def ready(self, *names: str) -> None:
-        """Wait until these are; a service that could not start, as its servers were away, is started again."""
+        """Wait until these are, or all."""
         deadline = time.monotonic() + _READY_SECONDS
         for name in names or tuple(self.services):
             while waits_for := await asyncio.to_thread(self.services[name].readiness):
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{name} waits for {waits_for}:\n{self.services[name].process.log_tail(40)}")
-                await self.launch(name)
                 await asyncio.sleep(0.2)
+
+    async def supervise(self) -> None:
+        """Start again what has ended by itself: without its servers a service does."""
+        while True:
+            await asyncio.sleep(0.5)
+            for name in self.services.keys() - self._down:
+                if self.services[name].pid is None:
+                    await self.launch(name)
 
     def process(self, name: str) -> psutil.Process | None:
         pid = self.services[name].pid
         return None if pid is None else psutil.Process(pid)
 
-    def children(self) -> list[psutil.Process]:
-        """The engines, wherever their parents are."""
+    def engines(self) -> list[psutil.Process]:
+        """Wherever their parents are."""
         return [
             process
             for process in psutil.process_iter(["cmdline", "environ"])
@@ -112,7 +146,7 @@ class Place:
 
     async def open(self) -> None:
         self.temporary.mkdir()
-        for proxy in (*self.proxies.values(), self.front):
+        for proxy in self.links.values():
             await proxy.start()
         for name in self.services:
             await self.launch(name)
@@ -121,46 +155,44 @@ class Place:
     async def close(self) -> None:
         for service in self.services.values():
             await asyncio.to_thread(service.process.kill)
-        for proxy in (*self.proxies.values(), self.front):
+        for proxy in self.links.values():
             await proxy.stop()
 
     def _environment(self, name: str) -> dict[str, str]:
         def through(server: str, url: str) -> str:
             parts = urlsplit(url)
-            place = f"127.0.0.1:{self.proxies[name, server].port}"
             user, at, _ = parts.netloc.rpartition("@")
-            return parts._replace(netloc=f"{user}{at}{place}").geturl()
+            return parts._replace(netloc=f"{user}{at}127.0.0.1:{self.links[name, server].port}").geturl()
 
-        return self._base | {
-            "DATABASE_URL": through("postgres", self._base["DATABASE_URL"]),
-            "AMQP_URL": through("rabbitmq", self._base["AMQP_URL"]),
-            "S3_ENDPOINT_URL": through("seaweedfs", self._base["S3_ENDPOINT_URL"]),
+        environment = self.environment | {
+            "DATABASE_URL": through("postgres", self.environment["DATABASE_URL"]),
+            "AMQP_URL": through("rabbitmq", self.environment["AMQP_URL"]),
+            "S3_ENDPOINT_URL": through("seaweedfs", self.environment["S3_ENDPOINT_URL"]),
         }
+        if name in self.hours:
+            environment["CHAOS_CLOCK_HOURS"] = str(self.hours[name])
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_CLOCK), environment.get("PYTHONPATH")]))
+        return environment
 
-    def _port(self, name: str) -> "_Port":
-        return _Port(self.services[name])
 
-
-class _Port:
-    """Where a service listens, asked for at each connection."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def __call__(self) -> int:
-        return urlsplit(self._service.url).port or 0
+def _port(url: str) -> int:
+    return urlsplit(url).port or 0
 
 
 @asynccontextmanager
-async def opened(root: Path) -> AsyncIterator[Place]:
-    """An empty one; everything is stopped at the end."""
+async def opened(root: Path, *, receiver_port: int, process: type[Process] = Process) -> AsyncIterator[Place]:
+    """An empty one, whose services are such processes; everything is stopped at the end."""
     await asyncio.to_thread(_empty, root)
     with Stack(root, environ={}, durable=False) as stack:
-        place = Place(stack, root)
+        place = Place(stack, root, receiver_port=receiver_port, process=process)
+        supervising = asyncio.create_task(place.supervise(), name="supervisor")
         try:
             await place.open()
             yield place
         finally:
+            supervising.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervising
             await place.close()
 
 

@@ -1,22 +1,25 @@
-"""What lies between a service and a server: a TCP proxy that can be told to delay, stall, cut, or answer in S3's place.
+"""What lies between two parts: a TCP proxy that can be told to delay, stall or cut, to answer in S3's place, or to lose what Postgres says.
 
 Passing, it is transparent; a fault holds for connections that are there and for those that come.
 """
 
 import asyncio
 import contextlib
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Fault = Literal["cut", "stall", "delay", "refuse", "break", "truncate"]
-"""Connections end and none is made; nothing passes; everything is late; S3 answers 503, 500, or stops in the middle of an answer."""
+Fault = Literal["cut", "stall", "delay", "refuse", "break", "truncate", "forget"]
+"""Connections end and none is made; nothing passes; everything is late; S3 answers 503, 500, or stops in the middle of an answer; Postgres
+commits, and the connection ends before it has said so."""
 
 _STATUS = {"refuse": b"503 Service Unavailable", "break": b"500 Internal Server Error"}
 _PIECE = 2**16
 _DELAY_SECONDS = 0.3
 _TRUNCATED_BYTES = 600
 _METHODS = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ")
+_COMMIT = b"COMMIT;"
 
 
 class Proxy:
@@ -25,7 +28,7 @@ class Proxy:
     def __init__(self, *targets: Callable[[], int]) -> None:
         self._targets = targets
         self._next = 0
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: set[StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._passing = asyncio.Event()
         self._passing.set()
@@ -61,33 +64,35 @@ class Proxy:
         for writer in tuple(self._open):
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         self._open.add(writer)
         try:
-            if self._fault == "cut":
-                return
-            upstream = await self._connect()
-            if upstream is None:
-                return
-            there, back = upstream
-            self._open.add(back)
-            try:
-                await asyncio.gather(self._pump(reader, back, writer), self._answer(there, writer, back))
-            finally:
-                self._open.discard(back)
-                back.transport.abort()
-        except (OSError, asyncio.CancelledError):
-            pass
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._lead(reader, writer)
         finally:
             self._open.discard(writer)
             self._tasks.discard(task)
             with contextlib.suppress(OSError):
                 writer.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def _lead(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """From end to end, until either hangs up."""
+        upstream = None if self._fault == "cut" else await self._connect()
+        if upstream is None:
+            return
+        there, back = upstream
+        self._open.add(back)
+        committing = asyncio.Event()
+        try:
+            await asyncio.gather(self._ask(reader, back, writer, committing), self._answer(there, writer, back, committing))
+        finally:
+            self._open.discard(back)
+            back.transport.abort()
+
+    async def _connect(self) -> tuple[StreamReader, StreamWriter] | None:
         self._next += 1
         for number in range(len(self._targets)):
             port = self._targets[(self._next + number) % len(self._targets)]()
@@ -95,7 +100,7 @@ class Proxy:
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
 
-    async def _pump(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, client: asyncio.StreamWriter) -> None:
+    async def _ask(self, reader: StreamReader, upstream: StreamWriter, client: StreamWriter, committing: asyncio.Event) -> None:
         while data := await reader.read(_PIECE):
             await self._hold()
             status = _STATUS.get(self._fault or "")
@@ -103,14 +108,18 @@ class Proxy:
                 client.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 await client.drain()
                 raise ConnectionResetError
+            if self._fault == "forget" and _COMMIT in data:
+                committing.set()
             upstream.write(data)
             await upstream.drain()
         if upstream.can_write_eof():
             upstream.write_eof()
 
-    async def _answer(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter, upstream: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: StreamReader, client: StreamWriter, upstream: StreamWriter, committing: asyncio.Event) -> None:
         while data := await reader.read(_PIECE):
             await self._hold()
+            if committing.is_set():
+                raise ConnectionResetError
             if self._fault == "truncate":
                 client.write(data[:_TRUNCATED_BYTES])
                 await client.drain()

@@ -12,21 +12,23 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 
 class Receiver:
-    """`heard[tag]` are the events that were accepted for the job with this tag: (webhook-id, type)."""
+    """`heard[tag]` are the events that were accepted for the job with this tag: (webhook-id, type).
 
-    def __init__(self, secrets: Sequence[str], chance: random.Random) -> None:
-        self._verifiers = [Webhook(secret) for secret in secrets]
+    Signatures are valid that were made with one of `secrets`.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self.secrets: Sequence[str] = ()
         self._trouble: dict[str, list[str]] = {}
         self.heard: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
         self.requests = Counter[str]()
         self.invalid: list[str] = []
         self.port = 0
 
-    def url(self, tag: str) -> str:
-        """An address for one job; what goes wrong there at first is drawn now."""
+    def expect(self, tag: str) -> None:
+        """Webhooks for one job; what goes wrong with them at first is drawn now."""
         self._trouble[tag] = self._chance.choices(["500", "429", "redirect", "silence", "cut"], k=self._chance.choice([0, 0, 0, 1, 2]))
-        return f"http://127.0.0.1:{self.port}/{tag}"
 
     async def handle(self, request: web.Request) -> web.Response:
         tag = request.path.removeprefix("/")
@@ -42,9 +44,9 @@ class Receiver:
         return await _fail(request, trouble)
 
     def _verified(self, body: bytes, headers: dict[str, str]) -> bool:
-        for verifier in self._verifiers:
+        for secret in self.secrets:
             try:
-                verifier.verify(body, {name.lower(): value for name, value in headers.items()})
+                Webhook(secret).verify(body, {name.lower(): value for name, value in headers.items()})
             except WebhookVerificationError:
                 continue
             return True
@@ -66,8 +68,8 @@ async def _fail(request: web.Request, trouble: str) -> web.Response:
 
 
 @asynccontextmanager
-async def receiving(secrets: Sequence[str], chance: random.Random) -> AsyncIterator[Receiver]:
-    receiver = Receiver(secrets, chance)
+async def receiving(chance: random.Random) -> AsyncIterator[Receiver]:
+    receiver = Receiver(chance)
     app = web.Application()
     app.router.add_post("/{tag}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -14,7 +14,7 @@ from common.broker import LOST
 
 ENDS = ("job.completed", "job.failed", "job.cancelled")
 _TYPES = (*ENDS, "job.expired", "job.deleted")
-_QUEUE = "chaos.tap"
+QUEUE = "chaos.tap"
 
 
 class Tap:
@@ -33,7 +33,7 @@ class Tap:
                 async with connection:
                     channel = await connection.channel()
                     await channel.set_qos(prefetch_count=50)
-                    queue = await channel.declare_queue(_QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+                    queue = await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
                     for each in _TYPES:
                         await queue.bind(topology.EXCHANGE, each)
                     self.ready.set()

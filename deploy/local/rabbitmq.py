@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +112,20 @@ class RabbitMQ(Server):
     def vhosts(self) -> list[str]:
         listed = self._control("--quiet", "--formatter=json", "list_vhosts", "name")
         return [row["name"] for row in json.loads(listed)]
+
+    def messages(self) -> dict[str, int]:
+        """How many each queue has, also of those that a consumer has and has not acked."""
+        listed = self._control("--quiet", "--formatter=json", "list_queues", "--vhost", VHOST, "name", "messages")
+        return {row["name"]: row["messages"] for row in json.loads(listed)}
+
+    def channels(self) -> Counter[str]:
+        """How many are open, by the names that clients give their connections."""
+        listed = self._control("--quiet", "--formatter=json", "list_connections", "client_properties", "channels")
+        counts = Counter[str]()
+        for row in json.loads(listed):
+            properties = {name: value for name, _, value in row["client_properties"]}
+            counts[properties.get("connection_name", "")] += row["channels"]
+        return counts
 
     def setting(self, name: str) -> str:
         """A setting of the running node, as Erlang prints it."""

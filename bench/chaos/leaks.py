@@ -1,0 +1,89 @@
+"""What the services hold when they are at rest, counted before anything happened and after everything did.
+
+Connections to Postgres are no part of it: a pool keeps for five minutes as many as were ever needed, so these have a limit instead.
+"""
+
+import asyncio
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from bench.chaos.place import Place
+from bench.chaos.postgres import connected
+from bench.chaos.verdict import Finding
+
+_TASKS = re.compile(rb"^verbatim_tasks (\S+)$", re.MULTILINE)
+_POOL = 10
+_PATIENCE_SECONDS = 25.0  # a store's connection that nobody needs is kept for 12 s
+
+
+class Held(msgspec.Struct, frozen=True):
+    """By one service, or (`channels`) by all of its name."""
+
+    handles: int
+    tasks: int
+    children: int
+    channels: int
+
+    def __le__(self, other: "Held") -> bool:
+        return all(mine <= theirs for mine, theirs in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True))
+
+
+async def held(place: Place) -> dict[str, Held]:
+    """By each service, now."""
+    return await asyncio.to_thread(_held, place)
+
+
+async def of_all(place: Place, before: Mapping[str, Held]) -> Iterable[Finding]:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while more := await _more(place, before):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(1)
+    engines = place.engines()
+    folders = sorted(path.name for path in place.temporary.glob("verbatim-*"))
+    recordings = sorted(str(path.relative_to(place.temporary)) for path in place.temporary.glob("verbatim-*/*/*"))
+    return [
+        Finding("no handle, task, child or channel leaks", len(before), more),
+        await _of_connections(place),
+        Finding("no engine is left over", 2, [str(engine.pid) for engine in engines] if len(engines) != 2 else []),
+        Finding("no recording is left on the disk", len(folders), recordings + (folders if len(folders) != 2 else [])),
+    ]
+
+
+async def _more(place: Place, before: Mapping[str, Held]) -> list[str]:
+    """Who holds more than before."""
+    return [f"{name}: {before[name]} -> {now}" for name, now in (await held(place)).items() if not now <= before[name]]
+
+
+async def _of_connections(place: Place) -> Finding:
+    async with connected(place.stack.database_url) as connection:
+        rows = await connection.fetch(
+            "select application_name as name, count(*) from pg_stat_activity where application_name like 'verbatim-%' group by 1"
+        )
+    processes = Counter(f"verbatim-{name.split('-')[0]}" for name in place.services)
+    most = {**{name: count * _POOL for name, count in processes.items()}, "verbatim-listen": processes.total()}
+    many = [f"{row['name']}: {row['count']}" for row in rows if row["count"] > most.get(row["name"], 0)]
+    return Finding("no connection to Postgres leaks", len(rows), many)
+
+
+def _held(place: Place) -> dict[str, Held]:
+    channels = place.stack.rabbitmq.channels()
+    return {name: _held_by(place, name, channels.get(f"verbatim-{name.split('-')[0]}", 0)) for name in place.services}
+
+
+def _held_by(place: Place, name: str, channels: int) -> Held:
+    process = place.process(name)
+    assert process is not None, f"{name} is down"
+    postgres = place.links[name, "postgres"].port
+    pooled = sum(connection.raddr != () and connection.raddr.port == postgres for connection in process.net_connections("tcp"))
+    with urllib.request.urlopen(f"{place.services[name].url}/metrics", timeout=10) as answer:  # noqa: S310 - our own
+        told = _TASKS.search(answer.read())
+    assert told is not None
+    return Held(
+        handles=process.num_fds() - pooled, tasks=int(float(told[1])), children=len(process.children(recursive=True)), channels=channels
+    )
