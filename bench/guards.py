@@ -23,6 +23,8 @@ from tests.guards import GUARDS, Guard
 _COPIED = ("libs", "services", "deploy", "tests", "bench", "docs", "pyproject.toml", "README.md")
 _SHARED = (".venv", ".verbatim/models")
 _SECONDS = 90
+"""After which a test has failed and its process ends: one that hangs may hang in its teardown too."""
+
 _FAILED = 1
 """What pytest ends with when a test failed, and not for any other reason."""
 
@@ -84,6 +86,7 @@ def _without(copy: Path, guard: Guard) -> bool:
 
 def _run(copy: Path, *tests: str, quiet: bool = False) -> int:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "libs")]), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--timeout={_SECONDS}", *tests]
+    limited = [f"--timeout={_SECONDS}", "--timeout-method=thread"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *limited, *tests]
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=quiet, check=False)
     return done.returncode

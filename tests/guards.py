@@ -54,6 +54,20 @@ GUARDS = (
         _MODEL,
     ),
     Guard(
+        "a commit that fails is asked for again",
+        "libs/common/database.py",
+        "    asyncpg.InsufficientResourcesError,\n",
+        "",
+        f"{_COMMON}/test_database.py::test_a_failure_that_is_not_for_what_was_asked_counts_as_away",
+    ),
+    Guard(
+        "a token is for a job that nobody claims",
+        "libs/common/jobs/upkeep.sql",
+        "order by band, turn, id\nlimit $2\nfor update skip locked;",
+        "order by band, turn, id\nlimit $2;",
+        "tests/integration/janitor/test_reissue.py::test_a_job_that_is_being_claimed_gets_none",
+    ),
+    Guard(
         "a claim locks the job it takes",
         "libs/common/jobs/store.sql",
         "    order by band, turn, id\n    limit 1\n    for update skip locked\n",

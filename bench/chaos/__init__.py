@@ -47,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     clients: int = 6
     faults: Sequence[str] | None = None
-    jobs: Mapping[Kind, int] = KINDS
+    jobs: Mapping[Kind, int] = msgspec.field(default_factory=lambda: KINDS)
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -84,17 +85,13 @@ class Faults:
         return f"stopped {name} for {seconds:.0f} s"
 
     async def wrong_clock(self) -> str:
-        """An hour fast, or slow, until it is restarted."""
+        """Of one service, an hour fast or slow, and right again."""
         name = self._chance.choice(list(self._place.services))
         hours = self._chance.choice([-1, 1])
-        await self._place.stop(name)
-        self._place.hours[name] = hours
-        await self._launch([name])
-        await asyncio.sleep(self._chance.uniform(3, 6))
-        await self._place.stop(name)
-        del self._place.hours[name]
-        await self._launch([name])
-        return f"{name}'s clock was {hours:+d} h off"
+        seconds = self._chance.uniform(4, 8)
+        with self._place.wrong_clock(name, hours):
+            await asyncio.sleep(seconds)
+        return f"{name}'s clock was {hours:+d} h off for {seconds:.0f} s"
 
     async def restart_server(self) -> str:
         server = self._chance.choice(self._servers())
@@ -140,14 +137,13 @@ class Faults:
         return await self._between(None, "seaweedfs", self._chance.choice(_STORE))
 
     async def full_disk(self) -> str:
-        """No file of the store grows any more."""
+        """No file of the store grows any more, until somebody makes room and starts it again: its index never forgets that it could not."""
         seconds = self._chance.uniform(3, 6)
-        process = psutil.Process(self._place.stack.seaweedfs.process.pid)
-        _, most = process.rlimit(psutil.RLIMIT_FSIZE)
-        process.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+        server = self._place.stack.seaweedfs
+        psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         await asyncio.sleep(seconds)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
         return f"the store's disk was full for {seconds:.0f} s"
 
     async def exhaust(self) -> str:

@@ -80,7 +80,7 @@ def _held_by(place: Place, name: str, channels: int) -> Held:
     process = place.process(name)
     assert process is not None, f"{name} is down"
     postgres = place.links[name, "postgres"].port
-    pooled = sum(connection.raddr != () and connection.raddr.port == postgres for connection in process.net_connections("tcp"))
+    pooled = sum(bool(connection.raddr) and connection.raddr.port == postgres for connection in process.net_connections("tcp"))
     with urllib.request.urlopen(f"{place.services[name].url}/metrics", timeout=10) as answer:  # noqa: S310 - our own
         told = _TASKS.search(answer.read())
     assert told is not None

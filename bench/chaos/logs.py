@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-_COMPLAINTS = frozenset({"warning", "error", "critical"})
+_ERRORS = frozenset({"error", "critical"})
 _TRACEBACK = b"Traceback (most recent call last)"
 
 
@@ -43,8 +43,6 @@ class Logs:
             return
         if told["event"] == "job completed":
             self.completed[told["job_id"]] += 1
-        if told["level"] in _COMPLAINTS:
-            self.complaints += 1
-            if (trace := told.get("exception")) is not None:
-                last = trace[-1] if isinstance(trace, list) and trace else {}
-                self.unforeseen.append(f"{name}: {told['event']}: {last.get('exc_type')}: {last.get('exc_value')}")
+        self.complaints += told["level"] in _ERRORS | {"warning"}
+        if told["level"] in _ERRORS and (trace := told.get("exception")):
+            self.unforeseen.append(f"{name}: {told['event']}: {trace[0]['exc_type']}: {trace[0]['exc_value']}")

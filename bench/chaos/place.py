@@ -5,14 +5,15 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
 from bench._system import MODELS
+from bench.chaos import postgres
 from bench.chaos.logs import Logs
 from bench.chaos.proxy import Proxy
 from deploy.local.private import Private
@@ -46,13 +47,13 @@ _SETTINGS = {
     "WEBHOOK_TIMEOUT": "3",
     "WEBHOOK_RETRY_DELAY": "1",
     "WEBHOOK_MAX_RETRIES": "100",
-    "DRAIN_SECONDS": "5",
+    "DRAIN_SECONDS": "20",
 }
 _CLOCK = Path(__file__).parent / "clock"
 
 
 class Place:
-    """`links` are the proxies, by the two parts that each lies between; `hours`: by how much clocks of services are off.
+    """`links` are the proxies, by the two parts that each lies between.
 
     Blocking calls of the local stack run in threads: load and proxies go on meanwhile.
     """
@@ -62,7 +63,7 @@ class Place:
         self.services = {name: Service(name, root, module=module, process=process) for name, module in _MODULES.items()}
         self.logs = Logs(service.process.log for service in self.services.values())
         self.temporary = root / "tmp"
-        self.hours: dict[str, int] = {}
+        self._clocks = root / "clocks"
         self.environment = {
             **local_environment(stack, models=MODELS, private=Private(root / "private.json"), environ=without_configuration(os.environ)),
             **_SETTINGS,
@@ -123,6 +124,16 @@ class Place:
                     raise RuntimeError(f"{name} waits for {waits_for}:\n{self.services[name].process.log_tail(40)}")
                 await asyncio.sleep(0.2)
 
+    @contextmanager
+    def wrong_clock(self, name: str, hours: int) -> Iterator[None]:
+        """For the time of the block, a service and its children are so much ahead of everybody else."""
+        file = self._clocks / name
+        file.write_text(str(hours))
+        try:
+            yield
+        finally:
+            file.unlink()
+
     async def supervise(self) -> None:
         """Start again what has ended by itself: without its servers a service does."""
         while True:
@@ -146,11 +157,13 @@ class Place:
 
     async def open(self) -> None:
         self.temporary.mkdir()
+        self._clocks.mkdir()
         for proxy in self.links.values():
             await proxy.start()
         for name in self.services:
             await self.launch(name)
         await self.ready()
+        await postgres.install(self.stack.database_url)
 
     async def close(self) -> None:
         for service in self.services.values():
@@ -164,15 +177,13 @@ class Place:
             user, at, _ = parts.netloc.rpartition("@")
             return parts._replace(netloc=f"{user}{at}127.0.0.1:{self.links[name, server].port}").geturl()
 
-        environment = self.environment | {
+        return self.environment | {
             "DATABASE_URL": through("postgres", self.environment["DATABASE_URL"]),
             "AMQP_URL": through("rabbitmq", self.environment["AMQP_URL"]),
             "S3_ENDPOINT_URL": through("seaweedfs", self.environment["S3_ENDPOINT_URL"]),
+            "CHAOS_CLOCK": str(self._clocks / name),
+            "PYTHONPATH": os.pathsep.join([str(_CLOCK), *filter(None, [self.environment.get("PYTHONPATH")])]),
         }
-        if name in self.hours:
-            environment["CHAOS_CLOCK_HOURS"] = str(self.hours[name])
-            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_CLOCK), environment.get("PYTHONPATH")]))
-        return environment
 
 
 def _port(url: str) -> int:
@@ -197,5 +208,8 @@ async def opened(root: Path, *, receiver_port: int, process: type[Process] = Pro
 
 
 def _empty(root: Path) -> None:
+    """Of what one that was killed left running, too."""
+    for name in _MODULES:
+        Service(name, root).process.kill()
     Stack(root, environ={}).stop()
     shutil.rmtree(root, ignore_errors=True)

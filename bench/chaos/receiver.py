@@ -74,7 +74,9 @@ async def receiving(chance: random.Random) -> AsyncIterator[Receiver]:
     app.router.add_post("/{tag}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.port = runner.addresses[0][1]
-    yield receiver
-    await runner.cleanup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        receiver.port = runner.addresses[0][1]
+        yield receiver
+    finally:
+        await runner.cleanup()

@@ -21,7 +21,7 @@ _KEPT = frozenset({"receipts", "idempotency_keys"})
 """What tells of a deleted job by design: that and when it was deleted, and what its submission was answered."""
 
 _TABLES = "select table_name as name from information_schema.tables where table_schema = 'public'"
-_NAMED = """select id from unnest($1::text[]) id where exists (select from "{}" each where strpos(each::text, id) > 0)"""
+_NAMED = """select gone from unnest($1::text[]) gone where exists (select from "{}" each where strpos(each::text, gone) > 0)"""
 
 
 async def idle(place: Place) -> bool:
@@ -50,7 +50,7 @@ async def of_all(place: Place, jobs: list[Tracked]) -> list[Finding]:
 
 async def _of_tables(connection: asyncpg.Connection, gone: set[str]) -> Finding:
     tables = {row["name"] for row in await connection.fetch(_TABLES)} - _KEPT
-    named = [f"{row['id']} in {table}" for table in tables for row in await connection.fetch(_NAMED.format(table), sorted(gone))]
+    named = [f"{row['gone']} in {table}" for table in tables for row in await connection.fetch(_NAMED.format(table), sorted(gone))]
     return Finding("no table names a deleted job", len(gone), named)
 
 

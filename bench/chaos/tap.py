@@ -55,7 +55,9 @@ class Tap:
 async def tapping(url: str) -> AsyncIterator[Tap]:
     tap = Tap(url)
     task = asyncio.create_task(tap.run(), name="tap")
-    await tap.ready.wait()
-    yield tap
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        await tap.ready.wait()
+        yield tap
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -17,7 +17,9 @@ def translated(what: str) -> Iterator[None]:
     except ClientError as error:
         if code(error) in {"404", "NoSuchKey"}:
             raise PermanentError("object_missing", f"{what} is not in the store.") from error
-        raise TransientError("storage_unavailable", f"The store answered {code(error)}.") from error
+        refused = error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        hint = " Look at the credentials, and at this machine's clock." if refused else ""
+        raise TransientError("storage_unavailable", f"The store answered {code(error)}.{hint}") from error
     except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # a body cut short comes as aiohttp's own
         raise TransientError("storage_unavailable", f"The store could not be reached ({type(error).__name__}).") from error
 

@@ -26,7 +26,7 @@ _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
 _RELAY_SHARE = 0.25
 """Requests do not wait behind the events of a sweep, of which the other services publish the most."""
 
-_UNHEARD_SECONDS = 1.0
+_UNHEARD_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 _TURNS = 3  # of the loop: one of them looks at the listening socket, and accepts
 

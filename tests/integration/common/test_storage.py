@@ -176,6 +176,16 @@ async def test_a_store_that_is_away_is_a_transient_error(unused_tcp_port: int) -
             await away.ping()
 
 
+async def test_a_store_that_refuses_us_says_where_to_look(stack: Stack, bucket: str) -> None:
+    """Wrong credentials and a clock that is far off are refused alike, and neither is for ever."""
+    refused = stores.connect(
+        endpoint_url=stack.s3.endpoint_url, bucket=bucket, access_key=stack.s3.access_key, secret_key="wrong", region="us-east-1"
+    )
+    async with refused as store:
+        with pytest.raises(TransientError, match="credentials, and at this machine's clock"):
+            await store.ping()
+
+
 async def test_a_store_that_says_nothing_is_a_transient_error() -> None:
     """One that takes a request and never answers, or stops reading it in the middle, keeps nobody waiting for ever."""
     held: list[asyncio.StreamWriter] = []

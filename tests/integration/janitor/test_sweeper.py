@@ -57,15 +57,16 @@ async def test_a_sweep_reports_all_its_batches(sweeper: Sweeper) -> None:
 async def test_two_janitors_never_do_the_same_duty_at_once(pool: Pool, sweeper: Sweeper) -> None:
     """The second passes it over, does another duty meanwhile, and gets its turn when the first is done."""
     slow = held_up("a")
-    first = asyncio.create_task(sweeper.sweep(slow))
-    await slow.inside.wait()
     second = Sweeper(pool, asyncio.Event())
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(sweeper.sweep(slow))
+        await slow.inside.wait()
 
-    assert await second.sweep(Scripted("a", nothing)) is None
-    assert (await swept(second, Scripted("b", nothing))).complete
+        assert await second.sweep(Scripted("a", nothing)) is None
+        assert (await swept(second, Scripted("b", nothing))).complete
 
-    slow.proceed.set()
-    report = await first
+        slow.proceed.set()
+    report = first.result()
     assert report is not None
     assert report.complete
     assert (await swept(second, Scripted("a", nothing))).complete
