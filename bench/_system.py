@@ -34,6 +34,14 @@ class System:
     def url(self, name: str) -> str:
         return self._services[name].url
 
+    def kill(self, name: str) -> None:
+        """SIGKILL to the service alone; returns when it is gone."""
+        self._services[name].kill()
+
+    async def start(self, name: str) -> None:
+        """Start one that was killed, with the environment that it had."""
+        await asyncio.to_thread(self._services[name].launch, self.environment)
+
     def process(self, name: str) -> psutil.Process:
         """The service's own process, to be measured."""
         pid = self._services[name].pid
@@ -54,8 +62,11 @@ class System:
 
 
 @asynccontextmanager
-async def running(*names: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[System]:
-    """Start an empty stack and the named services; stop all at the end. Durable as in production: fsync stays on."""
+async def running(*names: str, environ: Mapping[str, str] | None = None, modules: Mapping[str, str] | None = None) -> AsyncIterator[System]:
+    """Start an empty stack and the named services; stop all at the end. Durable as in production: fsync stays on.
+
+    `modules` are what is run by names that are none of a service.
+    """
     await asyncio.to_thread(_empty)
     with Stack(ROOT, environ={}) as stack:
         environment = {
@@ -64,7 +75,7 @@ async def running(*names: str, environ: Mapping[str, str] | None = None) -> Asyn
             "LOG_FORMAT": "json",
             **(environ or {}),
         }
-        services = {name: Service(name, ROOT) for name in names}
+        services = {name: Service(name, ROOT, module=(modules or {}).get(name)) for name in names}
         try:
             for service in services.values():
                 service.launch(environment)
