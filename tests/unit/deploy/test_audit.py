@@ -98,6 +98,15 @@ def test_a_file_that_should_not_be_there_is_found(made: Made, entry: tuple[str, 
     assert found.startswith(told)
 
 
+def test_examples_are_no_secrets(made: Made) -> None:
+    """What the API's documentation shows looks like a key on purpose; another beside it is found."""
+    shown = b"".join((REPOSITORY / "services" / "ingest" / name).read_bytes() for name in ("contract.py", "examples.py"))
+    made.layers[1].append(("opt/app/services/ingest/examples.py", 0o644, 0, shown))
+    assert made.scan() == []
+    made.layers[1].append(("opt/app/a.py", 0o644, 0, shown + b"whsec_" + b"x" * 40))
+    assert len(made.scan()) == 1
+
+
 def test_a_secret_that_a_later_layer_removes_is_found(made: Made) -> None:
     """It is still in the image; rights, on the other hand, are those that a container sees."""
     made.layers[0] += [("root/.netrc", 0o600, 0, b"machine x"), ("usr/bin/su", 0o4755, 0, b"ELF"), ("srv/a/b", 0o666, 0, b"")]
