@@ -4,6 +4,7 @@ People and supervisors read the last line of a log. What went before it is there
 """
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Coroutine
@@ -28,7 +29,12 @@ def settings(name: str, kind: type[T]) -> T:
 
 
 def run(name: str, service: Coroutine[Any, Any, None]) -> None:
-    """Run the service to its end; exits with a sentence when it failed."""
+    """Run the service to its end; exits with a sentence when it failed.
+
+    What has been imported by now stays: the garbage collector, which would go through all of it again and again while a service makes many
+    small things, leaves it alone.
+    """
+    gc.freeze()
     try:
         asyncio.run(service)
     except ServiceFailed as error:
