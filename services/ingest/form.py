@@ -18,7 +18,7 @@ MEDIA_TYPE = "multipart/form-data"
 _FIELD_BYTES = 64 * 2**10
 _REFERENCE_BYTES = 2**20
 _MAX_FIELDS = 64
-_PREAMBLE_BYTES = 2**20
+_LINE_END = b"\r\n"
 
 
 class Fields(Protocol):
@@ -131,18 +131,27 @@ async def _parts(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[
 
 async def _events(chunks: AsyncIterator[bytes], boundary: str) -> AsyncGenerator[MultipartSegment | bytes | None, None]:
     """Not strict: that would refuse what comes after the last boundary in a chunk of its own, and be it the two bytes that end its line."""
-    begun, skipped = False, 0
     try:
         with PushMultipartParser(boundary, max_segment_count=_MAX_FIELDS) as parser:
-            async for chunk in chunks:
+            async for chunk in _begun(chunks, b"--" + parser.boundary):
                 for event in parser.parse(chunk):
-                    begun = True
                     yield event
-                skipped += 0 if begun else len(chunk)
-                if skipped > _PREAMBLE_BYTES:
-                    raise _malformed("there is no boundary in its beginning")
     except MultipartError as error:
         raise _malformed(str(error.args[0] if error.args else error)) from None
+
+
+async def _begun(chunks: AsyncIterator[bytes], boundary: bytes) -> AsyncGenerator[bytes, None]:
+    """Something before the first boundary no client sends; what the parser makes of it depends on where the network cuts."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= len(_LINE_END + boundary):
+            break
+    if not head.removeprefix(_LINE_END).startswith(boundary):
+        raise _malformed("it does not begin with its boundary")
+    yield head
+    async for chunk in chunks:
+        yield chunk
 
 
 async def _payload(events: AsyncIterator[MultipartSegment | bytes | None]) -> AsyncIterator[bytes]:
