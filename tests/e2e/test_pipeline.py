@@ -126,7 +126,7 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
 UNDECODABLE = {
     "nothing": (wav(b""), "empty_audio"),
     "no recording": (id3() + bytes(4096), "unsupported_media"),
-    "a bomb": (bombs.packed_index(), "memory_limit"),
+    "a bomb": (bombs.packed_index(), bombs.NO_MEMORY),
     "no sample rate that there is": (flac(65_535, rate=1), "unsupported_media"),
     "a playlist": (id3() + b"#EXTM3U\n#EXTINF:30,\nfile:/etc/hostname\n#EXT-X-ENDLIST\n", "unsupported_media"),
 }

@@ -1,6 +1,7 @@
 """Small files that are large once somebody believes them."""
 
 import struct
+import sys
 
 from tests.hostile import matroska
 from tests.hostile.containers import box, chunk, id3, mp4, packed_text, pcm_format, picture, png, riff, synchsafe, track
@@ -8,6 +9,9 @@ from tests.hostile.deflated import deflated
 from tests.hostile.flac import flac
 from tests.hostile.item import HEARD, Item
 from tests.hostile.matroska import cluster, compressed, sound_track
+
+NO_MEMORY = "memory_limit" if sys.platform == "linux" else "unsupported_media"
+"""What comes of `packed_index`: elsewhere nothing bounds memory, and there is no sound in it."""
 
 _MB = 2**20
 _REFUSED = ("unsupported_media", "memory_limit", "empty_audio")
@@ -22,7 +26,7 @@ def items() -> list[Item]:
     return [
         Item("an index of 80 million samples in an mp4 of 600 bytes", lambda: mp4(track(samples=80_000_000, each=1)), _REFUSED),
         Item("eight such indexes", lambda: mp4(*[track(samples=80_000_000, each=1)] * 8), _REFUSED),
-        Item("an mp4's index that unpacks to 2 GB", packed_index, _REFUSED),
+        Item("an mp4's index that unpacks to 2 GB", packed_index, (NO_MEMORY,)),
         Item(
             "id3 texts that unpack to 4 GB",
             lambda: id3(*(packed_text(f"{n}", 100 * _MB) for n in range(40))) + flac(1, 8_000),

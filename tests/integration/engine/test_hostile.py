@@ -81,5 +81,5 @@ def test_a_hostile_recording_costs_the_engine_nothing(engine: Child, tmp_path: P
     (tmp_path / "bomb.mp4").write_bytes(bombs.packed_index())
     (tmp_path / "silence.wav").write_bytes(wav(bytes(32_000)))
     refused = engine.refuse(tmp_path / "bomb.mp4")
-    assert (refused.code, refused.transient) == ("memory_limit", False)
+    assert (refused.code, refused.transient) == (bombs.NO_MEMORY, False)
     assert engine.transcribe(tmp_path / "silence.wav").duration == 1.0
