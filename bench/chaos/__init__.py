@@ -62,12 +62,14 @@ class Outcome(msgspec.Struct, frozen=True):
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="./run bench chaos")
     parser.add_argument("--minutes", type=float, default=3, help="of faults; a start and a rest are added")
+    parser.add_argument("--once", action="store_true", help="each fault once, however long that takes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6, help="at once")
     parser.add_argument("--only", nargs="+", help="these faults, by name")
     options = parser.parse_args(arguments)
     logging.disable()  # libraries tell of every connection that is lost
-    plan = Plan(seed=options.seed, seconds=options.minutes * 60, clients=options.clients, faults=options.only)
+    seconds = None if options.once else options.minutes * 60
+    plan = Plan(seed=options.seed, seconds=seconds, clients=options.clients, faults=options.only)
     outcome = asyncio.run(run(ROOT, plan))
     rows = [
         ("what must be so", "looked at", "wrong"),

@@ -1,6 +1,7 @@
 """Postgres, RabbitMQ or S3 goes away under a running system and comes back."""
 
 import os
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,12 +22,28 @@ _COPIES = 8
 """Four minutes of speech: long enough on the engine for a server to be restarted meanwhile."""
 
 
+pytestmark = pytest.mark.xdist_group("dependencies")  # or each process would start a stack
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One whose servers these tests may kill, and leave running."""
+    with Stack(tmp_path_factory.mktemp("dependencies"), environ={}, durable=False) as own:
+        yield own
+
+
 @pytest.fixture
-def own_environment(own_stack: Stack, tmp_path: Path) -> dict[str, str]:
-    """The environment of services on a stack whose servers this test may kill."""
+async def own_environment(own_stack: Stack, tmp_path: Path) -> dict[str, str]:
+    """The environment of services on that stack, with a database and a bucket for this test."""
+    name = f"test_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(own_stack.database_url)
+    await connection.execute(f'create database "{name}"')
+    await connection.close()
     models = REPOSITORY / ".verbatim" / "models"
     private = Private(tmp_path / "private.json")
-    return local_environment(own_stack, models=models, private=private, environ=without_configuration(os.environ))
+    environment = local_environment(own_stack, models=models, private=private, environ=without_configuration(os.environ))
+    own = {"DATABASE_URL": own_stack.postgres.database_url(name), "S3_BUCKET": name.replace("_", "-")}
+    return {**environment, **own}
 
 
 @pytest.fixture
