@@ -8,7 +8,8 @@ from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from opentelemetry.trace import Span
 from prometheus_client import Counter
 
 from common import tracing
@@ -24,57 +25,44 @@ _QUIET = ("/health", "/metrics")
 
 
 def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
-    """`app` with all of it."""
-    return _traced(_safe(app, routes))
-
-
-def _traced(app: ASGIApp) -> ASGIApp:
-    """A server span around each request; health checks and scrapes are neither traced nor counted."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["path"].startswith(_QUIET):
-            await app(scope, receive, send)
-            return
-        method, path = scope["method"], scope["path"]
-        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
-        attributes: dict[str, Any] = {"http.request.method": method, "url.path": path}
-        with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent, **attributes) as span:
-
-            async def answer(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    span.set_attribute("http.response.status_code", status)
-                    if status >= 500:
-                        tracing.failed(span, str(status), "server error")
-                    _REQUESTS.labels(method, status).inc()
-                await send(message)
-
-            await app(scope, receive, answer)
-
-    return wrapped
-
-
-def _safe(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
-    """Safety headers on every answer; OPTIONS names every method."""
+    """`app` with all of it; health checks and scrapes are neither traced nor counted."""
     # The framework's own answer to OPTIONS names only the methods of the first handler that was registered for a path.
     allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in routes if isinstance(route, HTTPRoute)}
+
+    def safely(scope: HTTPScope, send: Send, span: Span | None = None) -> Send:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status, present = message["status"], [*message["headers"]]
+                if span is not None:
+                    _note(span, scope["method"], status)
+                if status == 204 and scope["method"] == "OPTIONS" and scope.get("path_template") in allowed:
+                    present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
+                message["headers"] = [*present, *_missing(present)]
+            await send(message)
+
+        return answer
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                present = [*message["headers"]]
-                if scope["method"] == "OPTIONS" and message["status"] == 204 and scope.get("path_template") in allowed:
-                    present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
-                message["headers"] = [*present, *_missing(present)]
-            await send(message)
-
-        await app(scope, receive, answer)
+        method, path = scope["method"], scope["path"]
+        if path.startswith(_QUIET):
+            await app(scope, receive, safely(scope, send))
+            return
+        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
+        attributes: dict[str, Any] = {"http.request.method": method, "url.path": path}
+        with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent, **attributes) as span:
+            await app(scope, receive, safely(scope, send, span))
 
     return wrapped
+
+
+def _note(span: Span, method: str, status: int) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        tracing.failed(span, str(status), "server error")
+    _REQUESTS.labels(method, status).inc()
 
 
 def _missing(present: Any) -> list[tuple[bytes, bytes]]:
