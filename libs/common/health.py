@@ -5,12 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common.lifecycle import Lifecycle
-
-_TASKS = Gauge("verbatim_tasks", "Tasks of the event loop that are not done")
-_TASKS.set_function(lambda: len(asyncio.all_tasks()))  # asked for by whoever answers `/metrics`, within the loop
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0

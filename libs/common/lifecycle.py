@@ -13,6 +13,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+from prometheus_client import Gauge
+
+_TASKS = Gauge("verbatim_tasks", "Tasks of the event loop that are not done")
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +88,7 @@ async def lifecycle(drain_seconds: float) -> AsyncIterator[Lifecycle]:
     """A `Lifecycle` that hears SIGTERM and SIGINT."""
     life = Lifecycle(drain_seconds)
     loop = asyncio.get_running_loop()
+    _TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
 
     def on_signal() -> None:
         if life.stopping.is_set():

@@ -8,7 +8,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[3]
 INGEST = REPOSITORY / "services" / "ingest"
 # Of APIs that have errors of their own form, and are tested by them.
-OTHERS = {"compat", "openai", "synchronous.py"}
+OTHERS = {"compat", "openai", "call.py"}
 # Where the code is a variable: what it may be.
 VARIABLE = {("admission.py", 429): {"queue_full", "quota_exceeded"}, ("problems.py", 503): {"database_unavailable", "storage_unavailable"}}
 # Nobody is left to read it, and nothing a client sends may lead to it.
