@@ -2,7 +2,8 @@
 
 The W3C context is stored with the outbox row at its insert and carried in AMQP headers, by hand: OpenTelemetry's aio-pika instrumentation
 knows only callbacks and would overwrite the stored context. Spans are made whether or not an exporter is configured, so that every job,
-log line and event has a trace id.
+log line and event has a trace id; without one they are not recorded, and say so to whom they are passed on (`sampled`), unless who called
+records the trace.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from common.envelope import Event
@@ -37,7 +39,9 @@ _TRACER = trace.get_tracer("verbatim")
 @contextmanager
 def provider(service: str, otlp_endpoint: str | None) -> Iterator[None]:
     """Install the process's tracer for the time of the block; what is still buffered is exported at its end."""
-    tracer_provider = TracerProvider(resource=Resource.create({"service.name": f"verbatim-{service}"}))
+    tracer_provider = TracerProvider(
+        resource=Resource.create({"service.name": f"verbatim-{service}"}), sampler=ParentBased(ALWAYS_ON if otlp_endpoint else ALWAYS_OFF)
+    )
     if otlp_endpoint:
         exporter = OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces")
         tracer_provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
@@ -54,13 +58,14 @@ def span(name: str, *, kind: Kind = "internal", parent: str | None = None, link:
 
     A server's does not: where a large body was waited for, a connection goes on in that request's context, and the next one would be in it.
     """
-    with _TRACER.start_as_current_span(
+    current = _TRACER.start_span(
         name,
         context=_context(parent) if parent is not None else Context() if kind == "server" else None,
         kind=_KINDS[kind],
         links=[] if link is None else [Link(trace.get_current_span(_context(link)).get_span_context())],
         attributes=attributes,
-    ) as current:
+    )
+    with trace.use_span(current, end_on_exit=True):
         yield current
 
 
