@@ -1,13 +1,14 @@
 """Settings come from the environment into one frozen struct per service, and every problem is reported at once.
 
 A field `lease_seconds: float = 15` reads `LEASE_SECONDS`; a field without a default must be set. An empty variable counts as unset, as
-compose files pass `X=${X:-}`. Cross-field rules are the struct's own: `__post_init__` raises `ValueError` with one sentence.
+compose files pass `X=${X:-}`. Several values are separated by commas; those of a dict are written as `name=value`. Cross-field rules are
+the struct's own: `__post_init__` raises `ValueError` with one sentence.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -71,9 +72,19 @@ def _parse(text: str, kind: Any) -> Any:
         return tuple(ip_network(part.strip()) for part in text.split(","))
     if kind == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if get_origin(kind) is dict:
+        return msgspec.convert(dict(_pairs(text)), kind, strict=False)
     if kind in (Url, Url | None):
         return _url(text)
     return msgspec.convert(text, kind, strict=False)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for part in text.split(","):
+        name, sign, value = part.partition("=")
+        if not sign:
+            raise ValueError("write it as name=value, separated by commas")
+        yield name.strip(), value.strip()
 
 
 def _url(text: str) -> str:

@@ -230,19 +230,19 @@ class Engine:
                 work.wait_again(alone=suspect)
 
     async def _watch_memory(self, pid: int) -> None:
-        """A child that uses too much while it works is stopped; with nothing to do, it is no recording's fault and left alone."""
-        limit = self._limits.memory
-        if limit is None:
-            return
         while (used := memory.resident(pid)) is not None:
-            started = [work for work in self._works.values() if work.started]
-            if used > limit and started:
-                if len(started) == 1:
-                    self._stop(started[0], memory_overrun(limit))
-                else:
-                    log.warning("engine stopped", requests=len(started), code="memory_limit")
-                    self._stop_child()
+            self._bound_memory(used)
             await asyncio.sleep(_MEMORY_SECONDS)
+
+    def _bound_memory(self, used: int) -> None:
+        """Stop a child that uses too much for a stage that it is at; with nothing to do, it is no recording's fault and left alone."""
+        working = [(work, work.stage, self._limits.bytes(work.stage)) for work in self._works.values() if work.stage is not None]
+        over = [(work, memory_overrun(stage, limit)) for work, stage, limit in working if limit is not None and used > limit]
+        if over and len(working) == 1:
+            self._stop(*over[0])
+        elif over:
+            log.warning("engine stopped", requests=len(working), code="memory_limit", error=over[0][1].message)
+            self._stop_child()
 
     async def _kill(self) -> None:
         if self._process is not None:

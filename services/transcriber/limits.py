@@ -1,4 +1,4 @@
-"""How long the engine may take over a recording, stage by stage, and how much memory it may use.
+"""How long the engine may take over a recording and how much memory it may use, stage by stage.
 
 A stage's limit grows with the recording, from a floor that covers what every recording costs; decoding has a limit of its own, as it is
 fast and depends on the file alone. The limits are there to end what hangs, so they are far above what a stage takes.
@@ -6,6 +6,7 @@ fast and depends on the file alone. The limits are there to end what hangs, so t
 The engine ends its decoder itself, and the models stay loaded; only an engine that does not is ended for it.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import msgspec
@@ -23,7 +24,7 @@ _ENGINES_TIME = 1.1
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """`job` is for all stages together. Others take `stage`, or `stage_ratio` seconds for each second of the recording if that is more.
 
-    `memory` is in bytes, for the whole engine process; None: as much as there is.
+    `memory` is in bytes, of the whole engine process, and `stage_memory` the same while it is at that stage; None: as much as there is.
     """
 
     job: timedelta
@@ -31,6 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stage: timedelta = timedelta(minutes=5)
     stage_ratio: float = 5.0
     memory: int | None = None
+    stage_memory: Mapping[Stage, int] = {}
 
     def seconds(self, stage: Stage, recording: float) -> float:
         """How long `stage` may take for a `recording` of so many seconds."""
@@ -41,6 +43,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     def patience(self, stage: Stage, recording: float) -> float:
         """How long it is waited for."""
         return self.seconds(stage, recording) * (_ENGINES_TIME if stage == "decode" else 1)
+
+    def bytes(self, stage: Stage) -> int | None:
+        """How much memory the engine's process may have while it is at `stage`."""
+        return self.stage_memory.get(stage, self.memory)
 
 
 def job_overrun(limits: Limits) -> VerbatimError:
@@ -58,7 +64,8 @@ def stage_overrun(stage: Stage, seconds: float) -> VerbatimError:
     if stage == "decode":
         sentence = f"Decoding the file took longer than the limit of {seconds:g} seconds; convert it to another format and submit it again."
         return PermanentError("time_limit", sentence)
-    return TransientError("time_limit", f"The stage '{stage}' took longer than the limit of {seconds:g} seconds and was stopped.")
+    sentence = f"The stage '{stage}' took longer than the limit of {seconds:g} seconds and was stopped; a shorter recording takes less."
+    return TransientError("time_limit", sentence)
 
 
 def decoder_overrun(limit: int) -> VerbatimError:
@@ -68,8 +75,8 @@ def decoder_overrun(limit: int) -> VerbatimError:
     return PermanentError("memory_limit", sentence)
 
 
-def memory_overrun(limit: int) -> VerbatimError:
+def memory_overrun(stage: Stage, limit: int) -> VerbatimError:
     """Transient: what is measured is the whole process, with its models and the recordings of others."""
     megabytes = limit // 2**20
-    sentence = f"The engine used more memory than the limit of {megabytes} MB while it worked on this recording, and was stopped."
+    sentence = f"The stage '{stage}' took more memory than the limit of {megabytes} MB and was stopped; a shorter recording takes less."
     return TransientError("memory_limit", sentence)

@@ -42,6 +42,11 @@ class Pending:
         self._job_timer: asyncio.TimerHandle | None = None
         self._stage_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def stage(self) -> Stage | None:
+        """Where it is, and its limits count: nowhere before it is taken up, while it waits, and after its end."""
+        return self._stage
+
     def start(self) -> None:
         """The engine has taken it up."""
         self.started = True

@@ -4,8 +4,14 @@ import os
 import socket
 from datetime import timedelta
 
+import msgspec
+
 from common.settings import Common
 from services.transcriber.limits import DECODE_SECONDS, Limits
+from services.transcriber.protocol import Stage
+
+_BOUNDED: tuple[Stage, ...] = ("vad", "transcribe", "align", "diarize", "postprocess", "redact")
+"""Stages whose memory is the engine's: not the decoder's, nor ours."""
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -25,6 +31,7 @@ class Settings(Common, frozen=True, kw_only=True):
     stage_time_limit_seconds: float = 300
     stage_time_limit_ratio: float = 5
     engine_memory_limit_mb: int | None = None
+    stage_memory_limits_mb: dict[Stage, int] = msgspec.field(default_factory=dict)
     consumer_timeout_seconds: float = 1_800
 
     def __post_init__(self) -> None:
@@ -42,6 +49,10 @@ class Settings(Common, frozen=True, kw_only=True):
             )
         if self.engine_memory_limit_mb is not None and self.engine_memory_limit_mb < 1:
             raise ValueError("ENGINE_MEMORY_LIMIT_MB must be at least 1; leave it unset for no limit")
+        if not self.stage_memory_limits_mb.keys() <= set(_BOUNDED):
+            raise ValueError(f"STAGE_MEMORY_LIMITS_MB knows the stages {', '.join(_BOUNDED)}; decoding has DECODE_MEMORY_LIMIT_MB")
+        if any(not 0 < limit <= (self.engine_memory_limit_mb or limit) for limit in self.stage_memory_limits_mb.values()):
+            raise ValueError("STAGE_MEMORY_LIMITS_MB must be at least 1 and at most ENGINE_MEMORY_LIMIT_MB")
         if self.job_time_limit_seconds >= self.consumer_timeout_seconds:
             raise ValueError(
                 "JOB_TIME_LIMIT_SECONDS must be less than CONSUMER_TIMEOUT_SECONDS (the broker's consumer_timeout, 1800 unless"
@@ -64,6 +75,7 @@ class Settings(Common, frozen=True, kw_only=True):
             stage=timedelta(seconds=self.stage_time_limit_seconds),
             stage_ratio=self.stage_time_limit_ratio,
             memory=None if self.engine_memory_limit_mb is None else self.engine_memory_limit_mb * 2**20,
+            stage_memory={stage: limit * 2**20 for stage, limit in self.stage_memory_limits_mb.items()},
         )
 
 

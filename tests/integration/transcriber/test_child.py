@@ -159,6 +159,31 @@ async def test_memory_limit_kills_the_child(tmp_path: Path) -> None:
     assert done.id == "b"
 
 
+async def test_a_stage_that_takes_too_much_memory_is_stopped_at_its_own_limit(tmp_path: Path) -> None:
+    """Stages without one go on, whatever they occupy; the error names the stage."""
+    entered: list[Stage] = []
+
+    def note(told: Progress | Decoded) -> None:
+        if isinstance(told, Progress):
+            entered.append(told.stage)
+
+    async with running(limits=Limits(job=timedelta(seconds=60), stage_memory={"diarize": 2**20})) as engine:
+        with pytest.raises(TransientError, match="memory_limit: The stage 'diarize' took more memory than the limit of 1 MB"):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "wait and hang"), note), 20)
+    assert entered == ["transcribe", "diarize"]
+
+
+async def test_memory_of_several_is_held_against_none(tmp_path: Path) -> None:
+    """Whose it is nobody can tell: each is tried once more, alone, and who then takes too much is told."""
+    async with running(limits=Limits(job=timedelta(seconds=60), stage_memory={"diarize": 2**20})) as engine:
+        sharing = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "join"), ignore))
+        await asyncio.sleep(0)  # let it be sent
+        with pytest.raises(TransientError, match="memory_limit"):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "diarize"), ignore), 20)
+        done, _ = await asyncio.wait_for(sharing, 20)
+    assert done.id == "a"
+
+
 async def test_a_kill_costs_only_the_one_that_it_is_for(tmp_path: Path) -> None:
     """What shared the engine with a request that hangs is done by the next child."""
     async with running(limits=Limits(job=timedelta(seconds=60), stage=timedelta(seconds=0.3))) as engine:

@@ -1,7 +1,9 @@
 """Settings: everything that is wrong is told at once, and nothing that is unset is guessed."""
 
 from ipaddress import ip_network
+from typing import Literal
 
+import msgspec
 import pytest
 
 from common.settings import Common, Network, SettingsError, load
@@ -23,6 +25,7 @@ class Settings(Common, frozen=True, kw_only=True):
     networks: tuple[Network, ...] = ()
     secrets: tuple[str, ...] = ()
     audio_hours: float | None = None
+    sizes: dict[Literal["small", "large"], int] = msgspec.field(default_factory=dict)
     required_name: str
 
     def __post_init__(self) -> None:
@@ -51,7 +54,7 @@ def test_every_problem_is_reported_at_once() -> None:
 
 
 def test_values_are_converted() -> None:
-    """Numbers, networks and lists come as what they are; what is not set has its default."""
+    """Numbers, networks, lists and tables come as what they are; what is not set has its default."""
     settings = load(
         Settings,
         {
@@ -61,14 +64,26 @@ def test_values_are_converted() -> None:
             "NETWORKS": "10.0.0.0/8, fd00::/8",
             "SECRETS": "one, two,",
             "AUDIO_HOURS": "1.5",
+            "SIZES": "small=1, large = 20",
         },
     )
     assert settings.port == 9000
     assert settings.networks == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
     assert settings.secrets == ("one", "two")
     assert settings.audio_hours == 1.5
+    assert settings.sizes == {"small": 1, "large": 20}
     assert settings.lease_seconds == 15
     assert settings.s3_endpoint_url is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "complaint"), [("small", "write it as name=value"), ("middle=5", "Invalid enum value 'middle'"), ("small=", "Expected `int`")]
+)
+def test_a_table_that_is_none_is_told(sizes: str, complaint: str) -> None:
+    """Names and values are checked as those of any other setting."""
+    [problem] = problems({**REQUIRED, "REQUIRED_NAME": "x", "SIZES": sizes})
+    assert problem.startswith("SIZES is not valid")
+    assert complaint in problem
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

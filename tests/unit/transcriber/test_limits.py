@@ -32,8 +32,25 @@ def test_what_would_happen_again_is_permanent() -> None:
     assert not job_overrun(LIMITS).transient
     assert not stage_overrun("decode", 30).transient
     assert stage_overrun("align", 100).transient
-    assert (memory_overrun(2**30).code, memory_overrun(2**30).transient) == ("memory_limit", True)
+    assert (memory_overrun("align", 2**30).code, memory_overrun("align", 2**30).transient) == ("memory_limit", True)
     assert (decoder_overrun(2**30).code, decoder_overrun(2**30).transient) == ("memory_limit", False)
+
+
+def test_a_stages_memory_is_its_own_or_the_engines() -> None:
+    """What is said for a stage goes before what is said for all; nothing said is no limit."""
+    assert Limits(job=timedelta(hours=1)).bytes("align") is None
+    limits = Limits(job=timedelta(hours=1), memory=8 * 2**30, stage_memory={"diarize": 2**30})
+    assert (limits.bytes("diarize"), limits.bytes("align")) == (2**30, 8 * 2**30)
+
+
+def test_what_is_stopped_is_named() -> None:
+    """With the stage, its limit, and what can be done."""
+    assert memory_overrun("diarize", 2**30).message == (
+        "The stage 'diarize' took more memory than the limit of 1024 MB and was stopped; a shorter recording takes less."
+    )
+    assert stage_overrun("align", 100).message == (
+        "The stage 'align' took longer than the limit of 100 seconds and was stopped; a shorter recording takes less."
+    )
 
 
 def test_the_engine_is_given_time_to_end_its_decoder() -> None:

@@ -25,9 +25,20 @@ def test_delays_double_up_to_five_minutes() -> None:
         ({"DECODE_TIME_LIMIT_SECONDS": "0"}, "DECODE_TIME_LIMIT_SECONDS"),
         ({"STAGE_TIME_LIMIT_RATIO": "-1"}, "STAGE_TIME_LIMIT_RATIO"),
         ({"ENGINE_MEMORY_LIMIT_MB": "0"}, "ENGINE_MEMORY_LIMIT_MB"),
+        ({"STAGE_MEMORY_LIMITS_MB": "diarize=0"}, "STAGE_MEMORY_LIMITS_MB must be at least 1"),
+        ({"STAGE_MEMORY_LIMITS_MB": "diarize=4000", "ENGINE_MEMORY_LIMIT_MB": "3000"}, "at most ENGINE_MEMORY_LIMIT_MB"),
+        ({"STAGE_MEMORY_LIMITS_MB": "decode=4000"}, "DECODE_MEMORY_LIMIT_MB"),
+        ({"STAGE_MEMORY_LIMITS_MB": "dairize=4000"}, "Invalid enum value 'dairize'"),
     ],
 )
 def test_settings_that_cannot_work(environ: dict[str, str], complaint: str) -> None:
     """A service that would lose jobs by its settings does not start."""
     with pytest.raises(SettingsError, match=complaint):
         load(Settings, REQUIRED | environ)
+
+
+def test_a_stages_memory_is_set_in_megabytes() -> None:
+    """By its name, in a list."""
+    settings = load(Settings, REQUIRED | {"STAGE_MEMORY_LIMITS_MB": "transcribe=6000, diarize=4000", "ENGINE_MEMORY_LIMIT_MB": "7000"})
+    limits = settings.limits
+    assert [limits.bytes(stage) for stage in ("transcribe", "diarize", "align")] == [size * 2**20 for size in (6000, 4000, 7000)]
