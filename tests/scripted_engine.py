@@ -105,6 +105,11 @@ def nonsense(_request: Transcribe) -> None:
     sys.stdout.flush()
 
 
+def babble(_request: Transcribe) -> None:
+    sys.stdout.write("x" * 2**21)
+    sys.stdout.flush()
+
+
 def stumble(request: Transcribe) -> None:
     say(Failed(request.id, "stumbled", "Once more, please.", transient=True))
 
@@ -116,6 +121,7 @@ def join(request: Transcribe) -> None:
 
 
 SCRIPT: dict[str, Callable[[Transcribe], None]] = {
+    "babble": babble,
     "die": lambda _request: os._exit(11),
     "hang": hang,
     "join": join,

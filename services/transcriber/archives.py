@@ -7,7 +7,6 @@ down; a transcriber that stops before leaves it to another.
 import asyncio
 import contextlib
 import sys
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -24,6 +23,7 @@ from common.jobs.job import Failure, Job
 from common.storage import Storage
 from services.transcriber.clips import order
 from services.transcriber.clips.order import Order
+from services.transcriber.scratch import workplace
 
 log = structlog.get_logger(__name__)
 
@@ -74,13 +74,12 @@ class Archives:
             structlog.contextvars.bound_contextvars(job_id=str(job.id)),
             tracing.span("make archive", kind="consumer", parent=event.trace, **{"verbatim.job_id": str(job.id)}),
         ):
-            try:
-                await self._make(job, wanted)
-            except VerbatimError as error:
-                failure = Failure(error.code, error.message, retryable=error.transient)
+            failed = await self._attempt(job, wanted)
+            if failed is not None:
+                failure = Failure(failed.code, failed.message, retryable=failed.transient)
                 async with self._pool.acquire() as connection:
                     again = await archives.fail(connection, wanted, failure)
-                log.warning("archive failed", code=error.code, error=error.message, again=again)
+                log.warning("archive failed", code=failed.code, error=failed.message, again=again)
                 return
             async with self._pool.acquire() as connection:
                 owned = await archives.finish(connection, wanted)
@@ -89,10 +88,21 @@ class Archives:
                     await self._storage.delete([wanted.key])
             log.info("archive made", variant=wanted.cut.variant, owned=owned)
 
+    async def _attempt(self, job: Job, wanted: Wanted) -> VerbatimError | None:
+        """Why it could not be made, if so: whatever it is, it ends neither the transcriber nor the making of others."""
+        try:
+            await self._make(job, wanted)
+        except VerbatimError as error:
+            return error
+        except Exception:
+            log.exception("archive broke")
+            return TransientError("internal_error", "The transcriber failed unexpectedly; its log says how.")
+        return None
+
     async def _make(self, job: Job, wanted: Wanted) -> None:
         assert job.result is not None
-        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            source, document, failure = (Path(folder, name) for name in ("source", "transcript.json", "failure.json"))
+        with workplace(self._scratch) as folder:
+            source, document, failure = (folder / name for name in ("source", "transcript.json", "failure.json"))
             await self._storage.download(archives.recording_key(job), source)
             await self._storage.download(job.result.keys["transcript"], document)
             asked = Order(

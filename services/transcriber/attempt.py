@@ -8,7 +8,6 @@ lease's end.
 import asyncio
 import contextlib
 import random
-import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +37,7 @@ from services.transcriber.checkpoints import Checkpoints, checkpoints
 from services.transcriber.child import Engine
 from services.transcriber.produced import Kept, Produced, forget_source
 from services.transcriber.protocol import Decoded, Done, Progress, Stage, StageDone
+from services.transcriber.scratch import workplace
 from services.transcriber.settings import Settings
 from services.transcriber.telling import telling
 
@@ -67,6 +67,13 @@ class Attempts:
     async def make(self, job: Job) -> None:
         """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
         try:
+            await self._make(job)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._release(job))
+            raise
+
+    async def _make(self, job: Job) -> None:
+        try:
             with self._watch.watching(job.id) as news:
                 progress = _Progress(news)
                 transcribed = await self._while_leased(job, progress)
@@ -76,9 +83,6 @@ class Attempts:
             log.info("job is no longer ours")
         except VerbatimError as error:
             await self._failed(job, error)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._release(job))
-            raise
         except Exception:
             log.exception("attempt broke")
             await self._failed(job, TransientError("internal_error", "The transcriber failed unexpectedly; its log says how."))
@@ -101,10 +105,10 @@ class Attempts:
             await asyncio.gather(work, beat, return_exceptions=True)
 
     async def _work(self, job: Job, progress: "_Progress") -> "_Transcribed":
-        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            produced = Produced.within(Path(folder))
-            async with checkpoints(self._storage, job.id, Path(folder, "checkpoints")) as kept:
-                done = await self._transcribe(job, Path(folder, "source"), produced, kept, progress)
+        with workplace(self._scratch) as folder:
+            produced = Produced.within(folder)
+            async with checkpoints(self._storage, job.id, folder / "checkpoints") as kept:
+                done = await self._transcribe(job, folder / "source", produced, kept, progress)
                 progress.stage = "store"
                 with tracing.span("store"):
                     stored = await produced.store(self._storage, job)

@@ -8,9 +8,8 @@ the others are as innocent as those that were only waiting, and go to its succes
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
-import msgspec
 import structlog
 
 from common.errors import PermanentError, TransientError, VerbatimError
@@ -125,12 +124,8 @@ class Engine:
             await self._send(work.request)
         watch = asyncio.create_task(self._watch_memory(self._process.pid), name="engine-memory")
         try:
-            async for line in self._process.stdout:
-                try:
-                    self._on_event(protocol.decode_event(line))
-                except msgspec.DecodeError:
-                    log.error("engine spoke nonsense", line=line[:200])
-                    return
+            async for event in _events(self._process.stdout):
+                self._on_event(event)
         finally:
             watch.cancel()
 
@@ -248,3 +243,12 @@ class Engine:
         if self._process is not None:
             self._stop_child()
             await self._process.wait()
+
+
+async def _events(output: asyncio.StreamReader) -> AsyncIterator[Event]:
+    """Until it ends, or until what comes is none."""
+    try:
+        async for line in output:
+            yield protocol.decode_event(line)
+    except ValueError as error:  # no event, or a line that is longer than any of ours
+        log.error("engine spoke nonsense", error=str(error))

@@ -2,7 +2,7 @@
 
 A folder is its process's for as long as a lock in it is held, and the kernel lets go of that even for who was killed. What such a process
 left behind is taken away by the next one that starts; folders are made and taken away one process at a time, so that none is found before
-its lock.
+its lock. Each piece of work has a folder of its own in it.
 """
 
 import fcntl
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO
 
 import structlog
+
+from common.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,18 @@ def scratch(within: Path | None = None) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def workplace(within: Path) -> Iterator[Path]:
+    """An empty folder for the block. What the disk refuses there is raised as `TransientError` `scratch_failed`: it may have room again."""
+    try:
+        # The engine may still be writing there when nobody waits for it any more.
+        with tempfile.TemporaryDirectory(dir=within, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise TransientError("scratch_failed", f"The transcriber's disk could not keep what it works on: {reason}.") from error
 
 
 def _clear(place: Path) -> None:

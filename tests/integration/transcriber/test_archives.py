@@ -4,16 +4,19 @@ import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
-from common import archives, outbox
+from common import archives, ids, outbox
 from common.archives import Cut, Wanted
 from common.broker import Broker
 from common.database import Pool
+from common.envelope import Event
+from common.ids import EventId
 from common.jobs import removal, store
 from common.jobs.job import Failure, Job, Result
 from common.references.lines import Line
@@ -130,6 +133,25 @@ async def test_what_cannot_be_had(client: httpx.AsyncClient, maker: Archives, po
     assert (await client.get(path(waiting))).json()["code"] == "job_cancelled"
     await client.delete(f"/api/v1/jobs/{waiting.id}")
     assert (await client.get(path(waiting))).status_code == 404
+
+
+async def test_a_disk_that_refuses_costs_an_attempt(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) -> None:
+    """It is no database that is away: the request is not held until the disk has room, and neither others nor the service suffer."""
+    wanted = Wanted((await transcribed(pool, storage, b"sound")).id, Cut())
+    async with pool.acquire() as connection:
+        await archives.ask(connection, wanted)
+    data, now = msgspec.json.encode(wanted), datetime.now(UTC)
+    event = Event(id=EventId(ids.new()), type="archive.requested", source="/verbatim", subject=str(wanted.job_id), time=now, data=data)
+    await broker.publish(event, mandatory=True)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(Archives(pool, storage, broker, tmp_path / "unmounted").run(stopping))
+
+    async def counted() -> bool:
+        return bool(await pool.fetchval("select attempt from archive_requests"))
+
+    await wait_until(counted, "the attempt to be counted", limit=20)
+    stopping.set()
+    await running
 
 
 async def test_asking_and_failing(pool: Pool) -> None:

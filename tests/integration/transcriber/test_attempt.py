@@ -16,6 +16,7 @@ from services.transcriber.child import Engine
 from services.transcriber.limits import Limits
 from services.transcriber.settings import Settings
 from tests.jobs import claimed, queued, reread
+from tests.running import wait_until
 
 SCRIPTED = (sys.executable, "-m", "tests.scripted_engine")
 SECONDS = 20
@@ -56,3 +57,40 @@ async def test_cancelling_ends_an_attempt_that_stores_its_result(pool: Pool, bro
     finally:
         child.cancel()
         await asyncio.gather(child, return_exceptions=True)
+
+
+async def test_a_stop_gives_back_a_job_whose_failure_is_being_written_down(
+    pool: Pool, broker: Broker, storage: Storage, tmp_path: Path
+) -> None:
+    """It does not stay leased to a worker that is gone; and a disk that is full or away fails no job for good."""
+    engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
+    place = tmp_path / "unmounted"
+    attempts = Attempts(pool=pool, storage=storage, broker=broker, engine=engine, watch=Watch(), scratch=place, settings=SETTINGS)
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await claimed(connection)
+        async with connection.transaction():
+            await connection.execute("select from jobs where id = $1 for update", job.id)
+            attempt = asyncio.create_task(attempts.make(job))
+
+            async def waits() -> bool:
+                query = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '-- retry_job%')"
+                return bool(await pool.fetchval(query))
+
+            await wait_until(waits, "the failure to be written down", SECONDS)
+            attempt.cancel()
+        await asyncio.wait((attempt,), timeout=SECONDS)
+        assert attempt.cancelled()
+        assert (await reread(connection, job)).status == "queued"
+
+
+async def test_a_disk_that_refuses_is_told(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
+    """The job is tried again, and says why."""
+    engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
+    place = tmp_path / "unmounted"
+    attempts = Attempts(pool=pool, storage=storage, broker=broker, engine=engine, watch=Watch(), scratch=place, settings=SETTINGS)
+    async with pool.acquire() as connection:
+        await queued(connection)
+        await attempts.make(await claimed(connection))
+        [row] = await connection.fetch("select status, error from jobs")
+    assert (row["status"], row["error"]["code"]) == ("queued", "scratch_failed")

@@ -249,11 +249,12 @@ async def test_transient_failure_keeps_its_type(tmp_path: Path) -> None:
             await engine.transcribe(request(tmp_path, "a", "stumble"), ignore)
 
 
-async def test_nonsense_ends_the_child(tmp_path: Path) -> None:
-    """A child that breaks the protocol is replaced, and its request fails as transient."""
+@pytest.mark.parametrize("nonsense", ["nonsense", "babble"])
+async def test_nonsense_ends_the_child(nonsense: str, tmp_path: Path) -> None:
+    """A child that breaks the protocol is replaced, and its request fails as transient: also for a line that does not end."""
     async with running() as engine:
         with pytest.raises(TransientError, match="engine_died"):
-            await engine.transcribe(request(tmp_path, "a", "nonsense"), ignore)
+            await engine.transcribe(request(tmp_path, "a", nonsense), ignore)
         done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
     assert done.id == "b"
 

@@ -1,10 +1,14 @@
-"""What a process that was killed has left on the disk."""
+"""What is on the disk while recordings are worked on, and after that."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
-from services.transcriber.scratch import scratch
+import pytest
+
+from common.errors import TransientError
+from services.transcriber.scratch import scratch, workplace
 
 _KILLED = """
 import os, pathlib, signal, sys
@@ -25,3 +29,18 @@ def test_the_next_takes_away_what_a_killed_one_left(tmp_path: Path) -> None:
             assert sorted(tmp_path.glob("verbatim-*")) == sorted([living, other, tmp_path / "verbatim-notes"])
         assert living.is_dir()
     assert sorted(tmp_path.glob("verbatim-*")) == [tmp_path / "verbatim-notes"]
+
+
+def test_a_disk_that_refuses_is_no_fault_of_the_recording(tmp_path: Path) -> None:
+    """It is told with its reason, as what may pass; the folder is gone like any other."""
+    with pytest.raises(TransientError, match=r"scratch_failed: .*No space left on device"):
+        _fill(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TransientError, match="scratch_failed"):
+        _fill(tmp_path / "unmounted")
+
+
+def _fill(place: Path) -> None:
+    with workplace(place) as folder:
+        (folder / "source").write_bytes(b"sound")
+        raise OSError(errno.ENOSPC, "No space left on device")
