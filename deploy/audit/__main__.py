@@ -20,7 +20,7 @@ _SHOWN = 20
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run audit")
     parser.add_argument("what", nargs="?", choices=("packages", "licences", "image"), help="packages and licences when left out")
-    parser.add_argument("names", nargs="*", help="images as docker knows them, or files of `docker save`")
+    parser.add_argument("names", nargs="*", help="images as docker knows them, files of `docker save`, or folders with the files of one")
     options = parser.parse_args(arguments)
     if options.what == "image":
         return max([_image(name) for name in options.names], default=0)
@@ -62,17 +62,24 @@ def _licences() -> int:
 
 
 def _image(name: str) -> int:
-    with tempfile.TemporaryDirectory(prefix="verbatim-audit-") as folder:
-        archive = Path(name)
-        if not archive.is_file():
-            archive = Path(folder, "image.tar")
-            subprocess.run(["docker", "save", "--output", archive, name], check=True)
-        found = image.scan(archive, _TRANSCRIBER if "transcriber" in name else image.WRITABLE)
+    given, writable = Path(name), _TRANSCRIBER if "transcriber" in name else image.WRITABLE
+    if given.is_dir():
+        found, sound = image.scan_root(given, writable), "can write nowhere else, no borrowed rights, no secrets"
+    else:
+        with tempfile.TemporaryDirectory(prefix="verbatim-audit-") as folder:
+            archive = given if given.is_file() else _saved(name, Path(folder))
+            found, sound = image.scan(archive, writable), "runs as nobody special, can write nowhere else, no borrowed rights, no secrets"
     for wrong in found:
         print(f"✗ {name}: {wrong}")
     if not found:
-        print(f"✓ {name}: runs as nobody special, can write nowhere else, no borrowed rights, no secrets")
+        print(f"✓ {name}: {sound}")
     return int(bool(found))
+
+
+def _saved(name: str, folder: Path) -> Path:
+    archive = folder / "image.tar"
+    subprocess.run(["docker", "save", "--output", archive, name], check=True)
+    return archive
 
 
 if __name__ == "__main__":

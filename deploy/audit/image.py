@@ -1,13 +1,15 @@
-"""What an image would let a service do, and what it gives away: read from `docker save`, without running anything.
+"""What an image would let a service do, and what it gives away: read from `docker save` or its unpacked files, without running anything.
 
 Rights are those of the files as a container sees them; secrets are looked for in every layer, since one that a later layer removes is still
 in the image. The compose file takes away more (a read-only root, no capabilities); this is what holds where an image is run without it.
 """
 
+import os
 import re
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
@@ -64,6 +66,20 @@ def scan(archive: Path, writable: tuple[str, ...] = WRITABLE) -> list[str]:
     return [*found, *_rights(tree, writable)]
 
 
+def scan_root(root: Path, writable: tuple[str, ...] = WRITABLE) -> list[str]:
+    """The same of a root's files, wherever they were unpacked: how it is started is not told there, nor what layers have covered."""
+    tree: dict[str, Entry] = {}
+    found: list[str] = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [each for each in folders if Path(folder) != root or each not in _MOUNTED]
+        for path in (Path(folder, each) for each in (*folders, *files)):
+            name, status = str(path.relative_to(root)), path.lstat()
+            tree[name] = Entry(status.st_mode, status.st_uid, status.st_gid, path.is_symlink())
+            if stat.S_ISREG(status.st_mode):
+                found += _secrets(name, status.st_size, path.read_bytes)
+    return [*found, *_rights(tree, writable)]
+
+
 def _configured(config: Mapping[str, Any]) -> Iterator[str]:
     """How it is started, and what its history tells."""
     inner = config.get("config", {})
@@ -90,15 +106,14 @@ def _unpack(layer: IO[bytes] | None, tree: dict[str, Entry]) -> Iterator[str]:
                 continue
             tree[name] = Entry(member.mode | (stat.S_IFDIR if member.isdir() else stat.S_IFREG), member.uid, member.gid, member.issym())
             if member.isfile():
-                yield from _secrets(name, files, member)
+                yield from _secrets(name, member.size, partial(_read, files, member))
 
 
-def _secrets(name: str, files: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[str]:
-    if _NAMES.search(name) and member.size:
+def _secrets(name: str, size: int, read: Callable[[], bytes]) -> Iterator[str]:
+    if _NAMES.search(name) and size:
         yield f"/{name} looks like a secret by its name"
-    if member.size <= _READ_BYTES:
-        content = files.extractfile(member)
-        for match in _CONTENTS.finditer(b"" if content is None else content.read()):
+    if size <= _READ_BYTES:
+        for match in _CONTENTS.finditer(read()):
             if not match[0].startswith(_SHOWN):
                 yield f"/{name} has a secret in it: {match[0][:12].decode()}…"
 
@@ -123,7 +138,7 @@ def _may_write(entry: Entry) -> bool:
     return entry.uid == USER or (entry.gid == USER and bool(entry.mode & stat.S_IWGRP)) or bool(entry.mode & stat.S_IWOTH)
 
 
-def _read(saved: tarfile.TarFile, name: str) -> bytes:
-    file = saved.extractfile(name)
+def _read(saved: tarfile.TarFile, member: str | tarfile.TarInfo) -> bytes:
+    file = saved.extractfile(member)
     assert file is not None
     return file.read()

@@ -114,6 +114,22 @@ def test_a_secret_that_a_later_layer_removes_is_found(made: Made) -> None:
     assert made.scan() == ["/root/.netrc looks like a secret by its name"]
 
 
+def test_a_folder_of_files_is_looked_into_likewise(tmp_path: Path) -> None:
+    """Links are not followed: what they name is looked at where it lies."""
+    (tmp_path / "tmp").mkdir(mode=0o1777)
+    (tmp_path / "opt").mkdir(mode=0o755)
+    (tmp_path / "bin").symlink_to("opt")
+    (tmp_path / "opt" / "a.py").write_text("KEY = 'vb_" + "x" * 43 + "'")
+    assert image.scan_root(tmp_path) == ["/opt/a.py has a secret in it: vb_xxxxxxxxx…"]
+    (tmp_path / "opt" / "a.py").write_text("")
+    (tmp_path / "opt" / "a.py").chmod(0o4756)
+    found = image.scan_root(tmp_path)
+    assert [each.partition(" (")[0] for each in found] == [
+        "/opt/a.py runs with its owner's or group's rights",
+        "/opt/a.py can be written to by the service",
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["DATABASE_URL=postgresql://x", "HF_TOKEN=hf_x", "RUN pip install -i https://me:word@index.example/simple"]
 )
