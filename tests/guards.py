@@ -342,10 +342,17 @@ GUARDS = (
     ),
     Guard(
         "who has connected is heard",
-        "services/ingest/__main__.py",
+        "services/ingest/server.py",
         "range(round(_UNHEARD_SECONDS / _POLL_SECONDS))",
         "range(0)",
         "tests/crash/test_ingest.py::test_a_stop_hears_who_has_connected",
+    ),
+    Guard(
+        "nobody is greeted whom nobody will meet",
+        "services/ingest/server.py",
+        "                _greet_nobody(listening)\n",
+        "                pass\n",
+        "tests/integration/ingest/test_server.py::test_a_stop_cuts_off_nobody_who_was_greeted",
     ),
     Guard(
         "a decoder can open nothing",

@@ -1,10 +1,7 @@
 """`python -m services.ingest`: the HTTP API. `python -m services.ingest keys …`: its API keys."""
 
 import asyncio
-import contextlib
-import socket
 import sys
-from collections.abc import Iterator
 
 import uvicorn
 
@@ -16,6 +13,7 @@ from common.service import resources
 from services.ingest import app, keys, remote
 from services.ingest.bounded_http import BoundedHttp
 from services.ingest.feeds import Feeds
+from services.ingest.server import Server
 from services.ingest.sessions import CHANNEL as SESSIONS
 from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
@@ -25,30 +23,6 @@ _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
 
 _RELAY_SHARE = 0.25
 """Requests do not wait behind the events of a sweep, of which the other services publish the most."""
-
-_UNHEARD_SECONDS = 3.0
-_POLL_SECONDS = 0.02
-_TURNS = 3  # of the loop: one of them looks at the listening socket, and accepts
-
-
-class _Server(uvicorn.Server):
-    """Signals are the lifecycle's."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Who has connected and not been heard yet is heard: a balancer takes its request for ours, and gives it to nobody else."""
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)  # who waits to be accepted is, or would be cut off by the close
-        for server in self.servers:
-            server.close()
-        for _ in range(round(_UNHEARD_SECONDS / _POLL_SECONDS)):
-            if not any(getattr(connection, "cycle", self) is None for connection in self.server_state.connections):
-                break
-            await asyncio.sleep(_POLL_SECONDS)
-        await super().shutdown(sockets)
 
 
 async def serve(settings: Settings) -> None:
@@ -90,11 +64,11 @@ async def serve(settings: Settings) -> None:
         )
         shared.life.work("feeds", feeds.run(shared.pool, shared.life.stopping))
         shared.life.work("sessions", sessions.run(shared.pool, shared.life.stopping))
-        shared.life.work("http", _http(_Server(config), shared.life))
+        shared.life.work("http", _http(Server(config), shared.life))
         await shared.life.run()
 
 
-async def _http(server: uvicorn.Server, life: Lifecycle) -> None:
+async def _http(server: Server, life: Lifecycle) -> None:
     serving = asyncio.create_task(server.serve(), name="uvicorn")
     stopping = asyncio.create_task(life.stopping.wait(), name="http-stopping")
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
