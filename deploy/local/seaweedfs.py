@@ -59,7 +59,8 @@ class SeaweedFS(Server):
             AWS_ACCESS_KEY_ID=self.access_key,
             AWS_SECRET_ACCESS_KEY=self.secret_key,
         )
-        command = [_binary(), "mini", *(f"-{name}={value}" for name, value in flags.items())]
+        # Otherwise it also keeps logs of its own in the system's directory for temporary files, which nobody takes away.
+        command = [_binary(), "-logtostderr", "mini", *(f"-{name}={value}" for name, value in flags.items())]
         self.process.spawn(command, env=environment, cwd=self.directory)
 
     def stop(self) -> None:

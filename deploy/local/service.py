@@ -86,8 +86,12 @@ def local_environment(stack: Stack, *, models: Path, private: Private, environ: 
     """The environment of every local service: that of the user, what a loopback-only machine needs, and where the servers are.
 
     The user's own configuration wins over our defaults, but not over what keeps the API (which asks for no key here) on loopback.
+    Recordings that are worked on lie in the stack's directory: the system's place for such things may be memory.
     """
+    scratch = stack.root / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
     defaults = {
+        "TMPDIR": str(scratch),
         "LOG_FORMAT": "console",
         "VERBATIM_MODEL_DIR": str(models),
         "WEBHOOK_SECRETS": private.secret("webhook", _webhook_secret),

@@ -109,6 +109,16 @@ async def test_a_server_does_its_work(running: Stack, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
+async def test_a_server_writes_nowhere_but_in_the_own_directory(running: Stack, name: str) -> None:
+    """Not even a log: what nobody knows of nobody takes away."""
+    await USES[name](running)
+    server = psutil.Process(pids(running)[name])
+    opened = [file.path for process in (server, *server.children(recursive=True)) for file in process.open_files() if file.mode != "r"]
+    assert opened
+    assert [path for path in opened if not Path(path).is_relative_to(running.root)] == []
+
+
+@pytest.mark.parametrize("name", SERVERS)
 async def test_a_killed_server_comes_back_with_its_data(running: Stack, name: str) -> None:
     """SIGKILL loses nothing that was confirmed, the address stays the same, and the other servers are not touched."""
     await USES[name](running)

@@ -58,6 +58,14 @@ def test_configuration_of_the_user_wins_over_defaults(tmp_path: Path) -> None:
     assert given["LOG_FORMAT"] == "console"
 
 
+def test_recordings_are_worked_on_in_the_own_directory(tmp_path: Path) -> None:
+    """The system's directory for temporary files may be memory; who has named another place wants that one."""
+    own = Path(environment(tmp_path, {})["TMPDIR"])
+    assert own.is_dir()
+    assert tmp_path in own.parents
+    assert environment(tmp_path, {"TMPDIR": "/mine"})["TMPDIR"] == "/mine"
+
+
 def test_only_configuration_changes_the_fingerprint() -> None:
     """A changed setting makes a service start again, a changed terminal does not."""
     before = {"WHISPER_MODEL_SIZE": "base", "TERM": "xterm"}
