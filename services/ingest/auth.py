@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 from litestar import Request
 from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common import ids
@@ -55,26 +54,31 @@ def caller_in(connection: Scope, scope: str) -> Caller:
     return found
 
 
-class Authentication(ASGIMiddleware):
+class Authentication:
     """Puts the `Caller` into the scope of every request and WebSocket to what is anybody's own, or refuses it."""
 
     def __init__(self, pool: Pool | None, rate: RateLimit | None = None) -> None:
         self._pool = pool
         self._rate = rate
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        if scope["path"].startswith(_GUARDED):
-            try:
-                found = EVERYBODY if self._pool is None else await self._identify(self._pool, _key(scope))
-                if self._rate is not None:
-                    await self._rate.take(found.key_id)
-            except Problem as problem:
-                if scope["type"] != ScopeType.WEBSOCKET:
-                    raise
-                await deny(problem, send)
-                return
-            scope["verbatim.caller"] = found  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
-        await next_app(scope, receive, send)
+    def __call__(self, app: ASGIApp) -> ASGIApp:
+        """`app` for those who may use it."""
+
+        async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith(_GUARDED):
+                try:
+                    found = EVERYBODY if self._pool is None else await self._identify(self._pool, _key(scope))
+                    if self._rate is not None:
+                        await self._rate.take(found.key_id)
+                except Problem as problem:
+                    if scope["type"] != ScopeType.WEBSOCKET:
+                        raise
+                    await deny(problem, send)
+                    return
+                scope["verbatim.caller"] = found  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
+            await app(scope, receive, send)
+
+        return authenticated
 
     async def _identify(self, pool: Pool, key: str) -> Caller:
         if key.startswith(PREFIX):

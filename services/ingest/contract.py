@@ -36,7 +36,7 @@ _STRUCTS: dict[str, Any] = {
     "Cleared": {"deleted": 15, "cancelled": 0, "objects": 30, "failed": 0, "more": False},
     "KeyDocument": examples.KEY,
     "NewKey": examples.KEY | {"key": "vb_3pX0Zk1sQm8wTnB5yH2cLr7vAe9dJf4gUi6oKx0Mzq1"},
-    "KeyList": {"keys": [examples.KEY]},
+    "KeyPage": {"keys": [examples.KEY], "next_cursor": None},
     "WebhookDocument": examples.WEBHOOK,
     "NewWebhook": examples.NEW_WEBHOOK,
     "WebhookList": {"webhooks": [examples.WEBHOOK]},

@@ -4,7 +4,7 @@ It wraps the framework from outside so that even a refusal made by a middleware 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from functools import cache
 
 from litestar.enums import ScopeType
 from litestar.routes import BaseRoute, HTTPRoute
@@ -34,7 +34,7 @@ def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
             if message["type"] == "http.response.start":
                 status, present = message["status"], [*message["headers"]]
                 if span is not None:
-                    _note(span, scope["method"], status)
+                    _note(span, scope, status)
                 if status == 204 and scope["method"] == "OPTIONS" and scope.get("path_template") in allowed:
                     present = [*(each for each in present if each[0].lower() != b"allow"), (b"allow", allowed[scope["path_template"]])]
                 message["headers"] = [*present, *_missing(present)]
@@ -51,25 +51,30 @@ def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
             await app(scope, receive, safely(scope, send))
             return
         parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
-        attributes: dict[str, Any] = {"http.request.method": method, "url.path": path}
-        with tracing.span(f"{method} {_template(path)}", kind="server", parent=parent, **attributes) as span:
+        attributes = {"http.request.method": method, "url.path": path}
+        with tracing.span(method, kind="server", parent=parent, **attributes) as span:
             await app(scope, receive, safely(scope, send, span))
 
     return wrapped
 
 
-def _note(span: Span, method: str, status: int) -> None:
+def _note(span: Span, scope: HTTPScope, status: int) -> None:
+    _counted(scope["method"], status).inc()
+    if not span.is_recording():
+        return
     span.set_attribute("http.response.status_code", status)
+    if "path_template" in scope:  # once it is known; spans of one operation share a name
+        span.set_attribute("http.route", scope["path_template"])
+        span.update_name(f"{scope['method']} {scope['path_template']}")
     if status >= 500:
         tracing.failed(span, str(status), "server error")
-    _REQUESTS.labels(method, status).inc()
 
 
-def _missing(present: Any) -> list[tuple[bytes, bytes]]:
+@cache
+def _counted(method: str, status: int) -> Counter:
+    return _REQUESTS.labels(method, status)
+
+
+def _missing(present: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     names = {name.lower() for name, _ in present}
     return [(name, value) for name, value in _SAFETY if name not in names]
-
-
-def _template(path: str) -> str:
-    """The path with ids taken out, so that spans of one operation share a name."""
-    return "/".join("{id}" if len(part) == 36 and part.count("-") == 4 else part for part in path.split("/"))

@@ -74,7 +74,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         "/{job_id:uuid}",
         summary="Read a job",
         operation_class=asking(*query.parameters(ReadQuery)),
-        middleware=[Conditional()],
+        response_class=Conditional,
         responses=REFUSALS | MISSING | UNCHANGED | refusals({422: "A parameter is invalid"}),
     )
     async def read(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:

@@ -123,7 +123,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         async with pool.acquire() as connection:
             return LexiconList([_summary(found) for found in await store.every(connection, tenant)])
 
-    @get("/{lexicon_id:uuid}", summary="Read a lexicon", middleware=[Conditional()], responses=REFUSALS | _MISSING | UNCHANGED)
+    @get("/{lexicon_id:uuid}", summary="Read a lexicon", response_class=Conditional, responses=REFUSALS | _MISSING | UNCHANGED)
     async def read(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
         """The lexicon with all that is in it."""
         tenant = caller(request, "read").tenant

@@ -1,6 +1,6 @@
 """`GET /api/v1/jobs`: the query of a page, and the page."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, get
@@ -13,6 +13,7 @@ from common.jobs.job import Status
 from common.jobs.listing import Filters, Place
 from services.ingest import query
 from services.ingest.auth import caller
+from services.ingest.paging import Paged
 from services.ingest.places import Places
 from services.ingest.refusals import REFUSALS, refusals
 from services.ingest.taking import asking
@@ -25,14 +26,12 @@ class JobPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+class PageQuery(Paged, frozen=True, kw_only=True):
     """What a query may hold besides `metadata.<key>`."""
 
     status: Status | None = None
     created_after: query.Moment | None = None
     created_before: query.Moment | None = None
-    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Jobs in a page")] = 50
 
 
 def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
@@ -55,10 +54,10 @@ def handlers(pool: Pool, places: Places) -> list[HTTPRouteHandler]:
             created_before=asked.created_before,
             metadata=metadata,
         )
+        after = asked.after
         async with pool.acquire() as connection:
-            jobs = await listing.page(connection, tenant, filters, after=query.place(asked.cursor), limit=asked.limit + 1)
-            page = jobs[: asked.limit]
-            documents = await places.documents(connection, page)
-        return JobPage(documents, Place.of(page[-1]).encode() if len(jobs) > asked.limit else None)
+            jobs = await listing.page(connection, tenant, filters, after=after, limit=asked.rows)
+            page, following = asked.cut(jobs, Place.of)
+            return JobPage(await places.documents(connection, page), following)
 
     return [list_jobs]

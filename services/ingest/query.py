@@ -13,7 +13,6 @@ from litestar import Request
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from common.jobs.listing import Place
 from common.jobs.options import without_null
 from services.ingest.problems import Problem
 
@@ -108,14 +107,6 @@ def dated(name: str, value: Any) -> Any:
         return value.astimezone(UTC) if isinstance(value, datetime) else value
     except OverflowError:
         raise invalid(name, "it is before the year 1 or after the year 9999 in UTC") from None
-
-
-def place(cursor: str | None) -> Place | None:
-    """Where the page before ended. Raises `Problem`."""
-    try:
-        return None if cursor is None else Place.decode(cursor)
-    except ValueError as error:
-        raise invalid("cursor", str(error)) from None
 
 
 def invalid(name: str, reason: str) -> Problem:

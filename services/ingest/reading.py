@@ -41,7 +41,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         "/{job_id:uuid}/transcript",
         summary="Read the transcript",
         operation_class=asking(_FORMAT, *query.parameters(Layout)),
-        middleware=[Conditional()],
+        response_class=Conditional,
         responses=REFUSALS
         | MISSING
         | UNCHANGED
@@ -66,7 +66,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         origin = rendering.Origin(job.options.task, job.options.temperature)
         # Hours of speech take seconds to lay out, and others must not wait for that.
         body = await asyncio.to_thread(rendering.render, document, chosen, layout, origin)
-        return Response(body, media_type=rendering.MEDIA_TYPES[chosen], headers={"Vary": "Accept"})
+        return Conditional(body, media_type=rendering.MEDIA_TYPES[chosen], headers={"Vary": "Accept"})
 
     @get(
         "/{job_id:uuid}/audio",

@@ -5,7 +5,6 @@ request: a query never begins before those that share it have come.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from common.database import Pool
@@ -37,22 +36,23 @@ class Reads:
         return await asked.answer
 
     async def _read(self) -> None:
+        """With one connection for as long as anybody waits: to take one and give it back costs more than a query."""
         try:
             while self._waiting:
-                asked, self._waiting = self._waiting, []
-                await self._answer([each for each in asked if not each.answer.cancelled()])
+                asked: list[_Asked] = []
+                try:
+                    async with self._pool.acquire() as connection:
+                        while self._waiting:
+                            asked, self._waiting = self._waiting, []
+                            jobs = await store.get_many(connection, [each[:2] for each in asked if not each.answer.cancelled()])
+                            for each in asked:
+                                if not each.answer.done():
+                                    each.answer.set_result(jobs.get(each[:2]))
+                except Exception as error:  # noqa: BLE001 - it is theirs
+                    if not asked:
+                        asked, self._waiting = self._waiting, []  # there was no connection to be had
+                    for each in asked:
+                        if not each.answer.done():
+                            each.answer.set_exception(error)
         finally:
             self._reading = None
-
-    async def _answer(self, asked: Sequence[_Asked]) -> None:
-        try:
-            async with self._pool.acquire() as connection:
-                jobs = await store.get_many(connection, [(job_id, tenant) for job_id, tenant, _ in asked])
-        except Exception as error:  # noqa: BLE001 - it is theirs
-            for each in asked:
-                if not each.answer.done():
-                    each.answer.set_exception(error)
-            return
-        for each in asked:
-            if not each.answer.done():
-                each.answer.set_result(jobs.get((each.job_id, each.tenant)))

@@ -105,6 +105,7 @@ async def test_one_trace_that_tells_no_secret(service: Services, environment: di
             names.append(found.name)
         return names
 
+    assert "GET /api/v1/jobs/{job_id}" in {span.name for _, span in otlp.spans}, "requests of one operation share a name"
     submission = "POST /api/v1/jobs"
     consumed = ["consume transcriber.jobs", "publish job.created", submission]
     for stage in ("fetch", "decode", "vad", "transcribe", "store"):

@@ -82,9 +82,10 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def public(job: Job, *, position: int | None = None, eta: datetime | None = None) -> JobDocument:
     """What may be shown of `job`."""
-    own = f"/api/v1/jobs/{job.id}"
+    identity = str(job.id)
+    own = f"/api/v1/jobs/{identity}"
     return JobDocument(
-        id=str(job.id),
+        id=identity,
         revision=job.revision,
         status=job.status,
         stage=job.stage,
@@ -94,7 +95,7 @@ def public(job: Job, *, position: int | None = None, eta: datetime | None = None
         attempt=job.attempt,
         priority=PRIORITIES[job.priority],
         source=_source(job),
-        options=msgspec.structs.replace(job.options, webhook_url=None, upload_presigned_url=None),
+        options=_options(job.options),
         error=job.error,
         result=_result(job),
         cache=job.cache,
@@ -108,6 +109,12 @@ def public(job: Job, *, position: int | None = None, eta: datetime | None = None
         finished_at=job.finished_at,
         links={"self": own, "transcript": f"{own}/transcript"},
     )
+
+
+def _options(options: Options) -> Options:
+    if options.webhook_url is None and options.upload_presigned_url is None:
+        return options
+    return msgspec.structs.replace(options, webhook_url=None, upload_presigned_url=None)
 
 
 def _source(job: Job) -> SourceDocument:

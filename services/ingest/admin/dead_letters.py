@@ -20,11 +20,11 @@ from common.conditions import Conditions
 from common.database import Pool, Queries
 from common.envelope import Event, from_headers
 from common.errors import PermanentError
-from common.ids import JobId
 from common.jobs.listing import Place
 from common.topology import ROUTED
 from services.ingest import query
 from services.ingest.auth import caller
+from services.ingest.paging import Paged
 from services.ingest.problems import Problem
 from services.ingest.refusals import REFUSALS, refusals
 from services.ingest.taking import asking
@@ -35,13 +35,11 @@ _SHOWN_BYTES = 16 * 2**10
 _NO_LETTER = refusals({404: "There is no such dead letter"})
 
 
-class LettersQuery(msgspec.Struct, frozen=True, kw_only=True):
+class LettersQuery(Paged, frozen=True, kw_only=True):
     """Which of them."""
 
     queue: Annotated[str, msgspec.Meta(description="The queue that gave them up", examples=["notifier.events"])] | None = None
     job_id: UUID | None = None
-    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Letters in a page")] = 50
 
 
 class LetterDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +79,10 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         """Messages that broke whoever received them, or were no events; recorded by the janitor, for `DEAD_LETTER_RETENTION_DAYS`."""
         caller(request, "admin")
         asked = query.asked(request, LettersQuery)
-        sql, arguments = statement(asked, query.place(asked.cursor))
+        sql, arguments = statement(asked)
         async with pool.acquire() as connection:
-            rows = await connection.fetch(sql, *arguments)
-        page = rows[: asked.limit]
-        more = Place(page[-1]["recorded_at"], JobId(page[-1]["id"])).encode() if len(rows) > asked.limit else None
-        return LetterPage([_document(row) for row in page], more)
+            page, following = asked.cut(await connection.fetch(sql, *arguments), _place)
+        return LetterPage([_document(row) for row in page], following)
 
     @get("/dead-letters/{letter_id:uuid}", summary="Read a dead letter", responses=REFUSALS | _NO_LETTER)
     async def read(request: Request[Any, Any, Any], letter_id: UUID) -> LetterDocument:
@@ -120,14 +116,18 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
     return [list_letters, read, requeue, drop]
 
 
-def statement(asked: LettersQuery, after: Place | None) -> tuple[str, list[Any]]:
-    """The query of a page and one more row, with the conditions that were asked for, and its arguments."""
-    found = Conditions(SQL, asked.limit + 1)
+def statement(asked: LettersQuery) -> tuple[str, list[Any]]:
+    """The query of a page and one more row, with the conditions that were asked for, and its arguments. Raises `Problem`."""
+    found = Conditions(SQL, asked.rows)
     found.add("of_queue", asked.queue)
     found.add("of_job", asked.job_id)
-    if after is not None:
+    if (after := asked.after) is not None:
         found.add("after_position", after.created_at, after.id)
     return found.statement("list_letters")
+
+
+def _place(row: asyncpg.Record) -> Place:
+    return Place(row["recorded_at"], row["id"])
 
 
 def _there(letter_id: UUID, row: asyncpg.Record | None) -> asyncpg.Record:

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 
+from common.conditions import Conditions
 from common.database import Pool, Queries
+from common.jobs.listing import Place
 from services.ingest import json_body, query
 from services.ingest.auth import DEFAULT_TENANT, KeyScope, Tenant, caller, create_key, digest
 from services.ingest.body import streamed
+from services.ingest.paging import Paged
 from services.ingest.problems import Problem
 from services.ingest.refusals import BODY, REFUSALS, refusals
 from services.ingest.taking import asking, taking
@@ -31,7 +35,7 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: Annotated[int, msgspec.Meta(ge=60, le=315_360_000)] | None = None
 
 
-class KeysQuery(msgspec.Struct, frozen=True):
+class KeysQuery(Paged, frozen=True, kw_only=True):
     """Whose keys."""
 
     tenant: Annotated[Tenant, msgspec.Meta(description="Only this tenant's")] | None = None
@@ -56,10 +60,11 @@ class NewKey(KeyDocument, frozen=True, kw_only=True):
     key: str
 
 
-class KeyList(msgspec.Struct, frozen=True):
-    """Oldest first."""
+class KeyPage(msgspec.Struct, frozen=True):
+    """Newest first; `next_cursor` is null on the last page."""
 
     keys: list[KeyDocument]
+    next_cursor: str | None
 
 
 def handlers(pool: Pool) -> list[HTTPRouteHandler]:
@@ -88,12 +93,14 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         operation_class=asking(*query.parameters(KeysQuery)),
         responses=REFUSALS | refusals({422: "A parameter is invalid"}),
     )
-    async def list_keys(request: Request[Any, Any, Any]) -> KeyList:
+    async def list_keys(request: Request[Any, Any, Any]) -> KeyPage:
         """All keys, revoked ones too; never their secrets."""
         caller(request, "admin")
-        tenant = query.asked(request, KeysQuery).tenant
+        asked = query.asked(request, KeysQuery)
+        sql, arguments = statement(asked)
         async with pool.acquire() as connection:
-            return KeyList([msgspec.convert(dict(row), KeyDocument) for row in await connection.fetch(SQL["list_keys"], tenant)])
+            page, following = asked.cut(await connection.fetch(sql, *arguments), _place)
+        return KeyPage([msgspec.convert(dict(row), KeyDocument) for row in page], following)
 
     @get("/keys/{key_id:uuid}", summary="Read an API key", responses=REFUSALS | _NO_KEY)
     async def read(request: Request[Any, Any, Any], key_id: UUID) -> KeyDocument:
@@ -114,6 +121,19 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
                 raise _missing(key_id)
 
     return [create, list_keys, read, revoke]
+
+
+def statement(asked: KeysQuery) -> tuple[str, list[Any]]:
+    """The query of a page and one more row, with the conditions that were asked for, and its arguments. Raises `Problem`."""
+    found = Conditions(SQL, asked.rows)
+    found.add("of_tenant", asked.tenant)
+    if (after := asked.after) is not None:
+        found.add("after_key", after.id)
+    return found.statement("list_keys")
+
+
+def _place(row: asyncpg.Record) -> Place:
+    return Place(row["created_at"], row["id"])
 
 
 def _missing(key_id: UUID) -> Problem:

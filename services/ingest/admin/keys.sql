@@ -7,9 +7,15 @@ select id, tenant, name, scopes, revoked_at is null and coalesce(expires_at > no
 from api_keys where id = $1;
 
 -- name: list_keys
--- Of one tenant, or of all.
+-- A page, newest first, as ids are made; `keys` adds the conditions that were asked for.
 select id, tenant, name, scopes, revoked_at is null and coalesce(expires_at > now(), true) as live, created_at, expires_at, revoked_at
-from api_keys where $1::text is null or tenant = $1 order by id;
+from api_keys where true {conditions} order by id desc limit $1;
+
+-- name: of_tenant
+and tenant = ${n}
+
+-- name: after_key
+and id < ${n}::uuid
 
 -- name: revoke_key
 -- Once and for all: the time of the first revocation stays.

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
 from litestar.types import ASGIApp
 
 from common.database import Pool
@@ -15,7 +14,7 @@ from common.jobs import queue as works
 from common.jobs.job import Job
 from common.jobs.queue import Worker
 from common.transcript import Transcript
-from services.ingest import operations, synchronous
+from services.ingest import operations, query, synchronous
 from services.ingest.auth import caller
 from services.ingest.call import Calls
 from services.ingest.compat import finding, queue, refusing, segments, words
@@ -24,11 +23,17 @@ from services.ingest.compat.splitting import Splitting
 from services.ingest.compat.submitting import Upload, submit
 from services.ingest.compat.zips import Zips
 from services.ingest.problems import Problem
-from services.ingest.query import invalid
 from services.ingest.submission import Submissions
 
 _QUEUED, _SPLIT, _SPLIT_NOW = "file", "audio_file", "split_audio"
-_DEFAULT_LIMIT, _MOST = 100, 1_000
+
+
+class _Latest(msgspec.Struct, frozen=True):
+    status: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
+_KNOWN = _Latest.__struct_fields__  # what else a client says was never looked at
 
 
 def handlers(
@@ -56,13 +61,12 @@ def handlers(
         return synchronous.answer(calls, request, accepted, _Door())
 
     @get("/jobs")
-    async def list_jobs(
-        request: Request[Any, Any, Any], status: str | None = None, limit: Annotated[int, Parameter(ge=1, le=_MOST)] = _DEFAULT_LIMIT
-    ) -> dict[str, Any]:
+    async def list_jobs(request: Request[Any, Any, Any]) -> dict[str, Any]:
         tenant = caller(request, "read").tenant
-        if status is not None and status not in words.SHOWN:
-            raise invalid("status", f"it is one of {', '.join(words.SHOWN)}")
-        jobs = await finding.latest(pool, tenant, limit, finding.EVERY if status is None else words.SHOWN[status])
+        asked = query.parse({name: text for name, text in query.values(request).items() if name in _KNOWN}, _Latest)
+        if asked.status is not None and asked.status not in words.SHOWN:
+            raise query.invalid("status", f"it is one of {', '.join(words.SHOWN)}")
+        jobs = await finding.latest(pool, tenant, asked.limit, finding.EVERY if asked.status is None else words.SHOWN[asked.status])
         return {"total": len(jobs), "jobs": [queue.shown(job) | segments.listed(job) for job in jobs]}
 
     @get("/health")

@@ -70,7 +70,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         async with pool.acquire() as connection:
             return WebhookList([document(found) for found in await store.every(connection, tenant)])
 
-    @get("/{endpoint_id:uuid}", summary="Read a webhook endpoint", middleware=[Conditional()], responses=REFUSALS | NO_ENDPOINT | UNCHANGED)
+    @get("/{endpoint_id:uuid}", summary="Read a webhook endpoint", response_class=Conditional, responses=REFUSALS | NO_ENDPOINT | UNCHANGED)
     async def read(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
         """Where it is, what it is told, and whether that arrives."""
         tenant = caller(request, "read").tenant

@@ -1,8 +1,9 @@
 """`GET /api/v1/webhooks/{id}/deliveries`: what was sent to an endpoint and is to be sent, a page at a time."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
@@ -13,6 +14,7 @@ from common.jobs.listing import Place
 from services.ingest import deliveries, query
 from services.ingest.auth import caller
 from services.ingest.deliveries import DeliveryDocument, State
+from services.ingest.paging import Paged
 from services.ingest.refusals import REFUSALS, refusals
 from services.ingest.taking import asking
 from services.ingest.webhooks import store
@@ -20,14 +22,12 @@ from services.ingest.webhooks.documents import there
 from services.ingest.webhooks.endpoints import NO_ENDPOINT
 
 
-class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
+class LogQuery(Paged, frozen=True, kw_only=True):
     """Which of an endpoint's deliveries."""
 
     state: State | None = None
     created_after: query.Moment | None = None
     created_before: query.Moment | None = None
-    cursor: Annotated[str, msgspec.Meta(description="`next_cursor` of the page before")] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Deliveries in a page")] = 50
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
@@ -50,24 +50,26 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         """What was sent and is to be sent, newest first, each with every attempt that was made at it."""
         tenant = caller(request, "read").tenant
         asked = query.asked(request, LogQuery)
-        sql, arguments = statement(endpoint_id, asked, query.place(asked.cursor))
+        sql, arguments = statement(endpoint_id, asked)
         async with pool.acquire() as connection:
             there(endpoint_id, await store.get(connection, endpoint_id, tenant))
-            rows = await connection.fetch(sql, *arguments)
-            page = rows[: asked.limit]
-            more = Place(page[-1]["created_at"], page[-1]["id"]).encode() if len(rows) > asked.limit else None
-            return DeliveryPage(await deliveries.documents(connection, page), more)
+            page, following = asked.cut(await connection.fetch(sql, *arguments), _place)
+            return DeliveryPage(await deliveries.documents(connection, page), following)
 
     return [list_log]
 
 
-def statement(endpoint_id: UUID, asked: LogQuery, after: Place | None) -> tuple[str, list[Any]]:
-    """The query of a page and one more row, with the conditions that were asked for, and its arguments."""
-    found = Conditions(deliveries.SQL, endpoint_id, asked.limit + 1)
+def statement(endpoint_id: UUID, asked: LogQuery) -> tuple[str, list[Any]]:
+    """The query of a page and one more row, with the conditions that were asked for, and its arguments. Raises `Problem`."""
+    found = Conditions(deliveries.SQL, endpoint_id, asked.rows)
     if asked.state is not None:
         found.add(f"that_is_{asked.state}")
     found.add("created_after", asked.created_after)
     found.add("created_before", asked.created_before)
-    if after is not None:
+    if (after := asked.after) is not None:
         found.add("after_position", after.created_at, after.id)
     return found.statement("endpoint_deliveries")
+
+
+def _place(row: asyncpg.Record) -> Place:
+    return Place(row["created_at"], row["id"])

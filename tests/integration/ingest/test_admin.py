@@ -139,7 +139,10 @@ async def test_keys(admin: httpx.AsyncClient, guarded: RunningService, database:
     listed = await admin.get(f"{ADMIN}/keys", params={"tenant": "editors"})
     assert [key["name"] for key in listed.json()["keys"]] == ["web"]
     assert secret not in listed.text
-    assert len((await admin.get(f"{ADMIN}/keys")).json()["keys"]) == 2
+    first = (await admin.get(f"{ADMIN}/keys", params={"limit": 1})).json()
+    last = (await admin.get(f"{ADMIN}/keys", params={"limit": 1, "cursor": first["next_cursor"]})).json()
+    assert ([key["name"] for key in first["keys"]], len(last["keys"]), last["next_cursor"]) == (["web"], 1, None)
+    refused(await admin.get(f"{ADMIN}/keys", params={"cursor": "x"}), 422, "invalid_option", "cursor")
     async with httpx.AsyncClient(base_url=guarded.url, headers={"Authorization": f"Bearer {secret}"}) as editor:
         assert (await editor.get(JOBS)).status_code == 200
         for method, path in {

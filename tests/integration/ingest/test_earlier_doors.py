@@ -92,8 +92,11 @@ async def test_the_queue(client: httpx.AsyncClient, sample: bytes, pool: Pool, s
     key = {"Idempotency-Key": "one"}
     again = [await sent(client, "/transcribe/async", sample, headers=key) for _ in range(2)]
     assert again[0] == again[1]
+    assert (await client.get("/jobs?limit=1&offset=0")).json()["total"] == 1  # what was never looked at still is not
     for query in ("status=done", "limit=0", "limit=1001", "limit=x"):
-        assert (await client.get(f"/jobs?{query}")).status_code in {400, 422}
+        refused = await client.get(f"/jobs?{query}")
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_option")
+        assert refused.json()["detail"].startswith(query.partition("=")[0])
 
 
 async def test_waiting_for_the_result(client: httpx.AsyncClient, sample: bytes, pool: Pool, store: Storage) -> None:

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from common import ids
+from common import ids, rendering
 from common.broker import Broker
 from common.database import connect
 from common.ids import JobId, LeaseToken
@@ -166,9 +166,9 @@ async def test_transcript_in_every_format(client: httpx.AsyncClient, store: Stor
     assert vtt.text.startswith("WEBVTT")
     assert "00:00:00.500 --> 00:00:02.250" in vtt.text
     assert vtt.headers["vary"] == "Accept"
-    for kind, media in {"tsv": "text/tab-separated-values", "ttml": "application/ttml+xml", "verbose_json": "application/json"}.items():
+    for kind, media in rendering.MEDIA_TYPES.items():
         answer = await client.get(url, params={"format": kind})
-        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, media)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, media)
 
 
 async def test_transcript_that_is_not_there(client: httpx.AsyncClient, sample: bytes, database_url: str) -> None:

@@ -10,8 +10,9 @@ from common import ids
 from common.database import Connection, Pool
 from common.ids import JobId
 from common.jobs.listing import Place
-from services.ingest.admin import dead_letters
+from services.ingest.admin import dead_letters, keys
 from services.ingest.admin.dead_letters import LettersQuery
+from services.ingest.admin.keys import KeysQuery
 from services.ingest.webhooks import log
 from services.ingest.webhooks.log import LogQuery
 from tests.plans import plan
@@ -28,16 +29,20 @@ _LETTERS = """
 insert into dead_letters (id, queue, reason, headers, body, recorded_at)
 select gen_random_uuid(), 'queue ' || n % 5, 'rejected', '{}', '', now() - n * interval '1 second' from generate_series(1, 5000) n
 """
+_KEYS = """
+insert into api_keys (id, tenant, name, hash, scopes)
+select gen_random_uuid(), 'tenant ' || n % 5, '', int4send(n), '{read}' from generate_series(1, 5000) n
+"""
 _NOW = datetime.now(UTC)
-_PLACE = Place(_NOW - timedelta(hours=2), JobId(ids.new()))
-_PAGES: dict[str, tuple[LogQuery, Place | None]] = {
-    "none": (LogQuery(), None),
-    "cursor": (LogQuery(), _PLACE),
-    "failed": (LogQuery(state="failed"), None),
-    "pending": (LogQuery(state="pending"), None),
-    "delivered": (LogQuery(state="delivered"), _PLACE),
-    "times": (LogQuery(created_after=_NOW - timedelta(hours=3), created_before=_NOW - timedelta(hours=2)), None),
-    "all": (LogQuery(state="failed", created_after=_NOW - timedelta(hours=4), created_before=_NOW - timedelta(hours=1)), _PLACE),
+_PLACE = Place(_NOW - timedelta(hours=2), JobId(ids.new())).encode()
+_PAGES = {
+    "none": LogQuery(),
+    "cursor": LogQuery(cursor=_PLACE),
+    "failed": LogQuery(state="failed"),
+    "pending": LogQuery(state="pending"),
+    "delivered": LogQuery(state="delivered", cursor=_PLACE),
+    "times": LogQuery(created_after=_NOW - timedelta(hours=3), created_before=_NOW - timedelta(hours=2)),
+    "all": LogQuery(state="failed", created_after=_NOW - timedelta(hours=4), created_before=_NOW - timedelta(hours=1), cursor=_PLACE),
 }
 
 
@@ -50,6 +55,7 @@ async def filled(connection: Connection) -> UUID:
         )
     await connection.execute(_DELIVERIES, busy, other)
     await connection.execute(_LETTERS)
+    await connection.execute(_KEYS)
     await connection.execute("analyze")
     return busy
 
@@ -65,9 +71,11 @@ async def test_no_list_scans_what_grows(pool: Pool) -> None:
     """With any filter, whether the plan is made for the values at hand or for all; and a page reads a few hundred pages at the most."""
     async with pool.acquire() as connection:
         busy = await filled(connection)
-        lists = {f"log, {name}": log.statement(busy, asked, after) for name, (asked, after) in _PAGES.items()}
-        lists["letters"] = dead_letters.statement(LettersQuery(), None)
-        lists["letters of a queue"] = dead_letters.statement(LettersQuery(queue="queue 1"), _PLACE)
+        lists = {f"log, {name}": log.statement(busy, asked) for name, asked in _PAGES.items()}
+        lists["letters"] = dead_letters.statement(LettersQuery())
+        lists["letters of a queue"] = dead_letters.statement(LettersQuery(queue="queue 1", cursor=_PLACE))
+        lists["keys"] = keys.statement(KeysQuery(cursor=_PLACE))
+        lists["keys of a tenant"] = keys.statement(KeysQuery(tenant="tenant 1", cursor=_PLACE))
         for name, (sql, arguments) in lists.items():
             pages, scanned = await touched(connection, sql, arguments)
             assert (pages < 300, scanned) == (True, False), (name, pages)
