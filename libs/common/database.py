@@ -49,8 +49,12 @@ class Queries:
 
 
 @asynccontextmanager
-async def connect(url: str, *, name: str, max_size: int = 10, abandoned: timedelta = timedelta(seconds=30)) -> AsyncIterator[Pool]:
+async def connect(
+    url: str, *, name: str, process: str = "", max_size: int = 10, abandoned: timedelta = timedelta(seconds=30)
+) -> AsyncIterator[Pool]:
     """A pool whose connections carry `name` in `pg_stat_activity`. Waits for nothing: raises when Postgres is away.
+
+    Events that are written through it are told to be `process`'s; without a name, to be anybody's.
 
     A process that is stopped in the middle of a transaction keeps its rows locked, from which others turn away: events that no relay takes,
     jobs that no worker claims. So a transaction in which nothing happens for as long as `abandoned` is ended by the server, and a machine
@@ -67,6 +71,7 @@ async def connect(url: str, *, name: str, max_size: int = 10, abandoned: timedel
         command_timeout=30,
         server_settings={
             "application_name": f"verbatim-{name}",
+            "verbatim.process": process,
             "timezone": "UTC",
             "idle_in_transaction_session_timeout": str(round(abandoned / timedelta(milliseconds=1))),
             "tcp_keepalives_idle": "30",

@@ -32,4 +32,5 @@ set attempt = least(attempt + 1, 100), available_at = now() + least(interval '1 
 where id = any($1::bigint[]);
 
 -- name: next_due
+-- By the moment at which the transaction began, like take_events: what it calls due in the same transaction was due to that as well.
 select min(available_at) - now() from outbox;

@@ -1,5 +1,6 @@
 """What every composition root opens first: logging, tracing, schema, pool, broker, storage, lifecycle, and the relay that all run."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -47,7 +48,8 @@ async def resources(
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing.provider(name, settings.otel_exporter_otlp_endpoint))
         await migrate(settings.database_url)
-        pool = await stack.enter_async_context(database.connect(settings.database_url, name=name))
+        process = secrets.token_hex(4)
+        pool = await stack.enter_async_context(database.connect(settings.database_url, name=name, process=process))
         broker = await stack.enter_async_context(Broker(settings.amqp_url, name=name))
         store = await stack.enter_async_context(
             storage.connect(
@@ -61,9 +63,9 @@ async def resources(
         )
         await store.ensure_bucket()
         life = await stack.enter_async_context(lifecycle(settings.drain_seconds))
-        relay = Relay(pool, broker, share=relay_share)
+        relay = Relay(pool, broker, process=process, share=relay_share)
         life.side("relay", relay.run())
-        handlers = {"outbox": lambda _payload: relay.wake.set(), **(notified or {})}
+        handlers = {"outbox": relay.notify, **(notified or {})}
         life.side("listener", listener.listen(settings.database_url, handlers))
         health = Health(life, {"database": _database_check(pool), "broker": broker.ping, "storage": store.ping, **(checks or {})})
         yield Resources(life=life, pool=pool, broker=broker, storage=store, relay=relay, health=health)

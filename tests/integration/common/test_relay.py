@@ -130,7 +130,7 @@ async def test_an_uncommitted_event_is_not_published(pool: Pool, broker: Broker)
 async def test_a_notification_wakes_the_relay(database_url: str, pool: Pool, broker: Broker) -> None:
     """From the commit to the consumer in a fraction of the poll."""
     relay = Relay(pool, broker)
-    listening = asyncio.create_task(listener.listen(database_url, {"outbox": lambda _payload: relay.wake.set()}))
+    listening = asyncio.create_task(listener.listen(database_url, {"outbox": relay.notify}))
     delays = []
     async with tap(broker, "#") as heard, running(relay), pool.acquire() as connection:
         for number in range(1, 11):
@@ -141,6 +141,28 @@ async def test_a_notification_wakes_the_relay(database_url: str, pool: Pool, bro
     listening.cancel()
     await asyncio.wait({listening})
     assert statistics.median(delays) < 0.1
+
+
+async def test_an_event_wakes_its_writers_relay(database_url: str, pool: Pool) -> None:
+    """A notification names the process that wrote the event, or every event would make all services look; without one it is for all."""
+    heard: list[str] = []
+    listening = asyncio.create_task(listener.listen(database_url, {"outbox": heard.append}))
+    await wait_until(lambda: heard == [""], "the listener")
+    async with database.connect(database_url, name="ingest", process="a1") as writer:
+        for each in (writer, pool):
+            async with each.acquire() as connection:
+                await add(connection)
+        await wait_until(lambda: heard == ["", "a1", ""], "both notifications")
+    listening.cancel()
+    await asyncio.wait({listening})
+
+
+@pytest.mark.parametrize(("writer", "wakes"), [("a1", True), ("b2", False), ("", True)])
+async def test_whose_events_wake_a_relay(pool: Pool, broker: Broker, writer: str, *, wakes: bool) -> None:
+    """Its own process's and nobody's."""
+    relay = Relay(pool, broker, process="a1")
+    relay.notify(writer)
+    assert relay.wake.is_set() is wakes
 
 
 async def test_the_poll_finds_what_no_notification_told_of(pool: Pool, broker: Broker) -> None:
