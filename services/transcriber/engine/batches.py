@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Batches:
-    """Remembers, for as long as it lives, how large a batch may be."""
+    """Remembers, for as long as it lives, how large a batch may be. Several may be worked on at once."""
 
     def __init__(self) -> None:
         self.most: int | None = None
@@ -35,7 +35,7 @@ class Batches:
             if len(part) == 1:
                 lost.append((part[0], error))
             elif failures.out_of_memory(error):
-                self.most = len(part) // 2
+                self.most = min(len(part) // 2, self.most or len(part))
                 waiting.insert(0, part)
             else:
                 waiting[:0] = [[one] for one in part]

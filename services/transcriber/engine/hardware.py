@@ -1,4 +1,4 @@
-"""What to run on and how wide: the device, the compute type, the batch size and the number of threads.
+"""What to run on and how wide: the device, the compute type, the batch size, and the number of threads and workers.
 
 Every choice can be overridden by its `WHISPER_*` variable. The CPU defaults are measured (docs/architecture/engine.md): int8 is
 faster than float32 and hears the same words, and a wider batch gains little on a few cores while it makes progress coarser.
@@ -16,18 +16,24 @@ from services.transcriber.memory import resident
 
 _CUDA_FIRST, _CUDA_WIDEST = 16, 128
 _CPU_BATCH = 4
+_CPU_WORKERS = 4
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Microseconds of processor time that all processes of the container get together, and in how many."""
 
 
 class Hardware(msgspec.Struct, frozen=True):
-    """`threads` is per engine; `device` is `cpu` or `cuda`. Batches begin with `batch_size` chunks and may grow to `widest`."""
+    """`device` is `cpu` or `cuda`. Batches begin with `batch_size` chunks and may grow to `widest`.
+
+    So do workers, which hear a batch each, from `workers` to `most_workers`; all have `threads`.
+    """
 
     device: str
     compute_type: str
     batch_size: int
     threads: int
     widest: int = 0
+    workers: int = 1
+    most_workers: int = 1
 
 
 def threads(settings: EngineSettings) -> int:
@@ -54,12 +60,16 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
         device = "cuda" if cuda_devices else "cpu"
     # On a CPU wider batches have been measured to gain nothing.
     first, widest = (_CUDA_FIRST, _CUDA_WIDEST) if device == "cuda" else (_CPU_BATCH, _CPU_BATCH)
+    # A GPU is kept busy by wider batches. Workers share a processor's cores: each may have all, as it seldom needs them.
+    most = 1 if device == "cuda" else min(_CPU_WORKERS, threads(settings))
     return Hardware(
         device=device,
         compute_type=settings.whisper_compute_type or ("float16" if device == "cuda" else "int8"),
         batch_size=settings.whisper_batch_size or first,
         threads=threads(settings),
         widest=settings.whisper_batch_size or widest,
+        workers=settings.whisper_workers or 1,
+        most_workers=settings.whisper_workers or most,
     )
 
 
@@ -69,9 +79,9 @@ def lower(hardware: Hardware) -> tuple[Hardware, ...]:
     if not hardware.compute_type.startswith("int8"):
         halves = hardware.compute_type in {"float16", "bfloat16"}
         smaller = f"int8_{hardware.compute_type}" if halves else "int8"
-        steps.append(msgspec.structs.replace(hardware, compute_type=smaller))
+        steps.append(msgspec.structs.replace(hardware, compute_type=smaller, workers=1, most_workers=1))
     if hardware.device != "cpu":
-        steps.append(msgspec.structs.replace(hardware, device="cpu", compute_type="int8", widest=0))
+        steps.append(msgspec.structs.replace(hardware, device="cpu", compute_type="int8", widest=0, workers=1, most_workers=1))
     return tuple(steps)
 
 

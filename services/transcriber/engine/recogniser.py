@@ -10,18 +10,20 @@ in a language which the rest of the recording then spoke against (`languages`).
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from common.errors import PermanentError, TransientError
 from common.transcript import Note
-from services.transcriber import protocol
+from services.transcriber import memory, protocol
 from services.transcriber.engine import failures, guards, languages, windows
+from services.transcriber.engine.abreast import Abreast
 from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.hardware import Hardware, gpu_memory_free
 from services.transcriber.engine.heard import Heard, HeardWord
@@ -49,10 +51,10 @@ log = logging.getLogger(__name__)
 
 
 class Recogniser:
-    """A loaded model. Between calls it keeps only how wide its batches should be; it serves one call at a time."""
+    """A loaded model. Between calls it keeps only how wide its batches should be, and how many abreast; it serves one call at a time."""
 
-    def __init__(self, model: Any, defaults: Any, widths: Widths) -> None:
-        self._model, self._defaults, self._widths = model, defaults, widths
+    def __init__(self, model: Any, defaults: Any, widths: Widths, abreast: Abreast) -> None:
+        self._model, self._defaults, self._widths, self._abreast = model, defaults, widths, abreast
         self._tokenizers: dict[tuple[str, str], Any] = {}
 
     def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
@@ -95,13 +97,17 @@ class Recogniser:
             self._guess(encoded, batch)
             self._transcribe(encoded, batch, options)
 
-        for batch in windows.batches(pieces, lambda window: self._widths.of(window, batch_size)):
+        def work(batch: Sequence[Piece]) -> _Worked:
             began = time.monotonic()
-            for piece, error in batches.work(batch, hear):
+            lost = batches.work(batch, hear)
+            return _Worked(lost, time.monotonic() - began)
+
+        def heard(batch: Sequence[Piece], worked: _Worked) -> None:
+            for piece, error in worked.lost:
                 log.error("%.3f-%.3f s cannot be transcribed", piece.span.start, piece.span.end, exc_info=error)
                 piece.lost = not piece.words
             if batches.most is None:
-                self._widths.worked(batch[0].window, len(batch), time.monotonic() - began)
+                self._widths.worked(batch[0].window, len(batch), worked.seconds)
             else:
                 self._widths.short(batch[0].window, batches.most)
             for piece in batch:
@@ -110,6 +116,8 @@ class Recogniser:
                 listener.report()
             for piece in batch:
                 piece.show()
+
+        self._abreast.work(windows.batches(pieces, lambda window: self._widths.of(window, batch_size)), work, heard)
 
     def _features(self, piece: Piece) -> Any:
         samples = waveform(piece.samples)
@@ -185,6 +193,13 @@ class Recogniser:
         return self._tokenizers[language, task]
 
 
+class _Worked(NamedTuple):
+    """A batch: what of it could not be heard, each with why, and how long it took."""
+
+    lost: list[tuple[Piece, Exception]]
+    seconds: float
+
+
 def load_recogniser(
     whisper: Whisper, hardware: Hardware, token: str | None, make: Callable[..., Any] = whisperx.asr.WhisperModel
 ) -> Recogniser:
@@ -199,6 +214,7 @@ def load_recogniser(
             device=hardware.device,
             compute_type=hardware.compute_type,
             cpu_threads=hardware.threads,
+            num_workers=hardware.most_workers,
             download_root=whisper.cache,
             use_auth_token=token,
         )
@@ -208,7 +224,8 @@ def load_recogniser(
             raise TransientError("out_of_memory", message) from error
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
-    return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free))
+    abreast = Abreast(hardware.workers, hardware.most_workers, lambda: memory.free() or sys.maxsize)
+    return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free), abreast)
 
 
 def _listeners(batch: Sequence[Piece]) -> list[Listener]:

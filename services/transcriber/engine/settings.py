@@ -32,6 +32,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     whisper_compute_type: str | None = None
     whisper_batch_size: Positive | None = None
     whisper_threads: Positive | None = None
+    whisper_workers: Positive | None = None
     alignment: Literal["auto", "whisper", "ctc", "wav2vec2"] = "auto"
     hf_token: str | None = None
     diarization_model: str = "auto"

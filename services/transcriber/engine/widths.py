@@ -1,17 +1,14 @@
 """How many chunks are heard at once: as many as pays and as memory allows, found out while working.
 
-A width is tried twice, as the first batch of a new shape also pays for its preparation. It is doubled while it hears more chunks a second
-than half of it did, by enough to be worth the coarser progress, and while what is free is more than what a batch of it took. Where the next
-one does not pay, the better one is kept. Each window has a width of its own: a chunk of 12 s costs less than half of one of 30 s.
+A width is tried more than once, as the first batch of a new shape also pays for its preparation. It is doubled while it hears more chunks
+a second than half of it did, by enough to be worth the coarser progress, and while what is free is more than what a batch of it took. Where
+the next one does not pay, the better one is kept. Each window has a width of its own: a chunk of 12 s costs less than half of one of 30 s.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
-
-_TRIALS = 2
-_WORTH = 1.1
 
 
 class _Trial(msgspec.Struct):
@@ -24,10 +21,22 @@ class _Trial(msgspec.Struct):
 
 
 class Widths:
-    """From the first width, which is the caller's, up to `widest`. `free` gives the bytes that are free where the model is."""
+    """From the first width, which is the caller's, up to `widest`. `free` gives the bytes that are free where the model is.
 
-    def __init__(self, widest: int, free: Callable[[], int]) -> None:
+    A width is judged by the `rate` of its `trials`, and has to be `worth` so many times the one of half of it.
+    """
+
+    def __init__(
+        self,
+        widest: int,
+        free: Callable[[], int],
+        *,
+        trials: int = 2,
+        worth: float = 1.1,
+        rate: Callable[[Sequence[float]], float] = max,
+    ) -> None:
         self._widest, self._free = widest, free
+        self._needed, self._worth, self._rate = trials, worth, rate
         self._trials: dict[int, _Trial] = {}
 
     def of(self, window: int, first: int) -> int:
@@ -45,12 +54,12 @@ class Widths:
             return
         rates = trial.rates[trial.width]
         rates.append(chunks / max(seconds, 1e-9))
-        if len(rates) >= _TRIALS:
+        if len(rates) >= self._needed:
             self._conclude(trial)
 
     def _conclude(self, trial: _Trial) -> None:
         width, half = trial.width, trial.width // 2
-        if half in trial.rates and max(trial.rates[width]) < _WORTH * max(trial.rates[half]):
+        if half in trial.rates and self._rate(trial.rates[width]) < self._worth * self._rate(trial.rates[half]):
             trial.width, trial.settled = half, True
             return
         free = self._free()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import PermanentError
+from services.transcriber.engine.abreast import Abreast
 from services.transcriber.engine.hardware import Hardware, choose
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.listening import SMALLER_BATCH
@@ -75,7 +76,7 @@ def model(loaded: Recogniser) -> Watched:
 
 @pytest.fixture
 def recogniser(loaded: Recogniser, model: Watched) -> Recogniser:
-    return Recogniser(model, loaded._defaults, Widths(0, lambda: 0))
+    return Recogniser(model, loaded._defaults, Widths(0, lambda: 0), Abreast(1, 1, lambda: 0))
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,7 @@ def test_what_a_gpu_is_asked_for() -> None:
         "device": "cuda",
         "compute_type": "float16",
         "cpu_threads": 2,
+        "num_workers": 1,
         "download_root": "/cache/hub",
         "use_auth_token": "token",
     }
