@@ -5,7 +5,7 @@ its own: what it meets there (words placed in time, lines) concerns nobody else,
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -21,8 +21,9 @@ from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import Audio
+from services.transcriber.engine.postprocess.redaction import with_unheard
 from services.transcriber.engine.postprocess.steps import PostProcessing
-from services.transcriber.engine.quality import assess
+from services.transcriber.engine.quality import assess, in_recording, unheard
 from services.transcriber.engine.recording import Recording, Task, unshown
 from services.transcriber.engine.speech import Tuning, find_speech, whole
 
@@ -89,7 +90,7 @@ class Engine:
             turns = channels.turns(segments)
         transcript = Transcript(
             text=" ".join(segment.text for segment in segments),
-            language=Language(heard.language, round(heard.language_confidence, 4)),
+            language=_language(heard, segments, recording.options),
             duration=round(recording.audio.seconds, 3),
             segments=segments,
             speakers=speakers.seconds(turns),
@@ -104,6 +105,9 @@ class Engine:
         )
         with recording.stages.stage("postprocess") as progress:
             processed = self._after.process(_assessed(transcript, recording), recording.options, progress)
+            if recording.options.redact:
+                silences = with_unheard(processed.redactions, _not_understood(recording, heard, segments))
+                processed = msgspec.structs.replace(processed, redactions=tuple(silences))
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
     def _hear(self, recordings: Sequence[Recording]) -> list[Heard]:
@@ -160,6 +164,21 @@ def _shown(recording: Recording) -> Callable[[Span, str], None]:
 
 def _nothing(options: protocol.Options) -> Heard:
     return Heard((), options.language or "und", 1.0 if options.language else 0.0)
+
+
+def _language(heard: Heard, segments: Sequence[Segment], options: protocol.Options) -> Language:
+    """Where nobody says anything there is none, whatever was made of the noise; but who names one is believed."""
+    if segments or options.language:
+        return Language(heard.language, round(heard.language_confidence, 4))
+    return Language("und", 0.0)
+
+
+def _not_understood(recording: Recording, heard: Heard, segments: Sequence[Segment]) -> Iterator[Span]:
+    """Where somebody may say something that is not in the text, in the recording's times."""
+    tape = recording.audio.tape
+    yield from in_recording((*heard.lost, *heard.invented, *heard.looped), tape)
+    if recording.options.vad:  # else nobody looked where somebody speaks
+        yield from unheard(in_recording(recording.speech, tape), segments)
 
 
 def _also(part: str, name: str | None) -> dict[str, str]:

@@ -27,6 +27,9 @@ LONGEST_PHRASE = 12
 
 _TIMES_BY_WORDS = {1: 8, 2: 5}
 _TIMES = 4
+_MOST_DIGITS = 20
+"""One more than any card has: numbers are dictated digit by digit, and 1111 1111 may be all of one."""
+
 _FRAME = 1_600
 _FULL_SCALE = 32_768.0
 _SPANS_TOLD = 10
@@ -65,7 +68,8 @@ def _loop(said: Sequence[str], start: int) -> tuple[int, int]:
         phrase, times = said[start : start + size], 1
         while said[start + size * times : start + size * (times + 1)] == phrase:
             times += 1
-        if times >= _TIMES_BY_WORDS.get(size, _TIMES):
+        least = _MOST_DIGITS // size if all(map(str.isdigit, phrase)) else 0
+        if times >= max(least, _TIMES_BY_WORDS.get(size, _TIMES)):
             return size, times
     return 0, 0
 

@@ -45,7 +45,7 @@ def assess(audio: Audio, speech: Sequence[Span] | None, segments: Sequence[Segme
     clipped = clipped_stretches(audio.samples)
     doubts = [
         *(Doubt(span.start, span.end, "clipped") for span in _spoken(in_recording(clipped, audio.tape), segments)),
-        *(Doubt(span.start, span.end, "unheard") for span in _unheard(spoken, segments)),
+        *(Doubt(span.start, span.end, "unheard") for span in unheard(spoken, segments)),
         *(doubt for segment in segments for doubt in _doubts(segment, language)),
         *_repeated(segments),
     ]
@@ -128,8 +128,8 @@ def _repeated(segments: Sequence[Segment]) -> Iterator[Doubt]:
                 yield Doubt(found[0].start, found[-1].end, "repetition")
 
 
-def _unheard(speech: Sequence[Span], segments: Sequence[Segment]) -> Iterator[Span]:
-    """What of the speech no line covers, if it is long."""
+def unheard(speech: Sequence[Span], segments: Sequence[Segment]) -> Iterator[Span]:
+    """What of the speech no line covers, if it is long; all in the recording's times."""
     lines = sorted((segment.start, segment.end) for segment in segments)
     edges: list[tuple[float, float]] = [(0.0, 0.0)]
     for start, end in lines:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import TransientError
-from common.transcript import Note, Transcript
+from common.transcript import Language, Note, Transcript
 from services.transcriber.engine.alignment.alignment import Alignment
 from services.transcriber.engine.channels import settle
 from services.transcriber.engine.diarization.speech_turns import Loaded, SpeechTurns
@@ -75,3 +75,27 @@ def test_channels_that_are_speakers_are_not_told_apart_by_voice() -> None:
     transcript = finished(HELLO, audio, options=Options(align=False, diarize=True, channels="split"))
     assert codes(transcript.warnings) == ["duplicate_channels", "speakers_by_channel"]
     assert [segment.speaker for segment in transcript.segments] == ["CHANNEL_0"]
+
+
+def test_where_nobody_speaks_there_is_no_language() -> None:
+    """Whatever the recogniser made of the noise; one that was named stays."""
+    noise = Heard((Chunk(Span(0.0, 2.0), SPEECH, (), "en"),), "en", 0.33, invented=SPEECH)
+    assert finished(noise, Audio(SILENCE, damaged=False)).language == Language("und", 0.0)
+    named = finished(noise, Audio(SILENCE, damaged=False), options=Options(align=False, language="en"))
+    assert named.language.code == "en"
+
+
+def test_what_was_not_understood_is_redacted_with_the_rest() -> None:
+    """Lost, invented, in circles, or without words: a number may have been said there, and nobody can look for it."""
+    audio = Audio(np.zeros(60 * SAMPLE_RATE, np.int16), damaged=False)
+    speech = (Span(0.0, 2.0), Span(40.0, 42.0), Span(50.0, 55.0))
+    heard = Heard(HELLO.chunks, "en", 1.0, lost=(Span(10.0, 12.0),), invented=(Span(20.0, 21.0),), looped=(Span(30.0, 33.0),))
+    redacted = finished(heard, audio, speech, Options(redact=("phone",)))
+    assert [(each.start, each.end, each.kind) for each in redacted.redactions] == [
+        (10.0, 12.0, "unheard"),
+        (20.0, 21.0, "unheard"),
+        (30.0, 33.0, "unheard"),
+        (50.0, 55.0, "unheard"),
+    ]
+    assert finished(heard, audio, speech, Options(redact=("phone",), vad=False)).redactions[-1].start == 30.0
+    assert finished(heard, audio, speech).redactions == ()

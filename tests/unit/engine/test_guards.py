@@ -24,11 +24,14 @@ def words(text: str) -> list[HeardWord]:
         ("And then I went home. " * 6 + "Bye.", "And then I went home. Bye."),
         ("I know. " * 4, "I know. " * 4),
         ("I know. " * 30, "I know."),
+        ("4 " + "1 " * 15 + "thanks", "4 " + "1 " * 15 + "thanks"),
+        ("5. " * 40, "5."),
+        ("4 2 " * 9, "4 2 " * 9),
         ("a b c d e f g h i j k l m " * 4, "a b c d e f g h i j k l m " * 4),
     ],
 )
 def test_loops_are_collapsed_and_speech_is_not(text: str, kept: str) -> None:
-    """People repeat a word or two; nobody says the same sentence four times in a row."""
+    """People repeat a word or two, and dictate numbers; nobody says the same sentence four times in a row."""
     assert [word.text.strip() for word in collapsed(words(text))] == kept.split()
 
 

@@ -12,6 +12,7 @@ import msgspec
 from common.errors import PermanentError
 from common.jobs.options import Sensitive
 from common.transcript import Redaction, Segment, Word
+from services.transcriber.engine.heard import Span
 from services.transcriber.engine.postprocess.passage import Passage, Rewriting
 from services.transcriber.engine.postprocess.sensitive import ORDER, find
 from services.transcriber.engine.postprocess.spoken import LANGUAGES
@@ -19,9 +20,15 @@ from services.transcriber.engine.postprocess.spoken import LANGUAGES
 MARGIN = 0.25
 """Seconds before and after a word that are not heard either: words' times are off by some 0.1 s."""
 
-KINDS: tuple[str, ...] = ORDER
+UNHEARD = "unheard"
+KINDS: tuple[str, ...] = (*ORDER, UNHEARD)
 _ROUNDS = 3
 _SIGNS = "\"'“”‘’«»„¿¡.,;:!?…()[]"  # noqa: RUF001 - every script's own marks
+
+
+def with_unheard(redactions: Sequence[Redaction], spans: Iterable[Span]) -> list[Redaction]:
+    """The stretches, and those of which nobody can say what is said there: what cannot be looked through is not passed on either."""
+    return _merged([*redactions, *(Redaction(round(span.start, 3), round(span.end, 3), UNHEARD) for span in spans)])
 
 
 class _Said(msgspec.Struct, frozen=True):
