@@ -28,6 +28,6 @@ def transcribed(seconds: float) -> None:
 
 
 def worked(stages: Iterable[StageDone]) -> None:
-    """The engine has done these."""
+    """The engine has done these. What was done for several requests at once is shared out among them: each of them tells of it."""
     for stage in stages:
-        _ENGINE.labels(stage.stage).inc(max(0, stage.end_ns - stage.start_ns) / _SECOND_NS)
+        _ENGINE.labels(stage.stage).inc(max(0, stage.end_ns - stage.start_ns) / _SECOND_NS / stage.together)

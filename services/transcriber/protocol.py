@@ -116,12 +116,13 @@ class Partial(msgspec.Struct, frozen=True, tag="partial", tag_field="type"):
 
 
 class StageDone(msgspec.Struct, frozen=True, tag="stage", tag_field="type"):
-    """One stage's wall-clock span, in Unix nanoseconds (becomes a span of the job's trace)."""
+    """One stage's wall-clock span, in Unix nanoseconds (becomes a span of the job's trace), of so many requests `together`."""
 
     id: str
     stage: Stage
     start_ns: int
     end_ns: int
+    together: int = 1
 
 
 class Checkpointed(msgspec.Struct, frozen=True, tag="checkpoint", tag_field="type"):

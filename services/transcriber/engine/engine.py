@@ -112,7 +112,8 @@ class Engine:
 
     def _hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         with ExitStack() as stack:
-            listening = [stack.enter_context(each.stages.stage("transcribe")) for each in recordings]
+            together = len(recordings)
+            listening = [stack.enter_context(each.stages.stage("transcribe", together=together)) for each in recordings]
             tasks = [
                 Task(each.audio.samples, each.speech, each.options, _while_wanted(recordings, progress), _shown(each))
                 for each, progress in zip(recordings, listening, strict=True)

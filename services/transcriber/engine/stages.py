@@ -81,8 +81,11 @@ class Stages:
         self._checkpoints.save(name, result, self.timings[name])
 
     @contextmanager
-    def stage(self, name: protocol.Stage) -> Iterator[Callable[[float], None]]:
-        """Everything in the block is stage `name`; yields what takes the fraction done, 0 to 1. A stage that fails has no span."""
+    def stage(self, name: protocol.Stage, *, together: int = 1) -> Iterator[Callable[[float], None]]:
+        """Everything in the block is stage `name`, of so many requests together; yields what takes the fraction done, 0 to 1.
+
+        A stage that fails has no span.
+        """
 
         def progress(fraction: float) -> None:
             self._let_go()
@@ -91,7 +94,7 @@ class Stages:
         start = time.time_ns()
         progress(0.0)
         yield progress
-        self._finished(name, start, time.time_ns())
+        self._finished(name, start, time.time_ns(), together)
 
     def awaited(self, name: protocol.Stage, work: Future[Timed[T]]) -> T:
         """What stage `name` comes to, which is done ahead, in another thread; raises what that raises."""
@@ -109,9 +112,9 @@ class Stages:
         """Show what has been heard before the rest has been."""
         self._send(protocol.Partial(self._id, segment))
 
-    def _finished(self, name: protocol.Stage, start_ns: int, end_ns: int) -> None:
+    def _finished(self, name: protocol.Stage, start_ns: int, end_ns: int, together: int = 1) -> None:
         self.timings[name] = round((end_ns - start_ns) / 1e9, 4)
-        self._send(protocol.StageDone(self._id, name, start_ns, end_ns))
+        self._send(protocol.StageDone(self._id, name, start_ns, end_ns, together))
         self._reach(name, 1.0)
 
     def _let_go(self) -> None:

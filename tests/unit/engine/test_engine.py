@@ -17,7 +17,7 @@ from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples
 from services.transcriber.engine.recording import Recording, Task
 from services.transcriber.engine.shelf import Shelf
 from services.transcriber.engine.stages import Stages
-from services.transcriber.protocol import Event, Options
+from services.transcriber.protocol import Event, Options, StageDone
 
 SILENCE = np.zeros(9 * SAMPLE_RATE, np.int16)
 SPEECH = (Span(0.0, 2.0),)
@@ -99,3 +99,16 @@ def test_what_was_not_understood_is_redacted_with_the_rest() -> None:
     ]
     assert finished(heard, audio, speech, Options(redact=("phone",), vad=False)).redactions[-1].start == 30.0
     assert finished(heard, audio, speech).redactions == ()
+
+
+def test_those_who_are_heard_together_say_how_many_they_are() -> None:
+    """Or their time would be counted for each of them."""
+
+    class Keen(Deaf):
+        def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:  # noqa: ARG002 - the interface
+            return [HELLO for _ in tasks]
+
+    engine = Engine(Keen(), Alignment(()), SpeechTurns(Shelf(), no_pipeline), Hardware("cpu", "int8", 4, 1), {"asr": "none"})
+    told = list[Event]()
+    engine.hear([Recording(Audio(SILENCE, damaged=False), SPEECH, Options(), Stages(name, told.append, Options())) for name in "ab"])
+    assert [event.together for event in told if isinstance(event, StageDone)] == [2, 2]
