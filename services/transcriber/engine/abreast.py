@@ -50,16 +50,20 @@ class Abreast:
             return
         running: deque[tuple[Sequence[Piece], Future[Found]]] = deque()
         pace = _Pace(self._widths, self._clock)
+
+        def tell() -> None:
+            many = len(running)
+            batch, future = running.popleft()
+            heard(batch, future.result())
+            pace.completed(batch[0].window, many)
+
         try:
             for batch in batches:
-                window = batch[0].window
-                most = self.at_once(window)
-                while len(running) >= most:
-                    _told(running, heard)
-                    pace.completed(window, most)
+                while len(running) >= self.at_once(batch[0].window):
+                    tell()
                 running.append((batch, self._pool.submit(hear, batch)))
             while running:
-                _told(running, heard)
+                tell()
         finally:
             for _, future in running:
                 future.cancel()
@@ -67,26 +71,21 @@ class Abreast:
 
 
 class _Pace:
-    """Of one call. Time is taken from one completion to another while as many are under way as may be."""
+    """Of one call. Time is taken from one completion to another, as long as equally many of one window are under way."""
 
     def __init__(self, widths: Widths, clock: Callable[[], float]) -> None:
         self._widths, self._clock = widths, clock
         self._of: tuple[int, int] | None = None
-        self._since, self._completed = 0.0, 0
+        self._since, self._completed = clock(), 0
 
     def completed(self, window: int, abreast: int) -> None:
-        """A batch is done, and `abreast` of this window were under way until then."""
-        if self._of != (window, abreast):
+        """A batch is done, and `abreast` were under way until then."""
+        if self._of not in (None, (window, abreast)):
             self._of, self._since, self._completed = (window, abreast), self._clock(), 0
             return
+        self._of = (window, abreast)
         self._completed += 1
         if self._completed == abreast:
             now = self._clock()
             self._widths.worked(window, abreast, now - self._since)
             self._since, self._completed = now, 0
-
-
-def _told(running: "deque[tuple[Sequence[Piece], Future[Found]]]", heard: Callable[[Sequence[Piece], Found], None]) -> None:
-    """The first of them, when it is done."""
-    batch, future = running.popleft()
-    heard(batch, future.result())

@@ -16,7 +16,7 @@ from services.transcriber.memory import resident
 
 _CUDA_FIRST, _CUDA_WIDEST = 16, 128
 _CPU_BATCH = 4
-_CPU_WORKERS = 4
+_CPU_WORKERS, _CPU_MOST_WORKERS = 2, 4
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Microseconds of processor time that all processes of the container get together, and in how many."""
 
@@ -61,15 +61,15 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
     # On a CPU wider batches have been measured to gain nothing.
     first, widest = (_CUDA_FIRST, _CUDA_WIDEST) if device == "cuda" else (_CPU_BATCH, _CPU_BATCH)
     # A GPU is kept busy by wider batches. Workers share a processor's cores: each may have all, as it seldom needs them.
-    most = 1 if device == "cuda" else min(_CPU_WORKERS, threads(settings))
+    cores = threads(settings) if device == "cpu" else 1
     return Hardware(
         device=device,
         compute_type=settings.whisper_compute_type or ("float16" if device == "cuda" else "int8"),
         batch_size=settings.whisper_batch_size or first,
         threads=threads(settings),
         widest=settings.whisper_batch_size or widest,
-        workers=settings.whisper_workers or 1,
-        most_workers=settings.whisper_workers or most,
+        workers=settings.whisper_workers or min(_CPU_WORKERS, cores),
+        most_workers=settings.whisper_workers or min(_CPU_MOST_WORKERS, cores),
     )
 
 

@@ -29,11 +29,11 @@ def test_the_user_overrides_everything() -> None:
 
 
 def test_workers_are_tried_out_where_cores_are_shared() -> None:
-    """From one on, up to as many as there are cores, but four; a GPU has one, and whoever is told how many has those."""
+    """From two on, up to as many as there are cores, but four; a GPU has one, and whoever is told how many has those."""
     assert [(one.workers, one.most_workers) for one in (choose(EngineSettings(whisper_threads=cores), 0) for cores in (1, 2, 64))] == [
         (1, 1),
-        (1, 2),
-        (1, 4),
+        (2, 2),
+        (2, 4),
     ]
     assert choose(EngineSettings(whisper_threads=8), 1).most_workers == 1
     told = choose(EngineSettings(whisper_threads=8, whisper_workers=3), 0)
