@@ -66,7 +66,9 @@ class Watched:
 @pytest.fixture(scope="module")
 def loaded() -> Recogniser:
     [base] = MODELS.glob("whisper-base-*")
-    return load_recogniser(Whisper("base", str(base), str(MODELS), bundled=True), Hardware("cpu", "int8", 4, 2), None)
+    return load_recogniser(
+        Whisper("base", str(base), str(MODELS), bundled=True), Hardware("cpu", "int8", 4, 2, workers=2, most_workers=2), None
+    )
 
 
 @pytest.fixture
@@ -117,6 +119,16 @@ def test_recordings_are_heard_together(recogniser: Recogniser, model: Watched, s
     alone = [recogniser.hear([task], 4)[0] for task in tasks]
     assert [text(heard) for heard in together] == [text(heard) for heard in alone]
     assert all(0 <= word.start <= word.end <= 5 for heard in together for word in heard.chunks[0].words)  # type: ignore[operator]
+
+
+def test_batches_are_heard_beside_each_other(loaded: Recogniser, samples: Samples) -> None:
+    """Two at a time: in the same words, at the same times, with the same scores as one by one."""
+    task = four_turns(samples, Options(language="en", beam_size=1))
+    apart, abreast = (
+        Recogniser(loaded._model, loaded._defaults, Widths(0, lambda: 0), Abreast(many, many, lambda: 0)).hear([task], 2) for many in (1, 2)
+    )
+    assert abreast == apart
+    assert len(apart[0].chunks) > 2
 
 
 def test_a_loop_is_heard_again_in_the_longest_window(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
