@@ -279,8 +279,8 @@ GUARDS = (
     ),
     Guard(
         "who lost its lease lets go",
-        "services/transcriber/attempt.py",
-        "            if renewed is None:\n                raise _LeaseLost\n",
+        "services/transcriber/heartbeat.py",
+        "            if renewed is None:\n                raise LeaseLost\n",
         "            if renewed is None:\n                continue\n",
         "tests/integration/transcriber/test_attempt.py::test_cancelling_ends_an_attempt_that_stores_its_result",
     ),

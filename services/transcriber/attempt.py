@@ -1,29 +1,23 @@
 """One attempt at one job: fetch the recording, transcribe it, store the transcript, finish the job.
 
-A heartbeat runs beside it. When the heartbeat learns that the job is no longer ours (cancelled, rescued, deleted), the attempt is dropped
-where it stands. Whatever the attempt ends with, the job's row says so before the attempt returns; only a lost database leaves that to the
-lease's end.
+When its heartbeat learns that the job is no longer ours (cancelled, rescued, deleted), the attempt is dropped where it stands. Whatever
+the attempt ends with, the job's row says so before the attempt returns; only a lost database leaves that to the lease's end.
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-import msgspec
 import structlog
 
-from common import ids, patience, tracing
-from common.broker import LOST, Broker
+from common import tracing
+from common.broker import Broker
 from common.database import AWAY, Connection, Pool
-from common.envelope import Event
 from common.errors import TransientError, VerbatimError
-from common.ids import EventId
 from common.jobs import store
-from common.jobs.document import public
 from common.jobs.job import Failure, Job, Result
 from common.jobs.kind import Kind
 from common.jobs.watch import Watch
@@ -35,17 +29,17 @@ from services.transcriber import metrics, protocol
 from services.transcriber.asked import asked
 from services.transcriber.checkpoints import Checkpoints, checkpoints
 from services.transcriber.child import Engine
+from services.transcriber.heartbeat import Heartbeat, LeaseLost
 from services.transcriber.produced import Kept, Produced, forget_source
-from services.transcriber.protocol import Decoded, Done, Progress, Stage, StageDone
+from services.transcriber.protocol import Done, StageDone
 from services.transcriber.scratch import workplace
 from services.transcriber.settings import Settings
 from services.transcriber.telling import telling
 
 log = structlog.get_logger(__name__)
 
-_LEAST_BEAT = 0.5
-_TELL_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.5
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(minutes=5)
 
@@ -75,10 +69,10 @@ class Attempts:
     async def _make(self, job: Job) -> None:
         try:
             with self._watch.watching(job.id) as news:
-                progress = _Progress(news)
-                transcribed = await self._while_leased(job, progress)
-            await self._finish(job, transcribed, progress.kind)
-        except _LeaseLost:
+                beat = Heartbeat(job, news, self._pool, self._broker, self._settings)
+                transcribed = await self._while_leased(job, beat)
+            await self._finish(job, transcribed, beat.kind)
+        except LeaseLost:
             metrics.ended("lost")
             log.info("job is no longer ours")
         except VerbatimError as error:
@@ -87,34 +81,34 @@ class Attempts:
             log.exception("attempt broke")
             await self._failed(job, TransientError("internal_error", "The transcriber failed unexpectedly; its log says how."))
 
-    async def _while_leased(self, job: Job, progress: "_Progress") -> "_Transcribed":
-        """The work with a heartbeat beside it, neither outliving the other.
+    async def _while_leased(self, job: Job, beat: Heartbeat) -> "_Transcribed":
+        """The work with its heartbeat, neither outliving the other.
 
         The heartbeat ends before the job is finished: it would take our own finish for a lost lease.
         """
-        work = asyncio.create_task(self._work(job, progress), name=f"work-{job.id}")
-        beat = asyncio.create_task(self._heartbeat(job, progress), name=f"heartbeat-{job.id}")
+        work = asyncio.create_task(self._work(job, beat), name=f"work-{job.id}")
+        beating = asyncio.create_task(beat.run(), name=f"heartbeat-{job.id}")
         try:
-            await asyncio.wait((work, beat), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work, beating), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                beat.result()
+                beating.result()
             return work.result()
         finally:
             work.cancel()
-            beat.cancel()
-            await asyncio.gather(work, beat, return_exceptions=True)
+            beating.cancel()
+            await asyncio.gather(work, beating, return_exceptions=True)
 
-    async def _work(self, job: Job, progress: "_Progress") -> "_Transcribed":
+    async def _work(self, job: Job, beat: Heartbeat) -> "_Transcribed":
         with workplace(self._scratch) as folder:
             produced = Produced.within(folder)
             async with checkpoints(self._storage, job.id, folder / "checkpoints") as kept:
-                done = await self._transcribe(job, folder / "source", produced, kept, progress)
-                progress.stage = "store"
+                done = await self._transcribe(job, folder / "source", produced, kept, beat)
+                beat.stage = "store"
                 with tracing.span("store"):
                     stored = await produced.store(self._storage, job)
         return _Transcribed(done, stored, kept)
 
-    async def _transcribe(self, job: Job, source: Path, produced: Produced, kept: Checkpoints, progress: "_Progress") -> Done:
+    async def _transcribe(self, job: Job, source: Path, produced: Produced, kept: Checkpoints, beat: Heartbeat) -> Done:
         with tracing.span("fetch", size=job.source.size):
             await self._storage.download(job.source_key, source)
             await kept.fetch()
@@ -130,7 +124,7 @@ class Attempts:
             checkpoints=None if redacted else str(kept.folder),
         )
         async with telling(self._pool, job) as tell:
-            done, stages = await self._engine.transcribe(request, progress.update, kept.store, tell)
+            done, stages = await self._engine.transcribe(request, beat.update, kept.store, tell)
         _record(stages)
         return done
 
@@ -168,43 +162,6 @@ class Attempts:
                 await forget_source(self._storage, job)
             await transcribed.checkpoints.clear()
 
-    async def _heartbeat(self, job: Job, progress: "_Progress") -> NoReturn:
-        """Keep the lease while the attempt lasts; raises `_LeaseLost` when the job is not ours any more."""
-        while True:
-            await progress.wait(self._settings.heartbeat_seconds)
-            try:
-                async with self._pool.acquire() as connection:
-                    renewed = await store.renew(
-                        connection,
-                        job,
-                        lease=self._settings.lease,
-                        stage=progress.stage,
-                        progress=progress.percent,
-                        duration=progress.duration,
-                        kind=progress.kind,
-                    )
-            except AWAY as error:
-                log.warning("heartbeat failed", error=repr(error))
-                continue
-            if renewed is None:
-                raise _LeaseLost
-            await self._tell(renewed)
-            await asyncio.sleep(_LEAST_BEAT)
-
-    async def _tell(self, job: Job) -> None:
-        """`job.progress` straight to the broker: it may be lost, so it need not be kept."""
-        event = Event(
-            id=EventId(ids.new()),
-            type="job.progress",
-            source="/verbatim",
-            subject=str(job.id),
-            time=datetime.now(UTC),
-            data=msgspec.json.encode(public(job)),
-        )
-        with contextlib.suppress(*LOST):
-            async with asyncio.timeout(_TELL_SECONDS):  # a broker that hangs must not cost us the lease
-                await self._broker.publish(event, mandatory=False, persistent=False)
-
     async def _failed(self, job: Job, error: VerbatimError) -> None:
         failure = Failure(error.code, error.message, retryable=error.transient)
         log.warning("attempt failed", code=error.code, error=error.message, transient=error.transient)
@@ -232,7 +189,7 @@ class Attempts:
                     log.error("gave up writing", error=repr(error))
                     return None
                 log.warning("database away", error=repr(error))
-                await asyncio.sleep(_LEAST_BEAT)
+                await asyncio.sleep(_POLL_SECONDS)
 
 
 class _Transcribed(NamedTuple):
@@ -241,33 +198,6 @@ class _Transcribed(NamedTuple):
     done: Done
     stored: Kept
     checkpoints: Checkpoints
-
-
-class _LeaseLost(Exception):
-    """The job was cancelled, rescued or deleted."""
-
-
-class _Progress:
-    """What the heartbeat reports; `wait` returns early when there is news, of our progress or of what others did to the job."""
-
-    def __init__(self, news: asyncio.Event) -> None:
-        self.stage: Stage = "fetch"
-        self.percent = 0.0
-        self.duration: float | None = None
-        self.kind: Kind | None = None
-        self._news = news
-
-    def update(self, told: Progress | Decoded) -> None:
-        match told:
-            case Progress():
-                self.stage, self.percent = told.stage, told.percent
-            case Decoded():
-                self.duration, self.kind = told.seconds, told.kind
-        self._news.set()
-
-    async def wait(self, seconds: float) -> None:
-        await patience.wait(self._news, seconds)
-        self._news.clear()
 
 
 def delay_before(attempt: int) -> timedelta:
