@@ -1,10 +1,10 @@
 """How right a transcript is: word error rate by Whisper's normaliser, diarization error rate, how far words are from where they are."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jiwer
 from pyannote.core import Annotation, Segment
@@ -20,10 +20,24 @@ _others: Any = BasicTextNormalizer
 _ENGLISH, _OTHERS = _english({}), _others()
 
 
-def word_error_rate(truths: Sequence[str], heard: Sequence[str], language: str) -> float:
-    """Per cent of the words of all texts together."""
+class Errors(NamedTuple):
+    """Of one text: how many words are said, and how many are wrong, left out or too many."""
+
+    words: int
+    wrong: int
+
+
+def word_errors(truth: str, heard: str, language: str) -> Errors:
     normal = _ENGLISH if language == "en" else _OTHERS
-    return 100 * jiwer.wer([normal(text) for text in truths], [normal(text) or " " for text in heard])
+    found = jiwer.process_words(normal(truth), normal(heard) or " ")
+    missed = found.substitutions + found.deletions
+    return Errors(found.hits + missed, missed + found.insertions)
+
+
+def word_error_rate(errors: Iterable[Errors]) -> float:
+    """Per cent of the words of all texts together."""
+    words, wrong = map(sum, zip(*errors, strict=True))
+    return 100 * wrong / words
 
 
 def diarization_error_rate(truth: Iterable[Turn], found: Iterable[Turn]) -> float:

@@ -20,16 +20,19 @@ from deploy.local.service import REPOSITORY
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 _ROOT = REPOSITORY / ".verbatim" / "prompts"
 _RATE = 16_000
-_SECONDS = (3.5, 5.5)
+_FIRST, _ALL = (3.5, 5.5), (2.0, 12.0)
+"""Seconds: there are about 250 of the first, which are taken first, and 700 more of the others, the nearest to five seconds first."""
+
 _LINE = re.compile(r"^([\w/-]+):\s*([^\[\]<>]+)$")
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """A WAV file (16 kHz, mono, 16 bit) of 3.5 to 5.5 s and its text."""
+    """A WAV file (16 kHz, mono, 16 bit) of about five seconds and its text."""
 
     path: Path
     language: str
     text: str
+    seconds: float
 
 
 def clips(count: int, folder: Path) -> list[Clip]:
@@ -45,18 +48,23 @@ def _of(language: str, count: int, folder: Path) -> list[Clip]:
     texts = _unpacked(f"asterisk-core-sounds-{language}")
     sounds = _unpacked(f"asterisk-core-sounds-{language}-g722")
     [written] = texts.rglob("core-sounds-*.txt.gz")
-    found: list[Clip] = []
+    found: list[tuple[float, Path, str]] = []
     for line in gzip.decompress(written.read_bytes()).decode("utf-8", "replace").splitlines():
         match = _LINE.match(line)
         recording = match and next(sounds.rglob(f"*_*_*/{match[1]}.g722"), None)
-        if not match or recording is None or not _SECONDS[0] <= recording.stat().st_size / 8_000 <= _SECONDS[1]:
-            continue
-        path = folder / f"{language}-{len(found)}.wav"
+        if match and recording and _ALL[0] <= (seconds := recording.stat().st_size / 8_000) <= _ALL[1]:
+            found.append((seconds, recording, match[2].strip()))
+    chosen: list[Clip] = []
+    for seconds, recording, text in sorted(found, key=_beyond)[:count]:
+        path = folder / f"{language}-{len(chosen)}.wav"
         path.write_bytes(_as_wav(recording))
-        found.append(Clip(path, language, match[2].strip()))
-        if len(found) == count:
-            break
-    return found
+        chosen.append(Clip(path, language, text, seconds))
+    return chosen
+
+
+def _beyond(clip: tuple[float, Path, str]) -> float:
+    """How far it is from being as long as the first ones; those keep their order."""
+    return max(0.0, _FIRST[0] - clip[0], clip[0] - _FIRST[1])
 
 
 def _unpacked(package: str) -> Path:
