@@ -21,10 +21,16 @@ from deploy.local.lock import Users
 from deploy.local.private import Private
 from deploy.local.service import REPOSITORY, local_environment, without_configuration
 from deploy.local.stack import Stack
+from services.transcriber.engine.hardware import forbid_telemetry
 from tests.running import Services, Vhosts
 
 ROOT = REPOSITORY / ".verbatim" / "test"
 PREFIX = "test_"
+
+
+def pytest_configure() -> None:
+    """What tests import of the engine reports to nobody, either."""
+    forbid_telemetry(os.environ)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,9 +48,15 @@ def prepare_environment(settings: EngineSettings, environ: MutableMapping[str, s
     """
     environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environ["OMP_NUM_THREADS"] = environ["MKL_NUM_THREADS"] = str(threads(settings))
+    environ["TOKENIZERS_PARALLELISM"] = "false"
+    forbid_telemetry(environ)
+
+
+def forbid_telemetry(environ: MutableMapping[str, str]) -> None:
+    """Libraries that report to their makers unless told not to are told; ONNX Runtime would begin when it is imported."""
     environ["PYANNOTE_METRICS_ENABLED"] = "0"
     environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    environ["TOKENIZERS_PARALLELISM"] = "false"
+    environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:

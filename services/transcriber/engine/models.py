@@ -11,6 +11,7 @@ import msgspec
 
 from common.errors import VerbatimError
 from common.settings import SettingsError, load
+from services.transcriber.engine.hardware import forbid_telemetry
 from services.transcriber.engine.installing import install
 from services.transcriber.engine.manifest import BUNDLED, WHISPER_BASE
 from services.transcriber.engine.settings import EngineSettings
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> int:
         root = Path(load(EngineSettings, os.environ).verbatim_model_dir).absolute()
         for model in BUNDLED:
             print(f"{model.name} ({model.licence}): {install(model, root)}", flush=True)  # noqa: T201 - a command line prints
+        forbid_telemetry(os.environ)
         # Not at the top: it imports torch and pyannote, which the engine itself does not before they are needed.
         from services.transcriber.engine.diarization.bundle import install_pipeline  # noqa: PLC0415
 

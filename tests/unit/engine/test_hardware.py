@@ -1,10 +1,13 @@
 """What is chosen when nothing is set, and what the user's word outweighs."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from services.transcriber.engine.hardware import Hardware, choose, lower, prepare_environment, threads, usable_cores
+from services.transcriber.engine.hardware import Hardware, choose, forbid_telemetry, lower, prepare_environment, threads, usable_cores
 from services.transcriber.engine.settings import EngineSettings
 
 
@@ -47,6 +50,14 @@ def test_libraries_are_told_before_they_are_imported() -> None:
     assert environ["OMP_NUM_THREADS"] == "2"
     assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environ["PYANNOTE_METRICS_ENABLED"] == "0"
+
+
+def test_nothing_is_kept_for_a_librarys_maker(tmp_path: Path) -> None:
+    """ONNX Runtime writes down who this machine is before it reports that; told not to, it writes nothing."""
+    told = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    forbid_telemetry(told)
+    subprocess.run([sys.executable, "-c", "import onnxruntime"], env=told, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize(("quota", "most"), [("100000 100000", 1), ("20000 100000", 1), ("max 100000", 1_000), ("", 1_000)])
