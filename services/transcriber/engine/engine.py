@@ -190,11 +190,16 @@ def _assessed(transcript: Transcript, recording: Recording) -> Transcript:
     """With the report on its quality. One that cannot be made is no reason to give nothing."""
     try:
         speech = recording.speech if recording.options.vad else None
-        quality = assess(recording.audio, speech, transcript.segments, transcript.language.code)
+        quality = assess(recording.audio, speech, _as_spoken(transcript.segments, recording.options), transcript.language.code)
     except Exception:
         log.exception("quality was not assessed")
         return msgspec.structs.replace(transcript, degradations=(*transcript.degradations, QUALITY_UNKNOWN))
     return msgspec.structs.replace(transcript, quality=quality)
+
+
+def _as_spoken(segments: Sequence[Segment], options: protocol.Options) -> Sequence[Segment]:
+    """What was translated is in English for its reader, and was said in the recording's language."""
+    return segments if options.task == "transcribe" else [msgspec.structs.replace(segment, language=None) for segment in segments]
 
 
 def _warnings(recording: Recording, heard: Heard, segments: Sequence[Segment]) -> tuple[Note, ...]:

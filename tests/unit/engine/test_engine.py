@@ -112,3 +112,12 @@ def test_those_who_are_heard_together_say_how_many_they_are() -> None:
     told = list[Event]()
     engine.hear([Recording(Audio(SILENCE, damaged=False), SPEECH, Options(), Stages(name, told.append, Options())) for name in "ab"])
     assert [event.together for event in told if isinstance(event, StageDone)] == [2, 2]
+
+
+def test_a_translation_is_no_other_language() -> None:
+    """Its lines say that they are English; what is spoken is what the recording's language is, and nobody has to look at it for that."""
+    translated = finished(Heard(HELLO.chunks, "fr", 1.0), Audio(SILENCE, damaged=False), options=Options(task="translate"))
+    assert [segment.language for segment in translated.segments] == ["en"]
+    assert translated.quality is not None
+    assert list(translated.quality.languages) == ["fr"]
+    assert translated.quality.needs_review == ()
