@@ -29,7 +29,10 @@ class Postgres(Server):
     stop_signal = signal.SIGINT  # "fast": closes connections; SIGTERM would wait for every client to leave
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
-        """With `durable` off it does not wait for the disk: a killed server loses nothing, a power cut may. For tests."""
+        """With `durable` off it does not wait for the disk: a killed server loses nothing, a power cut may. For tests.
+
+        A commit is still handed to the system before it is answered, or a killed server would lose the last ones.
+        """
         super().__init__(root)
         self._durable = durable
         self._data = self.directory / "data"
@@ -52,7 +55,6 @@ class Postgres(Server):
             "unix_socket_directories": "",
             "max_connections": "200",
             "shared_buffers": "64MB",
-            "synchronous_commit": "on" if self._durable else "off",
             "fsync": "on" if self._durable else "off",
             "full_page_writes": "on" if self._durable else "off",
         }
