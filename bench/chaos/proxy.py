@@ -93,9 +93,9 @@ class Proxy:
             back.transport.abort()
 
     async def _connect(self) -> tuple[StreamReader, StreamWriter] | None:
-        self._next += 1
-        for number in range(len(self._targets)):
-            port = self._targets[(self._next + number) % len(self._targets)]()
+        self._next = first = (self._next + 1) % len(self._targets)  # while one waits for a target, others come
+        for target in (*self._targets[first:], *self._targets[:first]):
+            port = target()
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
