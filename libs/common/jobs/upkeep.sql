@@ -61,7 +61,7 @@ returning jobs.*;
 -- name: count_tokens
 -- In one snapshot: the jobs that may be claimed, those of them that have waited for longer than $1, and the tokens that no relay has
 -- published yet. Of a tenant's jobs only so many may be claimed as the workers' limit leaves room for. A token that the broker refused is
--- put off although its job may be claimed, so it counts.
+-- put off although its job may be claimed, so it counts. Two counts, as one condition for both would be answered by reading all events.
 select jobs.claimable, jobs.waiting, events.unpublished
 from (
     select coalesce(sum(least(queued.claimable, room)), 0)::bigint as claimable, coalesce(sum(least(queued.waiting, room)), 0)::bigint as waiting
@@ -76,8 +76,8 @@ from (
     cross join lateral (select greatest(0, allowed.jobs - coalesce(busy.jobs, 0)) as room where allowed.jobs is not null
                         union all select null where allowed.jobs is null) rooms
 ) jobs, (
-    select count(*) as unpublished
-    from outbox where type in ('job.created', 'job.requeued') and (available_at <= now() or attempt > 0)
+    select (select count(*) from outbox where type in ('job.created', 'job.requeued') and available_at <= now())
+         + (select count(*) from outbox where type in ('job.created', 'job.requeued') and available_at > now() and attempt > 0) as unpublished
 ) events;
 
 -- name: tokenless_jobs
@@ -95,11 +95,11 @@ for update skip locked;
 select * from jobs where tenant = $1 and status = 'queued' and claim_after <= now() order by band, turn, id limit 1 for update skip locked;
 
 -- name: untold_jobs
--- Ended longer ago than $1 and not longer than $2, wanted by the job's own URL or by an endpoint of its tenant, and neither among the deliveries
+-- Ended longer ago than $1 and not longer than $2, wanted by a URL of the job's own or by an endpoint of its tenant, and neither among the deliveries
 -- nor in the outbox.
 select jobs.* from jobs
 where status in ('completed', 'failed', 'cancelled') and finished_at < now() - $1::interval and finished_at > now() - $2::interval
-  and (options->>'webhook_url' is not null or exists (
+  and (options->>'webhook_url' is not null or options->>'upload_presigned_url' is not null and status = 'completed' or exists (
       select from endpoints
       where endpoints.tenant = jobs.tenant and endpoints.created_at < jobs.finished_at and 'job.' || jobs.status = any(endpoints.events)
   ))

@@ -10,7 +10,9 @@ select (
                   and busy.due_at > now() - $1::interval)
           or exists (select from lanes where lanes.key = deliveries.lane and probe_at > now() - $1::interval)))
 ) as overdue, (
-    select count(*) from outbox where type = 'delivery.due' and (available_at <= now() or attempt > 0)
+    select count(*) from outbox where type = 'delivery.due' and available_at <= now()
+) + (
+    select count(*) from outbox where type = 'delivery.due' and available_at > now() and attempt > 0
 ) as unpublished;
 
 -- name: overdue_attempts

@@ -66,8 +66,11 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "take_events": (outbox.SQL["take_events"], "int", "100", "outbox_due"),
     "delete_events": (outbox.SQL["delete_events"], "bigint[]", "'{1,2,3}'", "outbox_pkey"),
     "next_due": (outbox.SQL["next_due"], "", "", "outbox_due"),
+    "promised_jobs": (removal.SQL["promised_jobs"], "uuid[], interval", "array[gen_random_uuid()], '7 days'", "jobs_pkey"),
+    "count_tokens": (upkeep.SQL["count_tokens"], "interval", "'5 s'", "outbox_by_type"),
+    "refused_tokens": (upkeep.SQL["count_tokens"], "interval", "'5 s'", "outbox_refused"),
 }
-_SMALL = {"queue_rounds", "lexicons", "job_lexicons", "deliveries", "endpoints"}  # three rows; and none in this test
+_SMALL = {"queue_rounds", "lexicons", "job_lexicons", "deliveries", "endpoints", "workers"}  # three rows; and none in this test
 
 
 async def test_hot_queries_use_their_indexes(pool: Pool) -> None:

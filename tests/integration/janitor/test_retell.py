@@ -16,9 +16,10 @@ ENDED = "select event_id from outbox where type = 'job.completed'"
 URL = "https://example.com/hook"
 
 
-async def ended(connection: Connection, webhook_url: str | None = URL) -> UUID:
+async def ended(connection: Connection, **options: str) -> UUID:
     """A job that ended longer ago than is patient; returns its event, which is in the outbox."""
-    job = await queued(connection, webhook_url=webhook_url)
+    job = await queued(connection)
+    await connection.execute("update jobs set options = options || $2 where id = $1", job.id, options)
     await finished(connection, await claimed(connection))
     await connection.execute("update jobs set finished_at = now() - $1::interval", PATIENCE + timedelta(seconds=5))
     event: UUID = await connection.fetchval(f"{ENDED} and subject = $1", str(job.id))
@@ -35,20 +36,20 @@ async def look(sweeper: Sweeper, broker: Broker, *, dry_run: bool = False) -> in
 async def test_what_was_lost_is_told_again(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
     """Once, as the same event; nothing of jobs that nobody asks about. A dry run tells nothing."""
     async with pool.acquire() as connection:
-        event = await ended(connection)
-        await ended(connection, webhook_url=None)
+        events = {await ended(connection, **{option: URL}) for option in ("webhook_url", "upload_presigned_url")}
+        await ended(connection)
         await forget_events(connection)
-        assert await look(sweeper, broker, dry_run=True) == 1
+        assert await look(sweeper, broker, dry_run=True) == 2
         assert await connection.fetch(ENDED) == []
-        assert [await look(sweeper, broker) for _ in range(2)] == [1, 0]
-        assert [row["event_id"] for row in await connection.fetch(ENDED)] == [event]
+        assert [await look(sweeper, broker) for _ in range(2)] == [2, 0]
+        assert {row["event_id"] for row in await connection.fetch(ENDED)} == events
 
 
 async def test_what_is_on_its_way_is_not_told_again(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
     """Neither while it waits in the outbox, nor in the notifier's queue, nor when it has become a delivery."""
     relay = Relay(pool, broker)
     async with pool.acquire() as connection:
-        await ended(connection)
+        await ended(connection, webhook_url=URL)
         assert await look(sweeper, broker) == 0
         await relay.publish_due()
         assert await look(sweeper, broker) == 0

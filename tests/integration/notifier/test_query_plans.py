@@ -21,6 +21,10 @@ select gen_random_uuid(), md5(n::text)::uuid, endpoint, gen_random_uuid(), 'job.
        now() - n * interval '1 second', now() - n * interval '1 second', case when n % 50 > 0 then now() - n * interval '1 second' end,
        n % 1000 = 0, n % 100 = 50
 from generate_series(1, 10000) n, lateral (values (null), (md5('endpoint ' || n % 200)::uuid)) kinds (endpoint);
+insert into outbox (event_id, type, source, subject, body, available_at)
+select gen_random_uuid(), case when n % 2 = 0 then 'job.created' else 'delivery.due' end, '/verbatim', n::text, '',
+       now() + (n % 100 - 1) * interval '1 minute'
+from generate_series(1, 10000) n;
 insert into delivery_attempts (delivery_id, attempt, milliseconds) select id, 1, 10 from deliveries where state = 'delivered';
 analyze;
 """
@@ -59,9 +63,10 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "attempts": (shown.SQL["attempts"], "uuid[]", f"array[{_ID}]", "delivery_attempts_pkey"),
     "old_deliveries": (old.SQL["old_deliveries"], "interval, int", "'30 days', 1000", "deliveries_settled"),
     "count_attempts": (reannounce.SQL["count_attempts"], "interval", "'1 min'", "deliveries_due"),
+    "refused_attempts": (reannounce.SQL["count_attempts"], "interval", "'1 min'", "outbox_refused"),
     "overdue_attempts": (reannounce.SQL["overdue_attempts"], "interval, int", "'1 min', 1000", "deliveries_due"),
 }
-_SMALL = {"lanes", "endpoints", "outbox", "webhook_secrets"}  # what gives no answer; at most twenty a tenant; and none in this test
+_SMALL = {"lanes", "endpoints", "webhook_secrets"}  # what gives no answer; at most twenty a tenant; and none in this test
 
 
 async def test_deliveries_are_found_by_their_indexes(pool: Pool) -> None:
