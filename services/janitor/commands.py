@@ -5,7 +5,8 @@ a janitor that stops before leaves it to another.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -13,11 +14,13 @@ import structlog
 from common import cleanup, patience, topology
 from common.broker import Broker, settle
 from common.cleanup import Cleanup, Report
-from common.database import AWAY, Pool
+from common.database import AWAY, Connection, Pool
 from common.envelope import from_message
 from common.errors import PermanentError
 from services.janitor.duty import Duty
 from services.janitor.sweeper import Sweeper
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +36,29 @@ async def obey(broker: Broker, pool: Pool, duties: Sequence[Duty], sweeper: Swee
             log.error("poison", queue=topology.JANITOR_COMMANDS.name, error=str(error))
             await settle(message, poison=True)
             continue
-        reports = await carry_out(request, duties, sweeper, stopping)
-        if await _tell(pool, request, reports, stopping):
+        if await _obey_once(request, pool, duties, sweeper, stopping):
             await settle(message)
+
+
+async def _obey_once(request: Cleanup, pool: Pool, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> bool:
+    """Whether it is done; False when we were stopped before: another janitor does it all again, which harms nothing.
+
+    One that took longer than the broker waits for an ack comes again, and would for ever: it is not carried out twice.
+    """
+    identity = request.id
+    if identity is None:
+        await carry_out(request, duties, sweeper, stopping)
+        return not stopping.is_set()
+    earlier = await _persist(pool, stopping, lambda connection: cleanup.read(connection, identity))
+    if earlier is not None and earlier.finished_at is not None:
+        return True
+    reports = await carry_out(request, duties, sweeper, stopping)
+
+    async def tell(connection: Connection) -> bool:
+        await cleanup.finish(connection, identity, reports)
+        return True
+
+    return bool(await _persist(pool, stopping, tell))
 
 
 async def carry_out(request: Cleanup, duties: Sequence[Duty], sweeper: Sweeper, stopping: asyncio.Event) -> list[Report]:
@@ -53,20 +76,16 @@ async def carry_out(request: Cleanup, duties: Sequence[Duty], sweeper: Sweeper, 
     return reports
 
 
-async def _tell(pool: Pool, request: Cleanup, reports: list[Report], stopping: asyncio.Event) -> bool:
-    """Write the reports for who asked; False when we were stopped before: another janitor does it all again, which harms nothing."""
+async def _persist(pool: Pool, stopping: asyncio.Event, work: Callable[[Connection], Awaitable[T]]) -> T | None:
+    """Do `work` as soon as the database is there; None when we are stopped before."""
     while not stopping.is_set():
-        if request.id is None:
-            return True
         try:
             async with pool.acquire() as connection:
-                await cleanup.finish(connection, request.id, reports)
+                return await work(connection)
         except AWAY as error:
             log.warning("database away", error=repr(error))
             await _pause(stopping)
-        else:
-            return True
-    return False
+    return None
 
 
 async def _pause(stopping: asyncio.Event) -> None:

@@ -9,9 +9,9 @@ from typing import get_args
 import msgspec
 from aio_pika import Message
 
-from common import outbox, topology
+from common import cleanup, outbox, topology
 from common.broker import Broker
-from common.cleanup import DutyName, Report
+from common.cleanup import Cleanup, DutyName, Report
 from common.database import Pool
 from common.jobs import store
 from common.jobs.job import Job, Status
@@ -83,6 +83,20 @@ async def test_it_cleans_up_at_its_start_and_on_request(service: Services, pool:
     await request_cleanup(pool, b'{"duties": ["expire"]}')
     await wait_until(lambda: expired(pool, second), "the sweep on request")
     await wait_until(lambda: idle(broker), "the requests to be acked")
+
+    # One that took longer than the broker waits for an ack comes again.
+    async with pool.acquire() as connection:
+        done = await cleanup.ask(connection, Cleanup(duties=("expire",)))
+        await cleanup.finish(connection, done, [])
+        third = await finished_with_bytes(connection, storage, retention=PAST)
+        await cleanup.ask(connection, Cleanup(duties=("measure",)))
+
+    async def carried_out() -> bool:
+        left: bool = await pool.fetchval("select exists (select from cleanups where finished_at is null)")
+        return not left
+
+    await wait_until(carried_out, "the request after it")
+    assert not await expired(pool, third)
 
 
 async def idle(broker: Broker) -> bool:
