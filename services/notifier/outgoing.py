@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from services.notifier.answer import Answer, Answered, Unanswered
 ANSWER_BYTES = 2_048
 PUT_TIMES = 10
 _ANSWER_SECONDS = 2.0
+_LOOK_UPS = 256
 _ERROR_CHARACTERS = 500
 _HEADERS = {
     "User-Agent": f"Verbatim/{version('verbatim')}",
@@ -97,8 +99,10 @@ def _broken(error: BaseException) -> Unanswered:
 async def opened(*, limit: timedelta, allowed: Sequence[Network]) -> AsyncIterator[Outgoing]:
     """Requests to public addresses and those in `allowed`, that wait for an answer no longer than `limit`.
 
-    How many are made at once is the caller's to bound.
+    How many are made at once is the caller's to bound. Names are looked up by the loop's threads, of which asyncio has six on two cores: as
+    many names whose servers say nothing would keep all others waiting, our own servers' among them. A thread that waits costs little.
     """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOOK_UPS, thread_name_prefix="look-up"))
     connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=socket_factory(allowed))
     async with aiohttp.ClientSession(
         connector=connector,

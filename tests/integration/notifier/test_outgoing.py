@@ -1,6 +1,7 @@
 """Receivers that misbehave cost one attempt, a bounded time and no memory."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -135,6 +136,17 @@ async def test_a_compressed_answer(post: Post, receiver: Receiver) -> None:
     assert isinstance(answer, Answered)
     assert len(answer.beginning) <= ANSWER_BYTES
     assert "\x00" not in answer.beginning
+
+
+async def test_names_that_nobody_knows(post: Post, receiver: Receiver) -> None:
+    """Looking up one name does not wait for others of which their servers say nothing: as many as there are threads for, by default."""
+    known, waiting = threading.Event(), []
+    try:
+        waiting = [asyncio.get_running_loop().run_in_executor(None, known.wait, 30) for _ in range(64)]
+        assert isinstance(await post(receiver.url.replace("127.0.0.1", "localhost"), b"{}", {}), Answered)
+    finally:
+        known.set()
+        await asyncio.gather(*waiting)
 
 
 async def test_no_memory_of_a_receiver(post: Post, receiver: Receiver) -> None:
