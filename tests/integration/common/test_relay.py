@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -101,16 +102,34 @@ async def test_a_relay_that_is_stopped_lets_go_of_its_events(database_url: str, 
     assert message.message_id == str(event)
 
 
+class Timed(Relay):
+    """Notes when each of its batches began and ended."""
+
+    def __init__(self, pool: Pool, broker: Broker, *, share: float) -> None:
+        super().__init__(pool, broker, share=share)
+        self.batches: list[tuple[int, float, float]] = []
+
+    async def publish_due(self) -> int:
+        began = time.monotonic()
+        count = await super().publish_due()
+        self.batches.append((count, began, time.monotonic()))
+        return count
+
+
 async def test_a_relay_with_a_share_gives_way(pool: Pool, broker: Broker) -> None:
-    """It takes smaller batches, with a rest between two of them; all is published in the end."""
-    relay = Relay(pool, broker, share=0.1)
-    async with tap(broker, "#") as heard, pool.acquire() as connection:
-        for _ in range(60):
-            await add(connection)
-        assert await relay.publish_due() == 25
+    """It takes smaller batches and, while there is more to publish, works for no more than its share of the time; all goes in the end."""
+    share = 0.1
+    relay = Timed(pool, broker, share=share)
+    async with tap(broker, "#") as heard:
+        async with pool.acquire() as connection, connection.transaction():
+            for _ in range(60):
+                await add(connection)
         async with running(relay):
-            await wait_until(lambda: outbox_empty(pool), "the outbox to be empty")
-        await heard.until(60)
+            await heard.until(60)
+            await wait_until(lambda: len(relay.batches) >= 3, "the third batch to be over")
+    assert [count for count, _, _ in relay.batches][:3] == [25, 25, 10]
+    for (_, began, ended), (_, following, _) in pairwise(relay.batches[:3]):
+        assert ended - began <= 1.1 * share * (following - began)
 
 
 async def test_an_uncommitted_event_is_not_published(pool: Pool, broker: Broker) -> None:
