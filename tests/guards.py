@@ -208,6 +208,20 @@ GUARDS = (
         "tests/integration/janitor/test_expire.py::test_one_job_that_cannot_be_emptied_holds_up_no_other",
     ),
     Guard(
+        "a result that was promised to somebody stays",
+        "services/janitor/duties/expire.py",
+        "for job in jobs if job.id not in needed]",
+        "for job in jobs]",
+        "tests/integration/janitor/test_expire.py::test_a_result_waits_for_a_notifier_that_is_away",
+    ),
+    Guard(
+        "a relay beside requests rests",
+        "libs/common/relay.py",
+        "self._rest = (1 - share) / share",
+        "self._rest = 0.0",
+        "tests/integration/common/test_relay.py::test_a_relay_with_a_share_gives_way",
+    ),
+    Guard(
         "young objects may be somebody's yet",
         "services/janitor/duties/orphans.py",
         "if found.age > self._grace and (place",

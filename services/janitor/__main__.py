@@ -42,7 +42,8 @@ async def serve(settings: Settings) -> None:
         measure = Measure(shared.storage, settings.space)
         life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
         audio = Audio(shared.storage, settings.audio_retention, until_transcribed=settings.delete_audio_after_success)
-        for urgent in (Rescue(), Reissue(shared.broker), Reannounce(shared.broker), Lift(), Delivered(shared.storage), audio):
+        delivered = Delivered(shared.storage, settings.delivery_retention)
+        for urgent in (Rescue(), Reissue(shared.broker), Reannounce(shared.broker), Lift(), delivered, audio):
             # Each in a loop of its own: a broker or a store that hangs must not hold up the rescue.
             life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping))
         life.work("retell", every(retell.PAUSE, [Retell(shared.broker)], sweeper, stopping))
@@ -72,7 +73,7 @@ async def sweep_once(settings: Settings, *, dry_run: bool) -> None:
 def clearing(settings: Settings, storage: Storage, broker: Broker) -> list[Duty]:
     """What is swept every `CLEANUP_INTERVAL_MINUTES`, and on request."""
     return [
-        Expire(storage),
+        Expire(storage, settings.delivery_retention),
         Audio(storage, settings.audio_retention, until_transcribed=settings.delete_audio_after_success),
         ExpiredUploads(storage),
         Uploads(storage, settings.stale_upload),

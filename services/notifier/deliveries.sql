@@ -6,7 +6,7 @@ where jobs.id = $1 and $2::text = any(endpoints.events)
 union all
 select 'webhook', null, coalesce(options->>'webhook_payload', 'thin') from jobs where id = $1 and $3 and options->>'webhook_url' is not null
 union all
-select 'upload', null, 'thin' from jobs where id = $1 and status = 'completed' and $2 = 'job.completed' and options->>'upload_presigned_url' is not null
+select 'upload', null, 'thin' from jobs where id = $1 and $2 = 'job.completed' and options->>'upload_presigned_url' is not null
 order by kind, endpoint_id;
 
 -- name: create_endpoint_delivery

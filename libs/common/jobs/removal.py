@@ -67,9 +67,13 @@ async def delivered(connection: Connection, *, after: Job | None, limit: int) ->
     return [from_row(row) for row in await connection.fetch(SQL["delivered_jobs"], limit, *key, list(ENDS))]
 
 
-async def being_uploaded(connection: Connection, job_ids: Sequence[JobId]) -> set[JobId]:
-    """Those of the jobs whose result is still to be uploaded to where its submitter wanted it."""
-    return {row["job_id"] for row in await connection.fetch(SQL["uploading_jobs"], list(job_ids))}
+async def promised(connection: Connection, job_ids: Sequence[JobId], *, unheard: timedelta) -> set[JobId]:
+    """Those of the jobs whose result is still on its way to whom it was promised.
+
+    One of which no delivery is there counts as not heard of by the notifier for as long as `unheard` after its end, which must be no longer
+    than deliveries are kept.
+    """
+    return {row["id"] for row in await connection.fetch(SQL["promised_jobs"], list(job_ids), unheard)}
 
 
 async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:

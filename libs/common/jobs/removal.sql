@@ -40,17 +40,23 @@ order by expires_at, id
 limit $1;
 
 -- name: delivered_jobs
--- The same, of jobs of which nothing is kept after delivery: once what its submitter is to get is there as deliveries (or has not come to be in
--- a week), nobody is still to be told how it ended, but for paused endpoints, and no link that was sent must still work. Where there is
--- nothing to deliver, after a minute: a call may wait for the result. The limits keep the planner from reading all deliveries.
+-- The same, of jobs of which nothing is kept after delivery: once the notifier has heard how it ended this time (or has not in a week), nobody
+-- is still to be told of that, but for paused endpoints, and no link that was sent must still work. Where nobody is to be told, after a minute:
+-- a call may wait for the result. The limits keep the planner from reading all deliveries.
 select * from jobs
 where retention = '0' and status in ('completed', 'failed', 'cancelled') and expires_at < now()
   and (expires_at, id) > (coalesce($2, '-infinity'::timestamptz), coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid))
   and (
-      (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed')
-       and expires_at < now() - interval '1 minute')
+      (select true from deliveries
+       where deliveries.job_id = jobs.id and deliveries.event_type = 'job.' || jobs.status and deliveries.created_at >= jobs.finished_at limit 1)
       or expires_at < now() - interval '7 days'
-      or (select true from deliveries where deliveries.job_id = jobs.id and endpoint_id is null limit 1)
+      or (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed')
+          and expires_at < now() - interval '1 minute'
+          and not exists (
+              select from endpoints
+              where endpoints.tenant = jobs.tenant and endpoints.status = 'enabled' and 'job.' || jobs.status = any(endpoints.events)
+                and endpoints.updated_at < jobs.finished_at
+          ))
   )
   and (
       select true from deliveries left join endpoints on endpoints.id = deliveries.endpoint_id
@@ -62,9 +68,31 @@ where retention = '0' and status in ('completed', 'failed', 'cancelled') and exp
 order by expires_at, id
 limit $1;
 
--- name: uploading_jobs
--- Of the given ids, jobs whose result is still to be uploaded to where its submitter wanted it, which is over within days.
-select distinct job_id from deliveries where job_id = any($1::uuid[]) and state = 'pending' and kind = 'upload';
+-- name: promised_jobs
+-- Of the given ids, jobs whose result is still on its way: to be uploaded, to stand in a webhook (but for paused endpoints), or behind a link that
+-- was sent and must still work. Or the notifier has not heard of it, as far as can be told: $2 after its end its deliveries may be forgotten.
+-- None that its owner wanted deleted (`condemn_job`).
+select id from jobs
+where id = any($1::uuid[]) and status = 'completed' and expires_at <> created_at and (
+    exists (
+        select from deliveries left join endpoints on endpoints.id = deliveries.endpoint_id
+        where deliveries.job_id = jobs.id and deliveries.event_type = 'job.completed' and (
+            keep_until > now()
+            or deliveries.state = 'pending' and (kind = 'upload' or form <> 'thin') and coalesce(endpoints.status <> 'paused', true)
+        )
+    )
+    or finished_at > now() - $2::interval
+        and not exists (select from deliveries where deliveries.job_id = jobs.id and deliveries.event_type = 'job.completed')
+        and (
+            options->>'upload_presigned_url' is not null
+            or options->>'webhook_url' is not null and coalesce(options->>'webhook_payload', 'thin') <> 'thin'
+            or exists (
+                select from endpoints
+                where endpoints.tenant = jobs.tenant and endpoints.status = 'enabled' and payload <> 'thin'
+                  and 'job.completed' = any(endpoints.events) and endpoints.updated_at < jobs.finished_at
+            )
+        )
+);
 
 -- name: expire_jobs
 -- completed | failed | cancelled -> expired: the bytes are gone, the row stays as a tombstone with the receipt.

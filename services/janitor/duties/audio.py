@@ -18,7 +18,7 @@ from services.janitor.duty import Counts, Sweep
 
 log = structlog.get_logger(__name__)
 
-_PAGE = 1_000
+_PAGE = 100
 
 
 class _Over(Protocol):

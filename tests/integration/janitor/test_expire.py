@@ -259,8 +259,95 @@ async def test_a_result_that_is_kept_for_no_time_can_be_fetched_by_who_waits_for
         assert (await sweep(sweeper, storage)).swept == 1
 
 
+async def wants(pool: Pool, job: Job, **options: str) -> Job:
+    """As if it had been submitted with them."""
+    await pool.execute("update jobs set options = options || $2 where id = $1", job.id, options)
+    return job
+
+
+async def endpoint(pool: Pool, tenant: str) -> None:
+    """One that is told of what is heard."""
+    await pool.execute(
+        "insert into endpoints (id, tenant, url, events, description, payload, created_at, updated_at) values"
+        " (gen_random_uuid(), $1, 'https://example.com/all', '{job.completed}', '', 'full', '2026-01-01', '2026-01-01')",
+        tenant,
+    )
+
+
+URL = "https://example.com/x"
+PROMISES = {
+    "uploaded": {"upload_presigned_url": URL},
+    "in its webhook": {"webhook_url": URL, "webhook_payload": "full"},
+    "in a tenant's": {},
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+async def test_a_result_waits_for_a_notifier_that_is_away(pool: Pool, storage: Storage, sweeper: Sweeper, promise: str) -> None:
+    """What was promised to somebody does not expire before it was sent, or can only have been forgotten; else a job goes at its time."""
+    await endpoint(pool, "default" if promise == "in a tenant's" else "another")
+    async with pool.acquire() as connection:
+        job = await wants(pool, await finished_with_bytes(connection, storage, retention=PAST), **PROMISES[promise])
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await told(pool, job, "job.completed")
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now()")
+        assert (await sweep(sweeper, storage)).swept == 1
+        assert (await reread(connection, job)).status is Status.EXPIRED
+
+        await wants(pool, await finished_with_bytes(connection, storage, retention=PAST), **PROMISES[promise])
+        forgetful = await sweeper.sweep(Expire(storage, timedelta(0)))
+        assert forgetful is not None
+        assert forgetful.swept == 1
+
+
+async def test_what_its_owner_wanted_deleted_waits_for_nobody(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """When ingest dies in the middle of it, the janitor goes on."""
+    async with pool.acquire() as connection:
+        job = await wants(pool, await finished_with_bytes(connection, storage), upload_presigned_url=URL)
+        assert await removal.condemn(connection, job.id, job.tenant) is not None
+    assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_a_link_works_for_as_long_as_was_said(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """A result to which a webhook had a link is kept beyond its own time, if that is short."""
+    async with pool.acquire() as connection:
+        job = await wants(pool, await finished_with_bytes(connection, storage, retention=PAST), **PROMISES["in its webhook"])
+        await told(pool, job, "job.completed")
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now(), keep_until = now() + interval '1 hour'")
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await connection.execute("update deliveries set keep_until = now()")
+        assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_each_end_is_delivered_before_nothing_is_kept(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """That a webhook told of an earlier failure does not count for the success that followed."""
+    async with pool.acquire() as connection:
+        job = await finished_with_bytes(connection, storage, retention=timedelta(0), webhook_url=URL)
+        await told(pool, job, "job.failed")
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now(), created_at = now() - interval '1 hour'")
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await told(pool, job, "job.completed")
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now()")
+        assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_nothing_is_kept_once_the_tenants_endpoints_know(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """A job without a URL of its own waits for the notifier too, if somebody wants to hear of it."""
+    await endpoint(pool, "default")
+    async with pool.acquire() as connection:
+        job = await finished_with_bytes(connection, storage, retention=timedelta(0))
+        await connection.execute("update endpoints set payload = 'thin'")
+        await connection.execute("update jobs set expires_at = now() - interval '61 seconds'")
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await told(pool, job, "job.completed")
+        assert (await sweep(sweeper, storage)).scanned == 0
+        await connection.execute("update deliveries set state = 'delivered', finished_at = now()")
+        assert (await sweep(sweeper, storage)).swept == 1
+
+
 async def test_a_result_is_not_deleted_while_it_is_to_be_uploaded(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
-    """To the address that its submitter gave; a webhook tells what happened without it."""
+    """To the address that its submitter gave; a thin webhook tells what happened without it."""
     async with pool.acquire() as connection:
         uploaded, told_of = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(2)]
         for job, kind in ((uploaded, "upload"), (told_of, "webhook")):

@@ -1,6 +1,7 @@
 """Sweeps: one janitor at a time for each duty, in batches, and no failure that spreads."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 
 from common.cleanup import Report
@@ -52,6 +53,23 @@ async def test_a_sweep_reports_all_its_batches(sweeper: Sweeper) -> None:
     assert (report.duty, report.scanned, report.swept, report.failed) == ("a", 6, 3, 0)
     assert report.complete
     assert report.error is None
+
+
+async def test_a_sweep_rests_between_its_batches(sweeper: Sweeper) -> None:
+    """For half of the time that a batch took, for what others ask of the machine."""
+    times: list[float] = []
+
+    class Slow(Scripted):
+        async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+            for _ in range(3):
+                times.append(time.monotonic())
+                await sweep.connection.execute("select pg_sleep(0.05)")
+                times.append(time.monotonic())
+                yield Counts()
+
+    await swept(sweeper, Slow("a"))
+    for began, ended, following in zip(times[0:4:2], times[1:5:2], times[2:6:2], strict=True):
+        assert following - ended >= 0.45 * (ended - began)
 
 
 async def test_two_janitors_never_do_the_same_duty_at_once(pool: Pool, sweeper: Sweeper) -> None:

@@ -239,11 +239,16 @@ async def test_where_it_may_not_go(pool: Pool, storage: Storage, receiver: Recei
 
 
 async def test_nothing_left_to_send(pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver) -> None:
-    """A result that has gone meanwhile is said to be gone; a job that failed has nothing to upload."""
+    """A result that has gone meanwhile is said to be gone, and so is an expired one; a job that failed has nothing to upload."""
     job = await completed(pool, storage, receiver.url)
     await storage.delete_prefix(f"results/{job.id}/")
     told, _ = await uploaded(pool, notifier, job)
     assert told.code == "result_gone"
+
+    expired = await completed(pool, storage, receiver.url)
+    await pool.execute("update jobs set status = 'expired', result = null, expired_at = now() where id = $1", expired.id)
+    told, _ = await uploaded(pool, notifier, expired)
+    assert (told.state, told.code) == ("failed", "result_gone")
 
     async with pool.acquire() as connection:
         await wanting(connection, None, upload_presigned_url=receiver.url)
