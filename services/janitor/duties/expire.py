@@ -22,7 +22,7 @@ from common.jobs.job import Job
 from common.storage import Storage
 from services.janitor.duty import Counts, Sweep
 
-_BATCH = 20
+_BATCH = 50
 _AHEAD = 1_000
 _BREATH_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0

@@ -109,11 +109,11 @@ class Timed(Relay):
         super().__init__(pool, broker, share=share)
         self.batches: list[tuple[int, float, float]] = []
 
-    async def publish_due(self) -> int:
+    async def _look(self) -> tuple[int, timedelta | None]:
         began = time.monotonic()
-        count = await super().publish_due()
-        self.batches.append((count, began, time.monotonic()))
-        return count
+        taken, due = await super()._look()
+        self.batches.append((taken, began, time.monotonic()))
+        return taken, due
 
 
 async def test_a_relay_with_a_share_gives_way(pool: Pool, broker: Broker) -> None:
