@@ -147,6 +147,14 @@ def test_the_broker_makes_its_own_cookie() -> None:
     assert command.startswith("test -s /var/lib/rabbitmq/.erlang.cookie && ")
 
 
+def test_the_only_master_of_the_store_does_not_wait_for_others() -> None:
+    """Until it leads, no object can be read; S3 would answer all the same, and cost a job that begins then an attempt."""
+    command = COMPOSE["services"]["seaweedfs"]["command"]
+    assert "-master.electionTimeout=1s" in command
+    assert "-ip=127.0.0.1" in command
+    assert not any(option.startswith("-master.peers") for option in command)
+
+
 def test_what_is_published_asks_for_keys_and_is_on_loopback_by_default() -> None:
     """A password that is guessed on the internet must not be all that stands before the data."""
     published = {name: container["ports"] for name, container in COMPOSE["services"].items() if "ports" in container}

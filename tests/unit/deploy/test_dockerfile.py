@@ -66,6 +66,13 @@ def test_it_runs_as_nobody_special() -> None:
     assert not any(re.search(r"^USER ", STAGES[service], re.MULTILINE) for service in SERVICES)
 
 
+def test_only_what_is_copied_is_given_away() -> None:
+    """A directory that COPY has to make on its way belongs to the service as well, which could then replace what is in it."""
+    for stage in SERVICES:
+        for target in re.findall(r"^COPY .*--chown=10001:10001 \S+ (\S+)$", STAGES[stage], re.MULTILINE):
+            assert re.search(rf"\bmkdir {Path(target).parent}$", STAGES["runtime"], re.MULTILINE)
+
+
 def test_torch_is_the_transcribers_alone() -> None:
     """What makes an image eight gigabytes large stays out of the three others."""
     heavy = {"torch", "torchaudio", "whisperx", "ctranslate2", "pyannote-audio", "numpy"}
