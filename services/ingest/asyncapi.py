@@ -6,6 +6,7 @@ It is generated from the structs and the topology, so it cannot differ from them
 
 import sys
 from functools import cache
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -62,6 +63,8 @@ def document() -> dict[str, Any]:
         [JobDocument, Disabled, Change, PartialSegment], ref_template="#/components/schemas/{name}"
     )
     schemas: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))  # a default may be a tuple, which JSON does not have
+    for schema in schemas.values():
+        schema["description"] = cleandoc(schema["description"])  # as Python does itself from 3.13 on
     return {
         "asyncapi": "3.0.0",
         "id": "urn:verbatim",
@@ -82,8 +85,7 @@ def document() -> dict[str, Any]:
         | {"send-change": _SEND_CHANGE, "send-segment": _SEND_SEGMENT},
         "components": {
             "messages": {_name(kind): _message(kind) for kind in _EVENTS} | {"change": _CHANGE, "segment": _SEGMENT},
-            "schemas": msgspec.json.decode(msgspec.json.encode(schemas))
-            | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE, "SegmentMessage": _SEGMENT_MESSAGE},
+            "schemas": schemas | {"EventHeaders": _HEADERS, "WatchMessage": _WATCH_MESSAGE, "SegmentMessage": _SEGMENT_MESSAGE},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
