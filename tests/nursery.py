@@ -16,13 +16,14 @@ from pathlib import Path
 from deploy.local.process import Child, Process
 from deploy.local.service import SERVICES
 
-_MODULES = {f"services.{name}": f"services.{name}.__main__" for name in SERVICES}
+_STUBBED = ("bench.chaos.transcriber", "bench.load.transcriber")
+_MODULES = {f"services.{name}": f"services.{name}.__main__" for name in SERVICES} | {name: name for name in _STUBBED}
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([*_MODULES.values(), __name__])
 
 
 class Nursed(Process):
-    """A service's process; what is no service is started as ever."""
+    """A service's process, the transcribers of benches too; what is no service is started as ever."""
 
     def start(self, command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, user: pwd.struct_passwd | None) -> Child:
         module = _MODULES.get(str(command[-1]))

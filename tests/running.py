@@ -106,14 +106,15 @@ class Services:
         limit: float = _READY_SECONDS,
         until: Literal["ready", "live"] = "ready",
         process: type[Process] = Nursed,
+        module: str | None = None,
         **environment: str,
     ) -> RunningService:
         """Start the service and wait until it is ready, or only answers at all (`live`).
 
         Keyword arguments in capitals are more environment, read on top of the fixture's. What libraries read of it when they are imported
-        is read only by an ordinary `Process`.
+        is read only by an ordinary `Process`. `module` is what is run instead of the service of this name.
         """
-        service = Service(name, self._directory / f"{len(self._started)}-{name}", process=process)
+        service = Service(name, self._directory / f"{len(self._started)}-{name}", module=module, process=process)
         self._started.append(service)
         service.launch({**self._environment, **environment})
         deadline = time.monotonic() + limit

@@ -26,28 +26,32 @@ from bench.chaos import leaks, place, remains, verdict
 from bench.chaos.client import KINDS, Clients, Kind
 from bench.chaos.faults import Faults, roll
 from bench.chaos.place import Place
-from bench.chaos.receiver import receiving
+from bench.chaos.receiver import TROUBLE, receiving
 from bench.chaos.tap import tapping
 from bench.chaos.verdict import Finding
 from deploy.local.process import Process
 from deploy.local.service import REPOSITORY
+from deploy.local.stack import Stack
 
 ROOT = REPOSITORY / ".verbatim" / "chaos"
-_WARM_JOBS = 12
-"""After so many everything is open and loaded that stays so."""
-
 _REST_SECONDS = 240
 _SHOWN = 5
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`seconds` of faults; None: until each has happened once. `faults`: which, by name; None: all. `jobs`: the kinds and their weights."""
+    """`seconds` of faults; None: until each has happened once. `faults`: which, by name; None: all. `jobs`: the kinds and their weights.
+
+    `warm`: after so many jobs everything is open and loaded that stays so. `rolling`: whether services are first restarted in turn.
+    """
 
     seed: int
     seconds: float | None
     clients: int = 6
     faults: Sequence[str] | None = None
     jobs: Mapping[Kind, int] = msgspec.field(default_factory=lambda: KINDS)
+    receiver_trouble: Sequence[str] = TROUBLE
+    warm: int = 12
+    rolling: bool = True
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -66,11 +70,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6, help="at once")
     parser.add_argument("--only", nargs="+", help="these faults, by name")
+    parser.add_argument("--jobs", nargs="+", choices=KINDS, default=list(KINDS), help="what clients do; what is to expire takes a minute")
     options = parser.parse_args(arguments)
     logging.disable()  # libraries tell of every connection that is lost
     seconds = None if options.once else options.minutes * 60
-    plan = Plan(seed=options.seed, seconds=seconds, clients=options.clients, faults=options.only)
-    outcome = asyncio.run(run(ROOT, plan))
+    kinds = {kind: weight for kind, weight in KINDS.items() if kind in options.jobs}
+    plan = Plan(seed=options.seed, seconds=seconds, clients=options.clients, faults=options.only, jobs=kinds)
+    place.clear(ROOT)
+    with Stack(ROOT, environ={}, durable=False) as stack:
+        outcome = asyncio.run(run(stack, ROOT, plan))
     rows = [
         ("what must be so", "looked at", "wrong"),
         *((finding.what, str(finding.looked_at), str(len(finding.wrong)) if finding.wrong else "none") for finding in outcome.findings),
@@ -83,29 +91,29 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
 
 
-async def run(root: Path, plan: Plan, *, process: type[Process] = Process) -> Outcome:
-    """All of it, in an empty directory of its own; `process` is how services are started."""
+async def run(stack: Stack, root: Path, plan: Plan, *, process: type[Process] = Process) -> Outcome:
+    """All of it, on a stack that nobody has used yet, in an empty directory; `process` is how services are started."""
     chance = random.Random(plan.seed)  # noqa: S311 - makes trouble, guards nothing
     async with (
-        receiving(chance) as receiver,
-        place.opened(root, receiver_port=receiver.port, process=process) as system,
+        receiving(chance, plan.receiver_trouble) as receiver,
+        place.opened(stack, root, receiver_port=receiver.port, process=process) as system,
         tapping(system.stack.amqp_url) as tap,
     ):
         receiver.secrets = system.webhook_secrets
         async with Clients(system.url, system.webhook_url, receiver, seed=plan.seed, kinds=plan.jobs) as clients:
             async with clients.at_work(plan.clients):
-                await clients.submitted(_WARM_JOBS)
+                await clients.submitted(plan.warm)
             await _rest(system)
             before = await leaks.held(system)
             async with clients.at_work(plan.clients):
-                rolled = await _roll(system, clients)
+                rolled = [await _roll(system, clients)] if plan.rolling else []
                 told = await _break(system, clients, plan, chance)
                 await system.ready()
             await clients.settle_all(time.monotonic() + _REST_SECONDS)
             await _rest(system)
             system.logs.read()
             findings = [
-                rolled,
+                *rolled,
                 *verdict.of_clients(clients),
                 *verdict.of_events(clients.jobs, tap),
                 *verdict.of_webhooks(clients.jobs, tap, receiver),

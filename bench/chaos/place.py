@@ -191,23 +191,21 @@ def _port(url: str) -> int:
 
 
 @asynccontextmanager
-async def opened(root: Path, *, receiver_port: int, process: type[Process] = Process) -> AsyncIterator[Place]:
-    """An empty one, whose services are such processes; everything is stopped at the end."""
-    await asyncio.to_thread(_empty, root)
-    with Stack(root, environ={}, durable=False) as stack:
-        place = Place(stack, root, receiver_port=receiver_port, process=process)
-        supervising = asyncio.create_task(place.supervise(), name="supervisor")
-        try:
-            await place.open()
-            yield place
-        finally:
-            supervising.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervising
-            await place.close()
+async def opened(stack: Stack, root: Path, *, receiver_port: int, process: type[Process] = Process) -> AsyncIterator[Place]:
+    """On a stack that nobody has used yet, in an empty directory; services are such processes, and all of them are stopped at the end."""
+    place = Place(stack, root, receiver_port=receiver_port, process=process)
+    supervising = asyncio.create_task(place.supervise(), name="supervisor")
+    try:
+        await place.open()
+        yield place
+    finally:
+        supervising.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervising
+        await place.close()
 
 
-def _empty(root: Path) -> None:
+def clear(root: Path) -> None:
     """Of what one that was killed left running, too."""
     for name in _MODULES:
         Service(name, root).process.kill()

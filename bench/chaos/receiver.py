@@ -10,15 +10,19 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+TROUBLE = (*("500", "429", "redirect") * 3, "silence", "cut")
+"""With much silence it would be taken for dead, and left alone for minutes."""
+
 
 class Receiver:
     """`heard[tag]` are the events that were accepted for the job with this tag: (webhook-id, type).
 
-    Signatures are valid that were made with one of `secrets`.
+    Signatures are valid that were made with one of `secrets`. `kinds` of trouble: none, where it always answers.
     """
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, kinds: Sequence[str]) -> None:
         self._chance = chance
+        self._kinds = kinds
         self.secrets: Sequence[str] = ()
         self._trouble: dict[str, list[str]] = {}
         self.heard: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -28,7 +32,8 @@ class Receiver:
 
     def expect(self, tag: str) -> None:
         """Webhooks for one job; what goes wrong with them at first is drawn now."""
-        self._trouble[tag] = self._chance.choices(["500", "429", "redirect", "silence", "cut"], k=self._chance.choice([0, 0, 0, 1, 2]))
+        if self._kinds:
+            self._trouble[tag] = self._chance.choices(self._kinds, k=self._chance.choice([0, 0, 0, 1, 2]))
 
     async def handle(self, request: web.Request) -> web.Response:
         tag = request.path.removeprefix("/")
@@ -68,8 +73,8 @@ async def _fail(request: web.Request, trouble: str) -> web.Response:
 
 
 @asynccontextmanager
-async def receiving(chance: random.Random) -> AsyncIterator[Receiver]:
-    receiver = Receiver(chance)
+async def receiving(chance: random.Random, kinds: Sequence[str] = TROUBLE) -> AsyncIterator[Receiver]:
+    receiver = Receiver(chance, kinds)
     app = web.Application()
     app.router.add_post("/{tag}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -7,7 +7,12 @@ from services.transcriber.__main__ import serve
 from services.transcriber.child import Engine
 from services.transcriber.settings import Settings
 
-if __name__ == "__main__":
+
+def main() -> None:
     settings = entry.settings("transcriber", Settings)
     command = (sys.executable, "-m", "bench.chaos.engine")
     entry.run("transcriber", serve(settings, Engine(limits=settings.limits, command=command)))
+
+
+if __name__ == "__main__":
+    main()

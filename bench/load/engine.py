@@ -8,7 +8,7 @@ from pathlib import Path
 from common import transcript
 from common.transcript import Language, Transcript
 from services.transcriber import protocol
-from services.transcriber.protocol import Decoded, Done, Event, Ready, Started, Transcribe
+from services.transcriber.protocol import Decoded, Done, Event, Progress, Ready, Started, Transcribe
 
 _HEARD = transcript.encode(Transcript("", Language("en", 1.0), 1.0, (), (), {"asr": "stub"}, {}))
 
@@ -21,6 +21,7 @@ def main() -> None:
         if isinstance(request, Transcribe):  # nobody cancels here
             say(Started(request.id))
             say(Decoded(request.id, 1.0, "audio"))
+            say(Progress(request.id, "transcribe", 0.0))
             time.sleep(seconds)
             Path(request.output).write_bytes(_HEARD)
             say(Done(request.id, "en", 1.0, 0))

@@ -7,6 +7,11 @@ from services.transcriber.__main__ import serve
 from services.transcriber.child import Engine
 from services.transcriber.settings import Settings
 
-if __name__ == "__main__":
+
+def main() -> None:
     settings = entry.settings("transcriber", Settings)
     entry.run("transcriber", serve(settings, Engine(limits=settings.limits, command=(sys.executable, "-m", "bench.load.engine"))))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,9 +19,6 @@ from tests.running import Services, wait_until
 JOBS = "/api/v1/jobs"
 _LEASE_SECONDS = 15
 _SLACK_SECONDS = 5
-_COPIES = 12
-"""Six minutes of speech: long enough on the engine to be stopped in the middle."""
-
 _FEWER = 2
 """A minute: long enough to be killed while speakers are told apart."""
 
@@ -106,10 +103,12 @@ async def gone(store: Storage) -> bool:
 async def test_shutdown_gives_the_job_back(service: Services, environment: dict[str, str], database_url: str) -> None:
     """SIGTERM in the middle of a job that cannot be finished in time releases it without spending the attempt."""
     ingest = await service("ingest")
-    worker = await service("transcriber", DRAIN_SECONDS="0.5")
+    worker = await service(
+        "transcriber", module="bench.load.transcriber", BENCH_ENGINE_SECONDS="60", HEARTBEAT_SECONDS="0.5", DRAIN_SECONDS="0.5"
+    )
     connection = await asyncpg.connect(database_url)
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
-        await client.post(JOBS, files={"file": ("talk.wav", sample(_COPIES))})
+        await client.post(JOBS, files={"file": ("talk.wav", sample())})
 
     async def on_the_engine() -> bool:
         return bool(await connection.fetchval("select stage = 'transcribe' from jobs"))

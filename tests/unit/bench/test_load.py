@@ -10,7 +10,7 @@ from bench.load.jobs import Load, percentiles
 from bench.load.outbox import Growth, Size
 from common import transcript
 from services.transcriber import protocol
-from services.transcriber.protocol import Decoded, Done, Options, Ready, Started, Transcribe
+from services.transcriber.protocol import Decoded, Done, Options, Progress, Ready, Started, Transcribe
 
 
 def test_percentiles() -> None:
@@ -44,5 +44,5 @@ def test_the_stub_is_an_engine(tmp_path: Path) -> None:
         env={"BENCH_ENGINE_SECONDS": "0", "PYTHONPATH": ":".join(sys.path)},
     )
     said = [protocol.decode_event(line) for line in done.stdout.splitlines()]
-    assert [type(event) for event in said] == [Ready, Started, Decoded, Done]
+    assert [type(event) for event in said] == [Ready, Started, Decoded, Progress, Done]
     assert transcript.decode(output.read_bytes()).text == ""
