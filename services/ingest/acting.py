@@ -9,6 +9,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.database import Pool
 from common.ids import JobId
@@ -32,7 +33,7 @@ def handlers(pool: Pool, storage: Storage, admission: Admission, places: Places)
     """`/api/v1/jobs/{id}/cancel`, `/retry`, and DELETE."""
 
     @post("/{job_id:uuid}/cancel", status_code=200, summary="Cancel a job", responses=REFUSALS | MISSING | CONFLICT)
-    async def cancel(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
+    async def cancel(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> JobDocument:
         """Stop a job that is not finished; a worker that has it lets go within two seconds."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection:
@@ -43,13 +44,13 @@ def handlers(pool: Pool, storage: Storage, admission: Admission, places: Places)
         return public(job)
 
     @post("/{job_id:uuid}/retry", status_code=202, summary="Try a job again", responses=REFUSALS | MISSING | CONFLICT)
-    async def retry(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
+    async def retry(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> JobDocument:
         """Queue a failed or cancelled job again, with exactly the options it was submitted with."""
         job = await again(pool, storage, admission, JobId(job_id), caller(request, "write").tenant)
         return await places.document(pool, job)
 
     @delete("/{job_id:uuid}", status_code=204, summary="Delete a job", responses=REFUSALS | MISSING)
-    async def remove(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+    async def remove(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Response[None]:
         """Cancel the job if need be, then delete all that is stored for it and itself."""
         await erase(pool, storage, JobId(job_id), caller(request, "write").tenant)
         return Response(None, status_code=204)

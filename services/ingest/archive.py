@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common import archives
 from common.archives import Cut, Wanted
@@ -42,7 +43,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
             }
         ),
     )
-    async def read_archive(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+    async def read_archive(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Response[None]:
         """Leads to a zip of clips, `metadata.json` and subtitles; the address works for five minutes and without a key.
 
         It is made when it is first asked for, which takes some seconds for an hour of audio: 202 until then. It goes when the job does.

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.database import Connection, Pool, Queries
 from common.due import Due, about, announce
@@ -78,7 +79,7 @@ def of_job(pool: Pool) -> list[HTTPRouteHandler]:
     """`/api/v1/jobs/{id}/deliveries`."""
 
     @get("/{job_id:uuid}/deliveries", summary="List a job's webhook deliveries", responses=REFUSALS | MISSING)
-    async def list_deliveries(request: Request[Any, Any, Any], job_id: UUID) -> Deliveries:
+    async def list_deliveries(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Deliveries:
         """Every webhook of the job, with every attempt that was made at it."""
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         async with pool.acquire() as connection:
@@ -91,7 +92,7 @@ def single(pool: Pool) -> list[HTTPRouteHandler]:
     """`/api/v1/deliveries/{id}`."""
 
     @get("/{delivery_id:uuid}", summary="Read a webhook delivery", responses=REFUSALS | _NO_DELIVERY)
-    async def read(request: Request[Any, Any, Any], delivery_id: UUID) -> DeliveryDocument:
+    async def read(request: Request[Any, Any, Any], delivery_id: FromPath[UUID]) -> DeliveryDocument:
         """The delivery with every attempt that was made at it."""
         tenant = caller(request, "read").tenant
         async with pool.acquire() as connection:
@@ -103,7 +104,7 @@ def single(pool: Pool) -> list[HTTPRouteHandler]:
         summary="Deliver a webhook again",
         responses=REFUSALS | _NO_DELIVERY | refusals({409: "Its endpoint is disabled"}),
     )
-    async def redeliver(request: Request[Any, Any, Any], delivery_id: UUID) -> DeliveryDocument:
+    async def redeliver(request: Request[Any, Any, Any], delivery_id: FromPath[UUID]) -> DeliveryDocument:
         """Send the same once more, whether it was delivered or had failed; one that is still being tried is left alone."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():

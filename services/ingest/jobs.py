@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 
 from common.database import Pool
 from common.ids import JobId
@@ -77,7 +78,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         response_class=Conditional,
         responses=REFUSALS | MISSING | UNCHANGED | refusals({422: "A parameter is invalid"}),
     )
-    async def read(request: Request[Any, Any, Any], job_id: UUID) -> JobDocument:
+    async def read(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> JobDocument:
         """The job as it stands; with `wait`, as soon as its status changes or after that many seconds."""
         wait = query.asked(request, ReadQuery).wait
         read_now = partial(reads.get, JobId(job_id), caller(request, "read").tenant)
@@ -85,7 +86,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
         return await places.document(pool, job)
 
     @get("/{job_id:uuid}/receipt", summary="Read what was deleted", responses=REFUSALS | refusals({404: "Nothing was deleted"}))
-    async def read_receipt(request: Request[Any, Any, Any], job_id: UUID) -> Receipt:
+    async def read_receipt(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Receipt:
         """What was deleted of a job that has expired or was deleted, and when; for as long as tombstones are kept."""
         tenant = caller(request, "read").tenant
         async with pool.acquire() as connection:

@@ -14,6 +14,7 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIMediaType, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import FromPath
 
 from common.database import Pool
 from common.lexicons import store
@@ -124,7 +125,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
             return LexiconList([_summary(found) for found in await store.every(connection, tenant)])
 
     @get("/{lexicon_id:uuid}", summary="Read a lexicon", response_class=Conditional, responses=REFUSALS | _MISSING | UNCHANGED)
-    async def read(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
+    async def read(request: Request[Any, Any, Any], lexicon_id: FromPath[UUID]) -> LexiconDocument:
         """The lexicon with all that is in it."""
         tenant = caller(request, "read").tenant
         async with pool.acquire() as connection:
@@ -136,7 +137,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         operation_class=_WRITE,
         responses=REFUSALS | _MISSING | BODY,
     )
-    async def replace(request: Request[Any, Any, Any], lexicon_id: UUID) -> LexiconDocument:
+    async def replace(request: Request[Any, Any, Any], lexicon_id: FromPath[UUID]) -> LexiconDocument:
         """Other contents under the same id, for jobs that are submitted from now on."""
         tenant = caller(request, "write").tenant
         draft = await _draft(request)
@@ -144,7 +145,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
             return _document(_there(lexicon_id, await store.replace(connection, lexicon_id, tenant, draft)))
 
     @delete("/{lexicon_id:uuid}", status_code=204, summary="Delete a lexicon", responses=REFUSALS | _MISSING)
-    async def remove(request: Request[Any, Any, Any], lexicon_id: UUID) -> None:
+    async def remove(request: Request[Any, Any, Any], lexicon_id: FromPath[UUID]) -> None:
         """Forget it; jobs that were submitted with it are not touched."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection:

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common import rendering, transcript
 from common.database import Pool
@@ -49,7 +50,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
             {202: "Not ready yet", 409: "The job failed or was cancelled", 410: "The result has expired", 422: "A parameter is invalid"}
         ),
     )
-    async def read_transcript(request: Request[Any, Any, Any], job_id: UUID) -> Response[bytes]:
+    async def read_transcript(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Response[bytes]:
         """The transcript in the format asked for; with `If-None-Match`, 304 when the client has it."""
         tenant = caller(request, "read").tenant
         asked = query.values(request)
@@ -78,7 +79,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
             {202: "Not redacted yet", 409: "The job that should redact it failed or was cancelled", 410: "The recording has been deleted"}
         ),
     )
-    async def read_audio(request: Request[Any, Any, Any], job_id: UUID) -> Response[None]:
+    async def read_audio(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Response[None]:
         """Leads to the recording as it was submitted, or to its redacted copy; the address works for five minutes and without a key."""
         job = await find_job(pool, job_id, caller(request, "read").tenant)
         key, filename, content_type = _recording(job)

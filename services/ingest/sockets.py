@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, WebSocket, get, websocket
 from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath
 from litestar.types import Receive, Send, WebSocketScope
 
 from common.database import AWAY, Pool
@@ -44,7 +45,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions, origins: Sequence[str
     """`/api/v1/jobs/{id}/ws`; pages from `origins` may open it too, as they may do all else."""
 
     @websocket("/{job_id:uuid}/ws")
-    async def ws(socket: WebSocket[Any, Any, Any], job_id: UUID) -> None:
+    async def ws(socket: WebSocket[Any, Any, Any], job_id: FromPath[UUID]) -> None:
         scope, receive, send = socket.scope, socket.receive, socket.send
         try:
             _check_origin(scope, origins)
@@ -60,7 +61,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions, origins: Sequence[str
                 await _converse(feeds, known, over, scope, receive, send)
 
     @get("/{job_id:uuid}/ws", summary="Watch a job by WebSocket", status_code=426, responses=_UPGRADE)
-    async def not_a_socket(job_id: UUID) -> Response[None]:  # noqa: ARG001 - the path has it
+    async def not_a_socket(job_id: FromPath[UUID]) -> Response[None]:  # noqa: ARG001 - the path has it
         """The events of `/events` as WebSocket messages: `{"id", "type", "data"}`, without `id` for a `segment`; `?last_event_id=` resumes.
 
         A client that cannot send an Authorization header offers the subprotocols `verbatim.v1` and `bearer.<key>`.

@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 
 from common.ids import JobId
 from services.ingest import json_body
@@ -45,7 +46,7 @@ def handlers(arrivals: Arrivals, parted: Parted) -> list[HTTPRouteHandler]:
         return Response(begun, status_code=201, headers={"Location": begun.links["self"]})
 
     @get("/{upload_id:uuid}", summary="Read an upload", responses=REFUSALS | MISSING)
-    async def read_upload(request: Request[Any, Any, Any], upload_id: UUID) -> UploadDocument:
+    async def read_upload(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> UploadDocument:
         """How far an upload is, whichever protocol brings it: what has arrived need not be sent again."""
         upload = await arrivals.find(JobId(upload_id), caller(request, "read").tenant)
         return document(upload, await parted.parts(upload))
@@ -57,7 +58,7 @@ def handlers(arrivals: Arrivals, parted: Parted) -> list[HTTPRouteHandler]:
         operation_class=_ASK,
         responses=REFUSALS | MISSING | BODY | refusals({409: "The upload takes no more parts"}),
     )
-    async def ask_urls(request: Request[Any, Any, Any], upload_id: UUID) -> PartUrls:
+    async def ask_urls(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> PartUrls:
         """Addresses of up to 100 parts, for those that the first answer had no room for, and for those whose time was over."""
         tenant = caller(request, "write").tenant
         asked = json_body.parse(await json_body.read(streamed(request)), AskedUrls)
@@ -80,7 +81,7 @@ def handlers(arrivals: Arrivals, parted: Parted) -> list[HTTPRouteHandler]:
             }
         ),
     )
-    async def complete_upload(request: Request[Any, Any, Any], upload_id: UUID) -> UploadDocument:
+    async def complete_upload(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> UploadDocument:
         """Make one object of the parts and read it once: afterwards its SHA-256 is known, and a job can be made of it.
 
         May be asked again, also when the answer was lost. What is no recording, or has another SHA-256 than announced, is removed.
@@ -95,7 +96,7 @@ def handlers(arrivals: Arrivals, parted: Parted) -> list[HTTPRouteHandler]:
         summary="Remove an upload",
         responses=REFUSALS | MISSING | refusals({409: "A job was made of it"}),
     )
-    async def remove_upload(request: Request[Any, Any, Any], upload_id: UUID) -> Response[None]:
+    async def remove_upload(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> Response[None]:
         """Delete an upload of which no job was made, with all that arrived of it."""
         await arrivals.remove(JobId(upload_id), caller(request, "write").tenant)
         return Response(None, status_code=204)

@@ -16,6 +16,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.response.sse import ServerSentEventMessage
 
@@ -63,7 +64,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHand
         | MISSING
         | refusals({204: "The watcher has seen the final event already; EventSource stops at this", 422: "A parameter is invalid"}),
     )
-    async def events(request: Request[Any, Any, Any], job_id: UUID) -> Response[Any]:
+    async def events(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> Response[Any]:
         """Server-sent events: the job's state at once, then each change, until it is final. Comments keep the connection alive.
 
         `segment` events show text as it is heard: `start` and `end` in seconds, `text`, and `channel` where channels are apart. They are

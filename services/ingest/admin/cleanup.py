@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 
 from common import cleanup
 from common.cleanup import Cleanup, DutyName, Report, Round
@@ -83,7 +84,7 @@ def handlers(pool: Pool, watch: Watch) -> list[HTTPRouteHandler]:
         return Response(document, status_code=202, headers={"Location": f"{_PATH}/{round_id}", "Retry-After": str(_RETRY_SECONDS)})
 
     @get("/cleanup/{cleanup_id:uuid}", summary="Read a cleanup", responses=REFUSALS | refusals({404: "There is no such cleanup"}))
-    async def read_cleanup(request: Request[Any, Any, Any], cleanup_id: UUID) -> CleanupDocument:
+    async def read_cleanup(request: Request[Any, Any, Any], cleanup_id: FromPath[UUID]) -> CleanupDocument:
         """What was asked for and, once it has finished, what came of it; kept for a week."""
         caller(request, "admin")
         found = await find(cleanup_id)

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common import outbox
 from common.conditions import Conditions
@@ -85,7 +86,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         return LetterPage([_document(row) for row in page], following)
 
     @get("/dead-letters/{letter_id:uuid}", summary="Read a dead letter", responses=REFUSALS | _NO_LETTER)
-    async def read(request: Request[Any, Any, Any], letter_id: UUID) -> LetterDocument:
+    async def read(request: Request[Any, Any, Any], letter_id: FromPath[UUID]) -> LetterDocument:
         """What it was, and which queue gave it up."""
         caller(request, "admin")
         async with pool.acquire() as connection:
@@ -97,7 +98,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         summary="Publish a dead letter again",
         responses=REFUSALS | _NO_LETTER | refusals({409: "It is no event that any of our queues receives"}),
     )
-    async def requeue(request: Request[Any, Any, Any], letter_id: UUID) -> LetterDocument:
+    async def requeue(request: Request[Any, Any, Any], letter_id: FromPath[UUID]) -> LetterDocument:
         """Publish the event once more, under its own id, and forget the letter. Jobs that failed with it are retried by themselves."""
         caller(request, "admin")
         async with pool.acquire() as connection, connection.transaction():
@@ -106,7 +107,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         return _document(row)
 
     @delete("/dead-letters/{letter_id:uuid}", status_code=204, summary="Drop a dead letter", responses=REFUSALS | _NO_LETTER)
-    async def drop(request: Request[Any, Any, Any], letter_id: UUID) -> Response[None]:
+    async def drop(request: Request[Any, Any, Any], letter_id: FromPath[UUID]) -> Response[None]:
         """Forget it before its time."""
         caller(request, "admin")
         async with pool.acquire() as connection:

@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.conditions import Conditions
 from common.database import Pool, Queries
@@ -103,7 +104,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         return KeyPage([msgspec.convert(dict(row), KeyDocument) for row in page], following)
 
     @get("/keys/{key_id:uuid}", summary="Read an API key", responses=REFUSALS | _NO_KEY)
-    async def read(request: Request[Any, Any, Any], key_id: UUID) -> KeyDocument:
+    async def read(request: Request[Any, Any, Any], key_id: FromPath[UUID]) -> KeyDocument:
         """Whose it is, what it may do, whether it lives."""
         caller(request, "admin")
         async with pool.acquire() as connection:
@@ -113,7 +114,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         return msgspec.convert(dict(row), KeyDocument)
 
     @delete("/keys/{key_id:uuid}", status_code=204, summary="Revoke an API key", responses=REFUSALS | _NO_KEY)
-    async def revoke(request: Request[Any, Any, Any], key_id: UUID) -> None:
+    async def revoke(request: Request[Any, Any, Any], key_id: FromPath[UUID]) -> None:
         """End a key: the next request with it is refused, and streams that it opened are cut. Revoking it again changes nothing."""
         caller(request, "admin")
         async with pool.acquire() as connection:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, get, put
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.database import Connection, Pool, Queries
 from services.ingest import json_body, query
@@ -47,7 +48,7 @@ def handlers(pool: Pool, limits: Limits) -> list[HTTPRouteHandler]:
     """Reading and setting."""
 
     @get("/tenants/{tenant:str}/limits", summary="Read a tenant's limits", responses=REFUSALS | _NO_NAME)
-    async def read_limits(request: Request[Any, Any, Any], tenant: str) -> LimitsDocument:
+    async def read_limits(request: Request[Any, Any, Any], tenant: FromPath[str]) -> LimitsDocument:
         """What the tenant may submit and has submitted. A tenant exists by having keys, so every name has an answer."""
         caller(request, "admin")
         query.convert("tenant", tenant, Tenant)
@@ -60,7 +61,7 @@ def handlers(pool: Pool, limits: Limits) -> list[HTTPRouteHandler]:
         operation_class=taking(LimitsRequest, {"audio_hours_per_day": 20, "audio_hours_per_month": 300}),
         responses=REFUSALS | BODY | _NO_NAME,
     )
-    async def set_limits(request: Request[Any, Any, Any], tenant: str) -> LimitsDocument:
+    async def set_limits(request: Request[Any, Any, Any], tenant: FromPath[str]) -> LimitsDocument:
         """From the next submission on; both are replaced, and one that is left out is again as for every tenant."""
         caller(request, "admin")
         query.convert("tenant", tenant, Tenant)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from common import webhook
@@ -66,11 +67,11 @@ def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Call
         }
 
     @get("/status/{job_id:str}")
-    async def status(request: Request[Any, Any, Any], job_id: str) -> dict[str, Any]:
+    async def status(request: Request[Any, Any, Any], job_id: FromPath[str]) -> dict[str, Any]:
         return shown(await finding.find(pool, job_id, caller(request, "read").tenant))
 
     @get("/result/{job_id:str}")
-    async def result(request: Request[Any, Any, Any], job_id: str) -> Response[Any]:
+    async def result(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
         if job.status is Status.COMPLETED:
             return await finding.told(storage, job, finished)

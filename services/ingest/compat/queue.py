@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.database import Pool
 from common.health import Health
@@ -26,7 +27,7 @@ def handlers(pool: Pool, storage: Storage, health: Health) -> list[HTTPRouteHand
     """`/jobs/{job_id}` and `/queue/stats`."""
 
     @get("/jobs/{job_id:str}")
-    async def read(request: Request[Any, Any, Any], job_id: str) -> Response[Any]:
+    async def read(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
         return await finding.told(storage, job, finished) if job.status is Status.COMPLETED else Response(shown(job))
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from common import archives
@@ -36,13 +37,13 @@ def handlers(pool: Pool, storage: Storage, made: Zips) -> list[HTTPRouteHandler]
     """`/jobs/{job_id}/status`, `/download` and `/metadata`, `/jobs/resume` and `/jobs/finished`."""
 
     @get("/jobs/{job_id:str}/status")
-    async def status(request: Request[Any, Any, Any], job_id: str) -> dict[str, Any]:
+    async def status(request: Request[Any, Any, Any], job_id: FromPath[str]) -> dict[str, Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
         lacking = await made.lacking(job, seconds=_PATIENCE) if job.status is Status.COMPLETED else None
         return shown(job, lacking)
 
     @get("/jobs/{job_id:str}/download", media_type=zips.MEDIA_TYPE)
-    async def download(request: Request[Any, Any, Any], job_id: str) -> Stream:
+    async def download(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Stream:
         job = await _completed(request, job_id)
         lacking = await made.lacking(job, seconds=_PATIENCE)
         if lacking is not None:
@@ -50,7 +51,7 @@ def handlers(pool: Pool, storage: Storage, made: Zips) -> list[HTTPRouteHandler]
         return Stream(made.read(job), media_type=zips.MEDIA_TYPE, headers=zips.headers(job))
 
     @get("/jobs/{job_id:str}/metadata")
-    async def read_metadata(request: Request[Any, Any, Any], job_id: str) -> Response[bytes]:
+    async def read_metadata(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[bytes]:
         return await finding.told(storage, await _completed(request, job_id), metadata)
 
     @post("/jobs/resume", status_code=200)

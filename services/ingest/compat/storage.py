@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common import cleanup, space
 from common.cleanup import Cleanup, DutyName, Round
@@ -41,7 +42,7 @@ def handlers(pool: Pool, storage: Storage, submissions: Submissions, calls: Call
         return shown(await finding.find(pool, str(accepted.job_id), caller(request, "write").tenant), None)
 
     @get("/api/jobs/{job_id:str}")
-    async def read(request: Request[Any, Any, Any], job_id: str) -> Response[Any]:
+    async def read(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[Any]:
         job = await finding.find(pool, job_id, caller(request, "read").tenant)
         return await finding.told(storage, job, shown) if job.status is Status.COMPLETED else Response(shown(job, None))
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, get
+from litestar.params import FromPath
 
 from common import transcript
 from common.database import Pool
@@ -103,7 +104,7 @@ def router(pool: Pool, storage: Storage, handlers: dict[Any, Any]) -> Router:
     """`/v1/jobs`; `handlers` of exceptions, as the path's other service words them."""
 
     @get("/{job_id:str}", include_in_schema=False)
-    async def read(request: Request[Any, Any, Any], job_id: str) -> Response[dict[str, Any]]:
+    async def read(request: Request[Any, Any, Any], job_id: FromPath[str]) -> Response[dict[str, Any]]:
         tenant = caller(request, "read").tenant
         wanted = words.flag("include_result", request.query_params.get("include_result", "true"))
         async with pool.acquire() as connection:

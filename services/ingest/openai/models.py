@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from services.ingest.auth import caller
 from services.ingest.problems import Problem
@@ -61,7 +62,7 @@ def handlers(models: Models) -> list[HTTPRouteHandler]:
         return ModelList(data=[Model(id=name) for name in models.names])
 
     @get("/models/{name:path}", include_in_schema=False)
-    async def read_model(request: Request[Any, Any, Any], name: str) -> Model:
+    async def read_model(request: Request[Any, Any, Any], name: FromPath[str]) -> Model:
         caller(request, "read")
         found = name.removeprefix("/")  # names on the hub have a slash inside, and a path parameter one in front
         models.resolve(found)

@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Request, Response, delete, head, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 
 from common.ids import JobId
 from common.resumable import Upload
@@ -46,7 +47,7 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         response_headers=[OFFSET, LENGTH, EXPIRES],
         responses=REFUSALS | MISSING,
     )
-    async def read_file(request: Request[Any, Any, Any], upload_id: UUID) -> Response[None]:
+    async def read_file(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> Response[None]:
         """What has been received is safe, and need not be sent again."""
         headers.check_version(request.headers)
         upload = await files.find(JobId(upload_id), caller(request, "read").tenant)
@@ -62,7 +63,7 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         response_headers=[OFFSET, EXPIRES],
         responses=REFUSALS | BODY_REFUSED | MISSING | refusals({409: "The offset is another, or the upload is complete"}),
     )
-    async def append_file(request: Request[Any, Any, Any], upload_id: UUID) -> Response[None]:
+    async def append_file(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> Response[None]:
         """One request at a time, which may be cut anywhere: what came before is kept. With the last byte the recording is checked."""
         headers.check_version(request.headers)
         upload = await files.append(request, JobId(upload_id), caller(request, "write").tenant)
@@ -75,7 +76,7 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         operation_class=Tus,
         responses=REFUSALS | MISSING | refusals({409: "A job was made of it"}),
     )
-    async def remove_file(request: Request[Any, Any, Any], upload_id: UUID) -> Response[None]:
+    async def remove_file(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> Response[None]:
         """Delete an upload of which no job was made, with all that arrived of it."""
         headers.check_version(request.headers)
         tenant = caller(request, "write").tenant

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.database import Pool
 from common.settings import Network
@@ -71,7 +72,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
             return WebhookList([document(found) for found in await store.every(connection, tenant)])
 
     @get("/{endpoint_id:uuid}", summary="Read a webhook endpoint", response_class=Conditional, responses=REFUSALS | NO_ENDPOINT | UNCHANGED)
-    async def read(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
+    async def read(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> WebhookDocument:
         """Where it is, what it is told, and whether that arrives."""
         tenant = caller(request, "read").tenant
         async with pool.acquire() as connection:
@@ -83,7 +84,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         operation_class=_TAKING,
         responses=REFUSALS | NO_ENDPOINT | BODY,
     )
-    async def replace(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
+    async def replace(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> WebhookDocument:
         """Another address, other events; what is still to be sent goes to the new address. Secret and status stay."""
         tenant = caller(request, "write").tenant
         wanted = await asked(request)
@@ -92,7 +93,7 @@ def handlers(pool: Pool, allowed: Sequence[Network]) -> list[HTTPRouteHandler]:
         return document(there(endpoint_id, found))
 
     @delete("/{endpoint_id:uuid}", status_code=204, summary="Delete a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
-    async def remove(request: Request[Any, Any, Any], endpoint_id: UUID) -> None:
+    async def remove(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> None:
         """Send it nothing more, and forget its secrets and its deliveries."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection:

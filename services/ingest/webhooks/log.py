@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.conditions import Conditions
 from common.database import Pool
@@ -46,7 +47,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         operation_class=asking(*query.parameters(LogQuery)),
         responses=REFUSALS | NO_ENDPOINT | refusals({422: "A parameter is invalid"}),
     )
-    async def list_log(request: Request[Any, Any, Any], endpoint_id: UUID) -> DeliveryPage:
+    async def list_log(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> DeliveryPage:
         """What was sent and is to be sent, newest first, each with every attempt that was made at it."""
         tenant = caller(request, "read").tenant
         asked = query.asked(request, LogQuery)

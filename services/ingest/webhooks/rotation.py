@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common.database import Pool
 from services.ingest import json_body
@@ -47,7 +48,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         operation_class=_TAKING,
         responses=REFUSALS | NO_ENDPOINT | BODY,
     )
-    async def rotate(request: Request[Any, Any, Any], endpoint_id: UUID) -> SecretDocument:
+    async def rotate(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> SecretDocument:
         """A new secret. For `overlap` seconds (a day unless said) webhooks carry two signatures, so that holders of either can verify."""
         tenant = caller(request, "write").tenant
         kept = await overlap(request)

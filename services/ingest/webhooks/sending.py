@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from common import ids, webhook
 from common.database import Connection, Pool
@@ -50,7 +51,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
     """Testing, replaying, pausing and resuming."""
 
     @post("/{endpoint_id:uuid}/test", status_code=202, summary="Test a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
-    async def test(request: Request[Any, Any, Any], endpoint_id: UUID) -> DeliveryDocument:
+    async def test(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> DeliveryDocument:
         """Send a `webhook.test` event, signed like any other, once, whatever the endpoint's status; the delivery shows what came of it."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():
@@ -64,7 +65,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         operation_class=taking(ReplayRequest, examples.REPLAY_REQUEST),
         responses=REFUSALS | NO_ENDPOINT | BODY | refusals({409: "The endpoint is disabled"}),
     )
-    async def replay(request: Request[Any, Any, Any], endpoint_id: UUID) -> Replayed:
+    async def replay(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> Replayed:
         """Send once more what failed since a time, or all of it, oldest first and under the same ids; what is being tried is left alone."""
         tenant = caller(request, "write").tenant
         asked = json_body.parse(await json_body.read(streamed(request)), ReplayRequest)
@@ -74,7 +75,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
             return await _replay(connection, endpoint_id, asked)
 
     @post("/{endpoint_id:uuid}/pause", status_code=200, summary="Pause a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
-    async def pause(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
+    async def pause(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> WebhookDocument:
         """What it is to be told waits until it is resumed. A disabled one stays disabled."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():
@@ -83,7 +84,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
             return document(await _there(connection, endpoint_id, tenant))
 
     @post("/{endpoint_id:uuid}/resume", status_code=200, summary="Resume a webhook endpoint", responses=REFUSALS | NO_ENDPOINT)
-    async def resume(request: Request[Any, Any, Any], endpoint_id: UUID) -> WebhookDocument:
+    async def resume(request: Request[Any, Any, Any], endpoint_id: FromPath[UUID]) -> WebhookDocument:
         """Send what waited, and what happens from now on. What failed while it was disabled is sent by replaying it."""
         tenant = caller(request, "write").tenant
         async with pool.acquire() as connection, connection.transaction():

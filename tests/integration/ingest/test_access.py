@@ -218,7 +218,6 @@ async def test_there_is_no_way_round(house: House, sample: bytes) -> None:
     assert (answer.status_code, answer.json()["field"]) == (422, "lexicon_id")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # how handlers name their parameters will have to change with Litestar 3
 def test_every_route_is_in_the_table() -> None:
     """A new route is tried by the tests above as soon as it is said who may use it."""
     settings = Settings(
