@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
+from asyncpg import Record
 
 from common.jobs.listing import Place
 from services.ingest.query import invalid
@@ -38,3 +39,8 @@ class Paged(msgspec.Struct, frozen=True, kw_only=True):
         """The page of what was fetched, and the cursor of the next one if there is one."""
         page = found[: self.limit]
         return page, place(page[-1]).encode() if len(found) > self.limit else None
+
+
+def by(moment: str) -> Callable[[Record], Place]:
+    """The place of a row in a list that goes by its column `moment`."""
+    return lambda row: Place(row[moment], row["id"])

@@ -21,11 +21,10 @@ from common.conditions import Conditions
 from common.database import Pool, Queries
 from common.envelope import Event, from_headers
 from common.errors import PermanentError
-from common.jobs.listing import Place
 from common.topology import ROUTED
 from services.ingest import query
 from services.ingest.auth import caller
-from services.ingest.paging import Paged
+from services.ingest.paging import Paged, by
 from services.ingest.problems import Problem
 from services.ingest.refusals import REFUSALS, refusals
 from services.ingest.taking import asking
@@ -82,7 +81,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         asked = query.asked(request, LettersQuery)
         sql, arguments = statement(asked)
         async with pool.acquire() as connection:
-            page, following = asked.cut(await connection.fetch(sql, *arguments), _place)
+            page, following = asked.cut(await connection.fetch(sql, *arguments), by("recorded_at"))
         return LetterPage([_document(row) for row in page], following)
 
     @get("/dead-letters/{letter_id:uuid}", summary="Read a dead letter", responses=REFUSALS | _NO_LETTER)
@@ -125,10 +124,6 @@ def statement(asked: LettersQuery) -> tuple[str, list[Any]]:
     if (after := asked.after) is not None:
         found.add("after_position", after.created_at, after.id)
     return found.statement("list_letters")
-
-
-def _place(row: asyncpg.Record) -> Place:
-    return Place(row["recorded_at"], row["id"])
 
 
 def _there(letter_id: UUID, row: asyncpg.Record | None) -> asyncpg.Record:

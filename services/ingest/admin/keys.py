@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -13,11 +12,10 @@ from litestar.params import FromPath
 
 from common.conditions import Conditions
 from common.database import Pool, Queries
-from common.jobs.listing import Place
 from services.ingest import json_body, query
 from services.ingest.auth import DEFAULT_TENANT, KeyScope, Tenant, caller, create_key, digest
 from services.ingest.body import streamed
-from services.ingest.paging import Paged
+from services.ingest.paging import Paged, by
 from services.ingest.problems import Problem
 from services.ingest.refusals import BODY, REFUSALS, refusals
 from services.ingest.taking import asking, taking
@@ -100,7 +98,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         asked = query.asked(request, KeysQuery)
         sql, arguments = statement(asked)
         async with pool.acquire() as connection:
-            page, following = asked.cut(await connection.fetch(sql, *arguments), _place)
+            page, following = asked.cut(await connection.fetch(sql, *arguments), by("created_at"))
         return KeyPage([msgspec.convert(dict(row), KeyDocument) for row in page], following)
 
     @get("/keys/{key_id:uuid}", summary="Read an API key", responses=REFUSALS | _NO_KEY)
@@ -131,10 +129,6 @@ def statement(asked: KeysQuery) -> tuple[str, list[Any]]:
     if (after := asked.after) is not None:
         found.add("after_key", after.id)
     return found.statement("list_keys")
-
-
-def _place(row: asyncpg.Record) -> Place:
-    return Place(row["created_at"], row["id"])
 
 
 def _missing(key_id: UUID) -> Problem:

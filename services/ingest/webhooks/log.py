@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
@@ -11,11 +10,10 @@ from litestar.params import FromPath
 
 from common.conditions import Conditions
 from common.database import Pool
-from common.jobs.listing import Place
 from services.ingest import deliveries, query
 from services.ingest.auth import caller
 from services.ingest.deliveries import DeliveryDocument, State
-from services.ingest.paging import Paged
+from services.ingest.paging import Paged, by
 from services.ingest.refusals import REFUSALS, refusals
 from services.ingest.taking import asking
 from services.ingest.webhooks import store
@@ -54,7 +52,7 @@ def handlers(pool: Pool) -> list[HTTPRouteHandler]:
         sql, arguments = statement(endpoint_id, asked)
         async with pool.acquire() as connection:
             there(endpoint_id, await store.get(connection, endpoint_id, tenant))
-            page, following = asked.cut(await connection.fetch(sql, *arguments), _place)
+            page, following = asked.cut(await connection.fetch(sql, *arguments), by("created_at"))
             return DeliveryPage(await deliveries.documents(connection, page), following)
 
     return [list_log]
@@ -70,7 +68,3 @@ def statement(endpoint_id: UUID, asked: LogQuery) -> tuple[str, list[Any]]:
     if (after := asked.after) is not None:
         found.add("after_position", after.created_at, after.id)
     return found.statement("endpoint_deliveries")
-
-
-def _place(row: asyncpg.Record) -> Place:
-    return Place(row["created_at"], row["id"])
