@@ -42,7 +42,6 @@ from services.ingest.openai import router as openai
 from services.ingest.parted import Parted
 from services.ingest.places import Places
 from services.ingest.pointer import Pointers
-from services.ingest.reads import Reads
 from services.ingest.remote import Remote
 from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
@@ -92,7 +91,7 @@ def routed(settings: Settings, resources: Resources) -> Litestar:
     api = Router(
         "/api/v1/jobs",
         route_handlers=[
-            *jobs.handlers(submissions, pool, Reads(pool), watch, places),
+            *jobs.handlers(submissions, pool, watch, places),
             *listing.handlers(pool, places),
             *reading.handlers(pool, storage),
             *archive.handlers(pool, storage),

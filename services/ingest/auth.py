@@ -5,6 +5,7 @@ A key is 256 random bits, so a plain SHA-256 of it is enough to store: there is 
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
@@ -19,6 +20,7 @@ from common.database import Connection, Pool
 from services.ingest import compat
 from services.ingest.admission import RateLimit
 from services.ingest.problems import Problem, deny
+from services.ingest.reads import Reads
 
 PREFIX = "vb_"
 KEY_SUBPROTOCOL = "bearer."
@@ -27,7 +29,9 @@ SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 Tenant = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._@-]+$")]
 DEFAULT_TENANT = "default"
 _GUARDED = ("/api/", "/v1/", "/files", *compat.PATHS)
-_FIND_KEY = "select id, tenant, scopes from api_keys where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)"
+_FIND_KEYS = """
+select hash, id, tenant, scopes from api_keys where hash = any($1::bytea[]) and revoked_at is null and coalesce(expires_at > now(), true)
+"""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -58,7 +62,7 @@ class Authentication:
     """Puts the `Caller` into the scope of every request and WebSocket to what is anybody's own, or refuses it."""
 
     def __init__(self, pool: Pool | None, rate: RateLimit | None = None) -> None:
-        self._pool = pool
+        self._callers = None if pool is None else Reads(pool, _callers)
         self._rate = rate
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
@@ -67,7 +71,7 @@ class Authentication:
         async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].startswith(_GUARDED):
                 try:
-                    found = EVERYBODY if self._pool is None else await self._identify(self._pool, _key(scope))
+                    found = EVERYBODY if self._callers is None else await _identified(self._callers, _key(scope))
                     if self._rate is not None:
                         await self._rate.take(found.key_id)
                 except Problem as problem:
@@ -80,18 +84,22 @@ class Authentication:
 
         return authenticated
 
-    async def _identify(self, pool: Pool, key: str) -> Caller:
-        if key.startswith(PREFIX):
-            async with pool.acquire() as connection:
-                row = await connection.fetchrow(_FIND_KEY, digest(key))
-            if row is not None:
-                return Caller(row["tenant"], frozenset(row["scopes"]), row["id"])
+
+async def _identified(callers: Reads[bytes, Caller], key: str) -> Caller:
+    found = await callers.get(digest(key)) if key.startswith(PREFIX) else None
+    if found is None:
         raise Problem(
             401,
             "unauthorized",
             "Send a valid API key as 'Authorization: Bearer vb_…'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    return found
+
+
+async def _callers(connection: Connection, digests: Collection[bytes]) -> dict[bytes, Caller]:
+    rows = await connection.fetch(_FIND_KEYS, list(digests))
+    return {row["hash"]: Caller(row["tenant"], frozenset(row["scopes"]), row["id"]) for row in rows}
 
 
 def _key(scope: Scope) -> str:

@@ -92,7 +92,8 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 def _describe(path: str, status: int, response: dict[str, Any], schemas: dict[str, Any]) -> None:
     content = response.get("content", {})
-    refused = status >= 400 or any(media.get("schema") == _PROBLEM for media in content.values())
+    told = any("examples" in media for media in content.values())  # a document with an example of its own, whatever the status
+    refused = not told and (status >= 400 or any(media.get("schema") == _PROBLEM for media in content.values()))
     headers = response.get("headers", {})
     if status in {204, 302, 304}:
         response.pop("content", None)

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from common.database import Pool
 from common.ids import JobId
-from common.jobs import removal
+from common.jobs import removal, store
 from common.jobs.document import JobDocument
 from common.jobs.job import Receipt
 from common.jobs.watch import Watch
@@ -37,8 +37,9 @@ class ReadQuery(msgspec.Struct, frozen=True):
     wait: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS, description="Seconds in which a change of status is waited for")] = 0
 
 
-def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
+def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places) -> list[HTTPRouteHandler]:
     """Submitting and reading under `/api/v1/jobs`."""
+    reads = Reads(pool, store.get_many)
 
     @post(
         "/",
@@ -81,7 +82,7 @@ def handlers(submissions: Submissions, pool: Pool, reads: Reads, watch: Watch, p
     async def read(request: Request[Any, Any, Any], job_id: FromPath[UUID]) -> JobDocument:
         """The job as it stands; with `wait`, as soon as its status changes or after that many seconds."""
         wait = query.asked(request, ReadQuery).wait
-        read_now = partial(reads.get, JobId(job_id), caller(request, "read").tenant)
+        read_now = partial(reads.get, (JobId(job_id), caller(request, "read").tenant))
         job = there(job_id, await (until_changed(watch, JobId(job_id), read_now, wait) if wait else read_now()))
         return await places.document(pool, job)
 

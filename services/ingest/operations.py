@@ -1,6 +1,8 @@
 """Health and metrics: for orchestrators and dashboards, without a key."""
 
 from litestar import Response, Router, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from common import space
@@ -11,6 +13,8 @@ from common.jobs.job import Status
 from services.ingest.kept import Kept
 
 _JOBS = Gauge("verbatim_jobs", "Jobs in the database", ["status"])
+_READY = {"database": "ok", "broker": "ok", "storage": "ok", "storage_space": "ok"}
+_NOT_READY = {"database": "ok", "broker": "unavailable (ConnectionError)", "storage": "ok"}
 
 
 def router(health: Health, pool: Pool) -> Router:
@@ -21,11 +25,11 @@ def router(health: Health, pool: Pool) -> Router:
         async with pool.acquire() as connection:
             return await store.counts(connection)
 
-    @get("/health/live", summary="Whether the process works")
+    @get("/health/live", summary="Whether the process works", responses=_told({"service": "alive"}, {"service": "dead"}))
     async def live() -> Response[dict[str, str]]:
         return Response({"service": "alive" if health.alive else "dead"}, status_code=200 if health.alive else 503)
 
-    @get("/health/ready", summary="Whether every dependency answers")
+    @get("/health/ready", summary="Whether every dependency answers", responses=_told(_READY, _NOT_READY))
     async def ready() -> Response[dict[str, str]]:
         found, healthy = await states(health, pool)
         return Response(found, status_code=200 if healthy else 503)
@@ -38,6 +42,15 @@ def router(health: Health, pool: Pool) -> Router:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return Router("/", route_handlers=[live, ready, metrics], tags=["operations"], security=[{}])
+
+
+def _told(well: dict[str, str], ill: dict[str, str]) -> dict[int, ResponseSpec]:
+    """The same document with either status."""
+    said = {200: ("All is well", well), 503: ("Something is not", ill)}
+    return {
+        status: ResponseSpec(dict[str, str], description=description, generate_examples=False, examples=[Example(value=example)])
+        for status, (description, example) in said.items()
+    }
 
 
 async def states(health: Health, pool: Pool) -> tuple[dict[str, str], bool]:

@@ -4,7 +4,7 @@ A write that finds the job no longer in the expected status, or leased to someon
 redeliveries and workers that wake from the dead all end there (design section 2, invariants 2 and 4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,9 +81,9 @@ async def get(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
     return None if row is None else from_row(row)
 
 
-async def get_many(connection: Connection, asked: Sequence[tuple[JobId, str]]) -> dict[tuple[JobId, str], Job]:
-    """Of the jobs and tenants asked for those that belong together, each once."""
-    rows = await connection.fetch(SQL["get_jobs"], *zip(*set(asked), strict=True)) if asked else []
+async def get_many(connection: Connection, asked: Collection[tuple[JobId, str]]) -> dict[tuple[JobId, str], Job]:
+    """Of the jobs and tenants asked for, no pair twice, those that belong together."""
+    rows = await connection.fetch(SQL["get_jobs"], *zip(*asked, strict=True)) if asked else []
     return {(job.id, job.tenant): job for job in map(from_row, rows)}
 
 
