@@ -4,7 +4,7 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
@@ -58,7 +58,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         url = await storage.presign(
             wanted.key, lifetime=LINK_LIFETIME, filename=f"{stem}-{wanted.cut.variant}.zip", content_type="application/zip"
         )
-        return Response(None, status_code=302, headers={"Location": url})
+        return Response(None, status_code=302, media_type=MediaType.TEXT, headers={"Location": url})
 
     return [read_archive]
 

@@ -100,7 +100,7 @@ def _statuses(text: str) -> list[Status]:
     """Those that are not over first: what becomes of them then is not met again as another status."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise query.invalid("status", f"name at least one of {', '.join(Status)}")
+        raise query.invalid("status", f"name at least one of {', '.join(Status)}", [*Status])
     return sorted({query.convert("status", name, Status) for name in names}, key=lambda status: (status.final, status))
 
 

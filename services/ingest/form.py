@@ -88,10 +88,11 @@ class Form:
                     self._fields.file(segment.name, segment.filename or "")
                     source = await recording.receive(segment.filename or "", payload, into)
                 else:
-                    self._fields.add(segment.name, await _text(segment.name, payload))
+                    # As a file in a field of another name the recording would be a text that is too large, or none.
+                    hint = "" if segment.filename is None else f"; the recording goes into the field {_named(files)}"
+                    self._fields.add(segment.name, await _text(segment.name, payload, hint))
         if source is None:
-            names = " or ".join(repr(name) for name in files)
-            raise Problem(422, "file_missing", f"The form has no field named {names}; put the recording there.", field=next(iter(files)))
+            raise Problem(422, "file_missing", f"The form has no field {_named(files)}; put the recording there.", field=next(iter(files)))
         options = self._fields.options()
         return Received(source, options, recording.fingerprint(options, source.sha256))
 
@@ -162,17 +163,21 @@ async def _payload(events: AsyncIterator[MultipartSegment | bytes | None]) -> As
         yield bytes(event)
 
 
-async def _text(name: str, payload: AsyncIterator[bytes]) -> str:
+def _named(files: Collection[str]) -> str:
+    return f"named {' or '.join(repr(name) for name in files)}"
+
+
+async def _text(name: str, payload: AsyncIterator[bytes], hint: str) -> str:
     data = bytearray()
     limit = _REFERENCE_BYTES if name == "reference" else _FIELD_BYTES
     async for chunk in payload:
         data += chunk
         if len(data) > limit:
-            raise Problem(422, "field_too_large", f"The field {name!r} is larger than {limit} bytes.", field=name, limit=limit)
+            raise Problem(422, "field_too_large", f"The field {name!r} is larger than {limit} bytes{hint}.", field=name, limit=limit)
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Problem(422, "invalid_option", f"The field {name!r} is not UTF-8 text.", field=name) from None
+        raise Problem(422, "invalid_option", f"The field {name!r} is not UTF-8 text{hint}.", field=name) from None
 
 
 def _malformed(reason: str) -> Problem:

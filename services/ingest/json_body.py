@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from common.jobs.options import storable
+from common.jobs.options import complaint, storable
 from services.ingest import query
 from services.ingest.problems import Problem, too_large
 
@@ -65,7 +65,7 @@ def parse(values: Mapping[str, Any], kind: type[T]) -> T:
         try:
             converted[name] = query.dated(name, msgspec.convert(value, fields[name].type))
         except msgspec.ValidationError as error:
-            raise query.invalid(name, str(error)) from None
+            raise query.invalid(name, *complaint(error, fields[name].type)) from None
     for name, field in fields.items():
         if field.required and name not in converted:
             raise query.invalid(name, "it is required")

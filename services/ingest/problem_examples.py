@@ -92,7 +92,11 @@ _PARTICULAR: dict[tuple[str, int], tuple[str, str, dict[str, Any]]] = {
         f"There is no cleanup {examples.JOB_ID}; they are kept for a week.",
         {},
     ),
-    ("/api/v1/admin/keys", 422): ("invalid_option", "scopes: Invalid enum value 'all' - at `$[...]`", {"field": "scopes"}),
+    ("/api/v1/admin/keys", 422): (
+        "invalid_option",
+        "scopes: Invalid enum value 'all' - at `$[0]`; choose from read, write, admin",
+        {"field": "scopes", "allowed": ["read", "write", "admin"]},
+    ),
     ("/api/v1/admin/cleanup", 422): ("invalid_option", "there is no such member; known are duties, dry_run", {"field": "all"}),
     ("/api/v1/jobs/{job_id}/archive", 202): ("archive_not_ready", "The archive is being made; ask again.", {}),
     ("/api/v1/jobs/{job_id}/archive", 409): (

@@ -74,7 +74,8 @@ def too_large(limit: int) -> Problem:
 
 def invalid_option(error: OptionError) -> Problem:
     """422, by the option's name."""
-    return Problem(422, "invalid_option", str(error), field=error.field)
+    choice: dict[str, Any] = {"allowed": [*error.allowed]} if error.allowed else {}
+    return Problem(422, "invalid_option", str(error), field=error.field, **choice)
 
 
 def respond(problem: Problem) -> Response[dict[str, Any]]:

@@ -3,7 +3,7 @@
 What is wrong with a parameter is a 422 `invalid_option` whose `field` is its name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args
@@ -13,8 +13,8 @@ from litestar import Request
 from litestar.openapi.spec import Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from common.jobs.options import without_null
-from services.ingest.problems import Problem
+from common.jobs.options import OptionError, complaint, without_null
+from services.ingest.problems import Problem, invalid_option
 
 T = TypeVar("T", bound=msgspec.Struct)
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its zone; exclusive")]
@@ -98,7 +98,7 @@ def convert(name: str, text: str, kind: Any) -> Any:
     try:
         return dated(name, msgspec.convert(text, kind, strict=moment))
     except msgspec.ValidationError as error:
-        raise invalid(name, str(error)) from None
+        raise invalid(name, *complaint(error, kind)) from None
 
 
 def dated(name: str, value: Any) -> Any:
@@ -109,9 +109,9 @@ def dated(name: str, value: Any) -> Any:
         raise invalid(name, "it is before the year 1 or after the year 9999 in UTC") from None
 
 
-def invalid(name: str, reason: str) -> Problem:
+def invalid(name: str, reason: str, allowed: Sequence[str] = ()) -> Problem:
     """422."""
-    return Problem(422, "invalid_option", f"{name}: {reason}", field=name)
+    return invalid_option(OptionError(name, reason, allowed))
 
 
 def parameters(kind: type[msgspec.Struct]) -> list[Parameter]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
@@ -86,7 +86,7 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         if job.status is Status.EXPIRED or not await storage.exists(key):
             raise Problem(410, "audio_deleted", "The recording has been deleted.")
         url = await storage.presign(key, lifetime=LINK_LIFETIME, filename=filename, content_type=content_type)
-        return Response(None, status_code=302, headers={"Location": url})
+        return Response(None, status_code=302, media_type=MediaType.TEXT, headers={"Location": url})
 
     return [read_transcript, read_audio]
 

@@ -26,12 +26,13 @@ def sizes(total: int, each: int) -> Iterator[tuple[int, int]]:
 def check(found: Sequence[Part], total: int, each: int, claimed: Mapping[int, str] | None) -> None:
     """Raises `Problem` unless the store has every part in its size and, of those of which the client claims an ETag, the very part."""
     there = {part.number: part for part in found}
-    missing = [number for number, size in sizes(total, each) if number not in there or there[number].size != size]
+    wanted = dict(sizes(total, each))
+    missing = [number for number, size in wanted.items() if number not in there or there[number].size != size]
     if missing:
         raise Problem(
             409,
             "parts_missing",
-            f"{len(missing)} parts are not in the store, or not in their size; PUT them and ask again.",
+            f"The store has {len(wanted) - len(missing)} of {len(wanted)} parts in their size; PUT those that are missing and ask again.",
             missing=missing[:_TOLD],
         )
     for number, etag in (claimed or {}).items():

@@ -1,5 +1,6 @@
 """What a submitter may ask for. Frozen at submission: a retry runs with exactly these, whatever the defaults have become since."""
 
+from collections.abc import Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, Union, get_args
 from urllib.parse import urlsplit
@@ -98,12 +99,13 @@ ASIDE = ("reuse", "priority", "webhook_url", "webhook_payload", "upload_presigne
 
 
 class OptionError(ValueError):
-    """One option that cannot be accepted: its `field` and why."""
+    """One option that cannot be accepted: its `field` and why; `allowed` are the values that it can have, where they are few."""
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, allowed: Sequence[str] = ()) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.allowed = allowed
 
 
 def parse(values: dict[str, Any]) -> Options:
@@ -169,6 +171,29 @@ def without_null(kind: Any) -> Any:
     return Union[*choices] if NoneType in get_args(kind) else kind
 
 
+def complaint(error: msgspec.DecodeError, kind: Any) -> tuple[str, list[str]]:
+    """What is wrong with a value that is no `kind`; if that is a choice, also what can be chosen."""
+    reason = str(error)
+    if not reason.startswith("Invalid enum value"):
+        return reason, []
+    choices = _choices(msgspec.inspect.type_info(kind))
+    return f"{reason}; choose from {', '.join(choices)}", choices
+
+
+def _choices(kind: msgspec.inspect.Type) -> list[str]:
+    match kind:
+        case msgspec.inspect.EnumType(cls=found):
+            return [member.value for member in found]
+        case msgspec.inspect.LiteralType(values=values):
+            return [str(value) for value in values]
+        case msgspec.inspect.Metadata(type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+            return _choices(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return [choice for each in types for choice in _choices(each)]
+        case _:
+            return []
+
+
 def storable(value: Any) -> bool:
     """Postgres keeps every text but one with a NUL in it."""
     match value:
@@ -203,7 +228,7 @@ def _parse_field(name: str, value: Any) -> Any:
             raise OptionError(name, "it has a NUL character in it; leave it out")
         return msgspec.convert(value, kind, strict=name == "reference")
     except msgspec.DecodeError as error:
-        raise OptionError(name, str(error)) from None
+        raise OptionError(name, *complaint(error, kind)) from None
     except RecursionError:
         raise OptionError(name, "it is nested too deeply") from None
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, delete, head, patch, post
+from litestar import MediaType, Request, Response, delete, head, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
@@ -52,7 +52,8 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         headers.check_version(request.headers)
         upload = await files.find(JobId(upload_id), caller(request, "read").tenant)
         told = _progress(upload) | {"Upload-Length": str(upload.size)}
-        return Response(None, headers=told | ({"Upload-Metadata": upload.metadata} if upload.metadata else {}))
+        named = {"Upload-Metadata": upload.metadata} if upload.metadata else {}
+        return Response(None, media_type=MediaType.TEXT, headers=told | named)
 
     @patch(
         "/{upload_id:uuid}",

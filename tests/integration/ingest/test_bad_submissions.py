@@ -54,6 +54,8 @@ CASES: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "an empty file": ({"files": {"file": ("a.wav", b"")}}, 422, "empty_file", "file"),
     "text named .mp3": ({"files": {"file": ("a.mp3", b"just text\n" * 500)}}, 415, "unsupported_media_type", "file"),
     "a file in another field": ({"files": {"other": ("a", b"x")}}, 422, "invalid_option", "other"),
+    "a recording in another field": ({"files": {"audio": ("a.wav", b"\xff" * 99)}}, 422, "invalid_option", "audio"),
+    "a large recording in another field": ({"files": {"audio": ("a.wav", bytes(70_000))}}, 422, "field_too_large", "audio"),
     "no file": (multipart(PROMPT + "hello"), 422, "file_missing", "file"),
     "two files": (multipart(file_part(WAV), file_part(WAV)), 422, "duplicate_file", "file"),
     "an option twice": (multipart(PROMPT + "a", PROMPT + "b"), 422, "duplicate_field", "prompt"),
@@ -80,6 +82,7 @@ async def test_refused_clearly(client: httpx.AsyncClient, store: Storage, databa
         assert answer.headers["content-type"].startswith("application/problem+json"), case
         assert len(problem["trace_id"]) == 32, case
         assert len(problem["detail"]) > 15, case
+        assert "recording in another field" not in case or "'file'" in problem["detail"], case
         assert await left_behind(store, database) == NOTHING, case
 
 
@@ -159,6 +162,7 @@ BAD_READS = {
     f"{JOBS}/{NOBODY}/transcript": (404, "job_not_found"),
     f"{JOBS}/not-an-id": (404, "not_found"),
     f"{JOBS}?status=sleeping": (422, "invalid_option"),
+    f"{JOBS}/{NOBODY}/transcript?format=xml": (422, "invalid_option"),
     f"{JOBS}?limit=9999": (422, "invalid_option"),
     f"{JOBS}?cursor=x": (422, "invalid_option"),
     f"{JOBS}/{NOBODY}?wait=61": (422, "invalid_option"),

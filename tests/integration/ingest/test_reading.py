@@ -127,7 +127,7 @@ async def test_audio(client: httpx.AsyncClient, store: Storage, sample: bytes) -
     """The recording is one redirect away, under its name and without a key; once deleted it is gone."""
     job = (await client.post(JOBS, files={"file": ("Gespräch; 1.wav", sample)})).json()
     answer = await client.get(f"{JOBS}/{job['id']}/audio")
-    assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
+    assert (answer.status_code, answer.headers["cache-control"], answer.content) == (302, "no-store", b"")
     async with httpx.AsyncClient() as anybody:
         found = await anybody.get(answer.headers["location"])
     assert (found.status_code, found.content, found.headers["content-type"]) == (200, sample, "audio/wav")
