@@ -25,6 +25,7 @@ from bench._system import report
 from bench.chaos import leaks, place, remains, verdict
 from bench.chaos.client import KINDS, Clients, Kind
 from bench.chaos.faults import Faults, roll
+from bench.chaos.leaks import Held
 from bench.chaos.place import Place
 from bench.chaos.receiver import TROUBLE, receiving
 from bench.chaos.tap import tapping
@@ -103,10 +104,7 @@ async def run(stack: Stack, root: Path, plan: Plan, *, process: type[Process] = 
     ):
         receiver.secrets = system.webhook_secrets
         async with Clients(system.url, system.webhook_url, receiver, seed=plan.seed, kinds=plan.jobs) as clients:
-            async with clients.at_work(plan.clients):
-                await clients.submitted(plan.warm)
-            await _rest(system)
-            before = await leaks.held(system)
+            before = await _held(system, clients, plan) if plan.counting else None
             async with clients.at_work(plan.clients):
                 rolled = [await _roll(system, clients)] if plan.rolling else []
                 told = await _break(system, clients, plan, chance)
@@ -121,7 +119,7 @@ async def run(stack: Stack, root: Path, plan: Plan, *, process: type[Process] = 
                 *verdict.of_webhooks(clients.jobs, tap, receiver),
                 *verdict.of_logs(system.logs),
                 *await remains.of_all(system, clients.jobs),
-                *(await leaks.of_all(system, before) if plan.counting else ()),
+                *(() if before is None else await leaks.of_all(system, before)),
             ]
     figures = {
         "jobs": len(clients.jobs),
@@ -132,6 +130,14 @@ async def run(stack: Stack, root: Path, plan: Plan, *, process: type[Process] = 
         "faults": told,
     }
     return Outcome(findings, figures)
+
+
+async def _held(system: Place, clients: Clients, plan: Plan) -> dict[str, Held]:
+    """What services hold at rest, once they have worked."""
+    async with clients.at_work(plan.clients):
+        await clients.submitted(plan.warm)
+    await _rest(system)
+    return await leaks.held(system)
 
 
 async def _roll(system: Place, clients: Clients) -> Finding:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 
 import uvicorn
@@ -56,7 +57,9 @@ class Server(uvicorn.Server):
 
 
 def _greet_nobody(listening: socket.socket) -> None:
-    """Where the system cannot be told, those are lost who come in the moment before the close."""
+    """Linux can be told; elsewhere those are lost who come in the moment before the close."""
+    if sys.platform != "linux":
+        return
     instructions = ctypes.create_string_buffer(_NO_GREETINGS, len(_NO_GREETINGS))
     program = struct.pack("HP", len(_NO_GREETINGS) // 8, ctypes.addressof(instructions))
     with contextlib.suppress(OSError):

@@ -16,10 +16,9 @@ _PLAN = Plan(
     clients=4,
     jobs={"plain": 5, "broken": 1, "cancel": 2, "delete": 2},  # what is to expire takes a minute at the least
     receiver_trouble=(),
-    warm=4,
     rolling=False,
     counting=False,
-    faults=("kill", "delete queues", "lost commits"),
+    faults=("kill", "delete queues"),
 )
 
 

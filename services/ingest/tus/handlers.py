@@ -44,6 +44,7 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         "/{upload_id:uuid}",
         summary="How far a tus upload is",
         operation_class=Tus,
+        media_type=MediaType.TEXT,  # of nothing: as JSON that would be `null`
         response_headers=[OFFSET, LENGTH, EXPIRES],
         responses=REFUSALS | MISSING,
     )
@@ -53,7 +54,7 @@ def handlers(files: Files, arrivals: Arrivals) -> list[HTTPRouteHandler]:
         upload = await files.find(JobId(upload_id), caller(request, "read").tenant)
         told = _progress(upload) | {"Upload-Length": str(upload.size)}
         named = {"Upload-Metadata": upload.metadata} if upload.metadata else {}
-        return Response(None, media_type=MediaType.TEXT, headers=told | named)
+        return Response(None, headers=told | named)
 
     @patch(
         "/{upload_id:uuid}",
