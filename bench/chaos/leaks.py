@@ -1,6 +1,6 @@
 """What the services hold when they are at rest, counted before anything happened and after everything did.
 
-Connections to Postgres are no part of it: a pool keeps for five minutes as many as were ever needed, so these have a limit instead.
+Connections to Postgres and to the store are no part of it: pools keep some for a while, so these have a limit instead.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
+import psutil
 
 from bench.chaos.place import Place
 from bench.chaos.postgres import connected
@@ -18,11 +19,12 @@ from bench.chaos.verdict import Finding
 
 _TASKS = re.compile(rb"^verbatim_tasks (\S+)$", re.MULTILINE)
 _POOL = 10
-_PATIENCE_SECONDS = 25.0  # a store's connection that nobody needs is kept for 12 s
+_TO_THE_STORE = 4  # at rest a sweep and a check of health may each have one, and those that nobody needs are kept for 12 s
+_PATIENCE_SECONDS = 25.0
 
 
 class Held(msgspec.Struct, frozen=True):
-    """By one service, or (`channels`) by all of its name."""
+    """By one service, or (`channels`) by all of its name; `handles` are files and sockets, less those to Postgres and to the store."""
 
     handles: int
     tasks: int
@@ -58,6 +60,7 @@ async def of_all(place: Place, before: Mapping[str, Held]) -> Iterable[Finding]:
     return [
         Finding("no handle, task, child or channel leaks", len(before), more),
         await _of_connections(place),
+        Finding("no connection to the store leaks", len(place.services), _to_the_store(place)),
         Finding("no engine is left over", 2, [str(engine.pid) for engine in engines] if len(engines) != 2 else []),
         Finding("no recording is left on the disk", len(folders), recordings + (folders if len(folders) != 2 else [])),
     ]
@@ -80,16 +83,30 @@ async def _of_connections(place: Place) -> Finding:
     return Finding("no connection to Postgres leaks", len(rows), many)
 
 
+def _to_the_store(place: Place) -> list[str]:
+    found = {name: _connections(place, name, "seaweedfs") for name in place.services}
+    return [f"{name}: {count}" for name, count in found.items() if count > _TO_THE_STORE]
+
+
+def _connections(place: Place, name: str, server: str) -> int:
+    port = place.links[name, server].port
+    return sum(bool(each.raddr) and each.raddr.port == port for each in _process(place, name).net_connections("tcp"))
+
+
+def _process(place: Place, name: str) -> psutil.Process:
+    process = place.process(name)
+    assert process is not None, f"{name} is down"
+    return process
+
+
 def _held(place: Place) -> dict[str, Held]:
     channels = place.stack.rabbitmq.channels()
     return {name: _held_by(place, name, channels.get(f"verbatim-{name.split('-')[0]}", 0)) for name in place.services}
 
 
 def _held_by(place: Place, name: str, channels: int) -> Held:
-    process = place.process(name)
-    assert process is not None, f"{name} is down"
-    postgres = place.links[name, "postgres"].port
-    pooled = sum(bool(connection.raddr) and connection.raddr.port == postgres for connection in process.net_connections("tcp"))
+    process = _process(place, name)
+    pooled = _connections(place, name, "postgres") + _connections(place, name, "seaweedfs")
     with urllib.request.urlopen(f"{place.services[name].url}/metrics", timeout=10) as answer:  # noqa: S310 - our own
         told = _TASKS.search(answer.read())
     assert told is not None
