@@ -30,31 +30,23 @@ from bench.chaos.place import Place
 from bench.chaos.receiver import TROUBLE, receiving
 from bench.chaos.tap import tapping
 from bench.chaos.verdict import Finding
-from deploy.local.process import Process
 from deploy.local.service import REPOSITORY
 from deploy.local.stack import Stack
 
 ROOT = REPOSITORY / ".verbatim" / "chaos"
 _REST_SECONDS = 240
+_WARM = 12  # jobs after which everything is open and loaded that stays so
 _SHOWN = 5
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`seconds` of faults; None: until each has happened once. `faults`: which, by name; None: all. `jobs`: the kinds and their weights.
-
-    `warm`: after so many jobs everything is open and loaded that stays so. `rolling`: whether services are first restarted in turn.
-    `counting`: whether what they hold before and after is compared, which needs long enough a time before.
-    """
+    """`seconds` of faults; None: until each has happened once. `faults`: which, by name; None: all. `jobs`: the kinds and their weights."""
 
     seed: int
     seconds: float | None
     clients: int = 6
     faults: Sequence[str] | None = None
     jobs: Mapping[Kind, int] = msgspec.field(default_factory=lambda: KINDS)
-    receiver_trouble: Sequence[str] = TROUBLE
-    warm: int = 12
-    rolling: bool = True
-    counting: bool = True
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -94,32 +86,32 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
 
 
-async def run(stack: Stack, root: Path, plan: Plan, *, process: type[Process] = Process) -> Outcome:
-    """All of it, on a stack that nobody has used yet, in an empty directory; `process` is how services are started."""
+async def run(stack: Stack, root: Path, plan: Plan) -> Outcome:
+    """All of it, on a stack that nobody has used yet, in an empty directory."""
     chance = random.Random(plan.seed)  # noqa: S311 - makes trouble, guards nothing
     async with (
-        receiving(chance, plan.receiver_trouble) as receiver,
-        place.opened(stack, root, receiver_port=receiver.port, process=process) as system,
+        receiving(chance, TROUBLE) as receiver,
+        place.opened(stack, root, receiver_port=receiver.port) as system,
         tapping(system.stack.amqp_url) as tap,
     ):
         receiver.secrets = system.webhook_secrets
         async with Clients(system.url, system.webhook_url, receiver, seed=plan.seed, kinds=plan.jobs) as clients:
-            before = await _held(system, clients, plan) if plan.counting else None
+            before = await _held(system, clients, plan)
             async with clients.at_work(plan.clients):
-                rolled = [await _roll(system, clients)] if plan.rolling else []
+                rolled = await _roll(system, clients)
                 told = await _break(system, clients, plan, chance)
                 await system.ready()
             await clients.settle_all(time.monotonic() + _REST_SECONDS)
             await _rest(system)
             system.logs.read()
             findings = [
-                *rolled,
+                rolled,
                 *verdict.of_clients(clients),
                 *verdict.of_events(clients.jobs, tap),
                 *verdict.of_webhooks(clients.jobs, tap, receiver),
                 *verdict.of_logs(system.logs),
                 *await remains.of_all(system, clients.jobs),
-                *(() if before is None else await leaks.of_all(system, before)),
+                *await leaks.of_all(system, before),
             ]
     figures = {
         "jobs": len(clients.jobs),
@@ -135,7 +127,7 @@ async def run(stack: Stack, root: Path, plan: Plan, *, process: type[Process] = 
 async def _held(system: Place, clients: Clients, plan: Plan) -> dict[str, Held]:
     """What services hold at rest, once they have worked."""
     async with clients.at_work(plan.clients):
-        await clients.submitted(plan.warm)
+        await clients.submitted(_WARM)
     await _rest(system)
     return await leaks.held(system)
 

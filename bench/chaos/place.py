@@ -17,7 +17,6 @@ from bench.chaos import postgres
 from bench.chaos.logs import Logs
 from bench.chaos.proxy import Proxy
 from deploy.local.private import Private
-from deploy.local.process import Process
 from deploy.local.service import Service, local_environment, without_configuration
 from deploy.local.stack import Stack
 
@@ -58,9 +57,9 @@ class Place:
     Blocking calls of the local stack run in threads: load and proxies go on meanwhile.
     """
 
-    def __init__(self, stack: Stack, root: Path, *, receiver_port: int, process: type[Process]) -> None:
+    def __init__(self, stack: Stack, root: Path, *, receiver_port: int) -> None:
         self.stack = stack
-        self.services = {name: Service(name, root, module=module, process=process) for name, module in _MODULES.items()}
+        self.services = {name: Service(name, root, module=module) for name, module in _MODULES.items()}
         self.logs = Logs(service.process.log for service in self.services.values())
         self.temporary = root / "tmp"
         self._clocks = root / "clocks"
@@ -191,9 +190,9 @@ def _port(url: str) -> int:
 
 
 @asynccontextmanager
-async def opened(stack: Stack, root: Path, *, receiver_port: int, process: type[Process] = Process) -> AsyncIterator[Place]:
-    """On a stack that nobody has used yet, in an empty directory; services are such processes, and all of them are stopped at the end."""
-    place = Place(stack, root, receiver_port=receiver_port, process=process)
+async def opened(stack: Stack, root: Path, *, receiver_port: int) -> AsyncIterator[Place]:
+    """On a stack that nobody has used yet, in an empty directory; all services are stopped at the end."""
+    place = Place(stack, root, receiver_port=receiver_port)
     supervising = asyncio.create_task(place.supervise(), name="supervisor")
     try:
         await place.open()

@@ -240,9 +240,15 @@ class Engine:
             self._stop_child()
 
     async def _kill(self) -> None:
-        if self._process is not None:
-            self._stop_child()
-            await self._process.wait()
+        """Its end is waited for also by who is cancelled meanwhile: it is near, and no child is left behind."""
+        if self._process is None:
+            return
+        self._stop_child()
+        ended = asyncio.create_task(self._process.wait(), name="engine-end")
+        try:
+            await asyncio.shield(ended)
+        finally:
+            await ended
 
 
 async def _events(output: asyncio.StreamReader) -> AsyncIterator[Event]:

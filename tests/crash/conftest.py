@@ -1,4 +1,4 @@
-"""One stack for all tests whose servers go away: chaos, which wants it unused, comes first by its file's name."""
+"""One stack for all tests whose servers go away."""
 
 import os
 import secrets

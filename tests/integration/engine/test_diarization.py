@@ -129,6 +129,7 @@ def test_shared_embeddings_are_those_that_each_window_would_have(pipeline: Any, 
     assert np.median(cosine[both]) > 0.9
 
 
+@pytest.mark.filterwarnings("ignore:\\s*torchcodec")  # pyannote's at its import, about a decoder that is not used
 def test_clustering_is_bounded() -> None:
     """Of hours of embeddings a fixed number decides, spread evenly."""
     from pyannote.audio.pipelines.clustering import AgglomerativeClustering  # noqa: PLC0415 - heavy

@@ -259,6 +259,19 @@ async def test_nonsense_ends_the_child(nonsense: str, tmp_path: Path) -> None:
     assert done.id == "b"
 
 
+async def test_no_child_outlives_its_keeper() -> None:
+    """Also one that is cancelled again while it waits for the child's end."""
+    engine = Engine(limits=LIMITS, command=SCRIPTED)
+    keeper = asyncio.create_task(engine.run())
+    await asyncio.wait_for(engine.ready.wait(), 120)
+    keeper.cancel()
+    await asyncio.sleep(0)  # it kills the child
+    keeper.cancel()
+    await asyncio.gather(keeper, return_exceptions=True)
+    assert engine._process is not None
+    assert engine._process.returncode is not None
+
+
 async def test_child_that_never_gets_ready() -> None:
     """After several starts in vain the keeper gives up, which stops the service with a reason in its log."""
     engine = Engine(limits=LIMITS, command=(sys.executable, "-c", "raise SystemExit(3)"))
