@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 
 import asyncpg
 
@@ -14,7 +15,9 @@ from bench.chaos.postgres import connected
 from bench.chaos.tap import QUEUE
 from bench.chaos.verdict import Finding
 from common import topology
+from common.jobs import upkeep
 from deploy.local.service import REPOSITORY
+from services.janitor.duties.retell import REACH
 from tests import bucket
 
 _KEPT = frozenset({"receipts", "idempotency_keys"})
@@ -25,13 +28,14 @@ _NAMED = """select gone from unnest($1::text[]) gone where exists (select from "
 
 
 async def idle(place: Place) -> bool:
-    """Whether nothing is left to be worked on, published or delivered."""
+    """Whether nothing is left to be worked on, published or delivered, nor to be told again since a queue lost it."""
     async with connected(place.stack.database_url) as connection:
         left = await connection.fetchval(
             "select (select count(*) from outbox) + (select count(*) from deliveries where state = 'pending')"
             " + (select count(*) from jobs where status in ('queued', 'processing'))"
         )
-    return not left
+        untold = await connection.fetch(upkeep.SQL["untold_jobs"], timedelta(0), REACH, 1)
+    return not left and not untold
 
 
 async def of_all(place: Place, jobs: list[Tracked]) -> list[Finding]:
