@@ -59,20 +59,25 @@ class Broker:
 
     async def channel(self) -> AbstractChannel:
         """A new channel with confirms, on which an unroutable mandatory publish raises. Raises one of `LOST` when the broker is away."""
-        async with self._lock:
-            if not self.connected:
-                await self._discard()
-                self._connection = await aio_pika.connect(
-                    self._url, timeout=10, client_properties={"connection_name": f"verbatim-{self._name}"}
-                )
-                self._declared = False
-                log.info("broker connected")
-            assert self._connection is not None
-            if not self._declared:
-                async with self._connection.channel() as channel:
-                    await topology.declare(channel)
-                self._declared = True
-        return await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        async with patience.heeding():
+            async with self._lock:
+                connection = await self._connect()
+            return await connection.channel(publisher_confirms=True, on_return_raises=True)
+
+    async def _connect(self) -> AbstractConnection:
+        """The connection, opened if need be, and the topology declared on it."""
+        if self._connection is None or not self.connected:
+            await self._discard()
+            self._connection = await aio_pika.connect(
+                self._url, timeout=10, client_properties={"connection_name": f"verbatim-{self._name}"}
+            )
+            self._declared = False
+            log.info("broker connected")
+        if not self._declared:
+            async with self._connection.channel() as channel:
+                await topology.declare(channel)
+            self._declared = True
+        return self._connection
 
     async def publish(self, event: Event, *, mandatory: bool, persistent: bool = True) -> None:
         """Send an event and wait for the broker's confirm, with the current span as the consumer's parent.
@@ -124,8 +129,7 @@ class Broker:
         """
         while not stopping.is_set():
             try:
-                channel = await self.channel()
-                async with channel:
+                async with patience.heeding(), await self.channel() as channel:
                     await channel.set_qos(prefetch_count=prefetch)
                     cancelled = await self._consumer_cancelled(channel)
                     declared = await channel.get_queue(queue.name, ensure=False)
@@ -152,7 +156,7 @@ class Broker:
         Raises one of `LOST`; also, once, for a queue that was deleted, which is declared again at the next call for a channel.
         """
         try:
-            async with await self.channel() as channel:
+            async with patience.heeding(), await self.channel() as channel:
                 declared = await channel.declare_queue(queue.name, passive=True)
                 return declared.declaration_result.message_count or 0
         except ChannelNotFoundEntity:
@@ -164,7 +168,7 @@ class Broker:
 
         Raises one of `LOST`.
         """
-        async with await self.channel() as channel:
+        async with patience.heeding(), await self.channel() as channel:
             source = await channel.get_queue(queue.name, ensure=False)
             while True:
                 found: list[AbstractIncomingMessage] = []
@@ -188,7 +192,7 @@ class Broker:
 
     async def ping(self) -> None:
         """Raises one of `LOST` when the broker cannot be reached."""
-        async with await self.channel():
+        async with patience.heeding(), await self.channel():
             pass
 
 

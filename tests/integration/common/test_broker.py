@@ -1,6 +1,7 @@
 """Messages on the wire: events come back as they were, poison goes aside, and consumers outlive what happens to the broker."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
 
 from common import ids, topology
-from common.broker import Broker, settle
+from common.broker import LOST, Broker, settle
 from common.envelope import Event, from_message
 from common.errors import PermanentError
 from common.ids import EventId
@@ -161,3 +162,21 @@ async def _ready(broker: Broker, queue: topology.Queue, count: int) -> bool:
         return await broker.ready(queue) == count
     except Exception:  # noqa: BLE001 - the queue may not be there yet
         return False
+
+
+async def test_a_cancellation_comes_through_while_connecting(amqp_url: str) -> None:
+    """Whatever aio-pika makes of it: tried at one turn of the loop after the other."""
+
+    async def beat(broker: Broker) -> None:
+        with contextlib.suppress(*LOST):
+            await broker.publish(event(), mandatory=False)
+        await asyncio.Event().wait()
+
+    for turns in range(0, 240, 2):
+        async with Broker(amqp_url, name="test") as broker:
+            beating = asyncio.create_task(beat(broker))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            beating.cancel()
+            done, _ = await asyncio.wait({beating}, timeout=10)
+            assert done, f"swallowed at turn {turns}"
