@@ -1,8 +1,8 @@
 """Waiting for so long and no longer, and never longer than one is asked to.
 
-Before Python 3.12 `asyncio.wait_for` swallows a cancellation that comes at the very moment at which what it waits for is there, and aio-pika,
-which uses it, may end a cancelled call with an error of its own. Then whoever cancelled waits for ever for a task that goes on: a heartbeat
-that keeps the lease of a job that is done, a service that does not stop.
+Before Python 3.12 `asyncio.wait_for` swallows a cancellation that comes at the very moment at which what it waits for is there, and
+aio-pika, which uses it, may end a cancelled call with an error of its own. Then whoever cancelled waits for ever for a task that goes on: a
+heartbeat that keeps the lease of a job that is done, a service that does not stop.
 """
 
 import asyncio
