@@ -76,6 +76,15 @@ def main() -> None:
         answer(seconds=time.perf_counter() - began, files=files)
 
 
+def heard(model: Any, audio: Any, **options: Any) -> dict[str, Any]:
+    """WhisperX's result. Where silero finds no speech WhisperX raises an `IndexError`: it has heard nothing."""
+    try:
+        found: dict[str, Any] = model.transcribe(audio, **options)
+    except IndexError:
+        return {"segments": [], "language": options["language"] or "en"}
+    return found
+
+
 class Rest:
     """What comes after transcription, loaded when it is first wanted."""
 
