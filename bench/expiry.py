@@ -69,7 +69,7 @@ async def _run(jobs: int, rounds: int) -> None:
     async with (
         running(*_SERVICES, environ=once) as system,
         connect(system.environment["DATABASE_URL"], name="bench") as pool,
-        httpx.AsyncClient(base_url=system.url("ingest"), timeout=60, limits=httpx.Limits(keepalive_expiry=2)) as client,
+        httpx.AsyncClient(base_url=system.url("ingest"), timeout=60) as client,
     ):
         kept = await _fill(system, pool, _KEPT, stays=True)
         found = []

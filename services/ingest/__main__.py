@@ -19,7 +19,8 @@ from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
 
 _WEBSOCKET_BYTES = 4_096  # of one message to us, and nobody has anything to say
-
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than clients and balancers keep an idle connection: who sends a request while we hang up gets no answer to it."""
 
 _RELAY_SHARE = 0.25
 """Requests do not wait behind the events of a sweep, of which the other services publish the most."""
@@ -58,6 +59,7 @@ async def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(settings.drain_seconds),
             lifespan="off",
             ws_max_size=_WEBSOCKET_BYTES,

@@ -15,7 +15,7 @@ async def last_words(name: str, environ: dict[str, str]) -> tuple[int, list[str]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", f"services.{name}", stdout=DEVNULL, stderr=PIPE, env={"PATH": os.environ["PATH"], **environ}
     )
-    _, log = await asyncio.wait_for(process.communicate(), 60)
+    _, log = await asyncio.wait_for(process.communicate(), 200)
     assert process.returncode is not None
     return process.returncode, log.decode().splitlines()
 
