@@ -60,7 +60,6 @@ async def serve(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(settings.drain_seconds),
             lifespan="off",
             ws_max_size=_WEBSOCKET_BYTES,
         )

@@ -38,6 +38,7 @@ from services.ingest.compat.references import References
 from services.ingest.cors import cors
 from services.ingest.edge import edge
 from services.ingest.feeds import Feeds
+from services.ingest.head import with_head
 from services.ingest.openai import router as openai
 from services.ingest.parted import Parted
 from services.ingest.places import Places
@@ -47,6 +48,7 @@ from services.ingest.sessions import Sessions
 from services.ingest.settings import Settings
 from services.ingest.submission import Submissions
 from services.ingest.tus import handlers as tus
+from services.ingest.tus.envelope import PATH as FILES
 from services.ingest.tus.envelope import envelope
 from services.ingest.tus.files import Files
 from services.ingest.webhooks import router as webhooks
@@ -68,7 +70,7 @@ class Resources(NamedTuple):
 def create(settings: Settings, resources: Resources) -> ASGIApp:
     """The ASGI application."""
     application = routed(settings, resources)
-    resumable = envelope(application, limit=settings.max_upload_bytes)
+    resumable = envelope(with_head(application, but=f"{FILES}/"), limit=settings.max_upload_bytes)
     return edge(cors(resumable, settings.cors_allow_origins), application.routes)
 
 
@@ -104,7 +106,7 @@ def routed(settings: Settings, resources: Resources) -> Litestar:
         tags=["jobs"],
     )
     pieces = Router("/api/v1/uploads", route_handlers=uploads.handlers(arrivals, Parted(arrivals, storage)), tags=["uploads"])
-    files = Router("/files", route_handlers=tus.handlers(Files(pool, storage, arrivals), arrivals), tags=["uploads"])
+    files = Router(FILES, route_handlers=tus.handlers(Files(pool, storage, arrivals), arrivals), tags=["uploads"])
     sent = Router("/api/v1/deliveries", route_handlers=deliveries.single(pool), tags=["webhooks"])
     words = Router("/api/v1/lexicons", route_handlers=lexicons.handlers(pool), tags=["lexicons"])
     calls = Calls(pool, storage, watch, settings.patience, stopping)

@@ -151,7 +151,8 @@ SUBMIT = described(_BODY, _KEY)
 CONFIG = Contract(
     title="Verbatim",
     version="1",
-    description="Self-hosted speech-to-text. Submit a recording, follow the job, read the transcript.",
+    description="Self-hosted speech-to-text. Submit a recording, follow the job, read the transcript."
+    " HEAD is answered wherever GET is: with the same headers, and without the body.",
     path="/schema",
     render_plugins=[
         SwaggerRenderPlugin(

@@ -1,8 +1,9 @@
-"""What happens to every request before and after the framework: its span, its count, its safety headers.
+"""What happens to every request before and after the framework: its span, count, safety headers, and end if the server ends first.
 
 It wraps the framework from outside so that even a refusal made by a middleware has the trace id that its body shows.
 """
 
+import asyncio
 from collections.abc import Iterable
 from functools import cache
 
@@ -13,6 +14,8 @@ from opentelemetry.trace import Span
 from prometheus_client import Counter
 
 from common import tracing
+from services.ingest import head
+from services.ingest.problems import Problem, refuse
 
 _REQUESTS = Counter("verbatim_http_requests_total", "HTTP requests answered", ["method", "status"])
 _SAFETY = [
@@ -22,16 +25,20 @@ _SAFETY = [
     (b"cache-control", b"no-store"),
 ]
 _QUIET = ("/health", "/metrics")
+_CUT_OFF = Problem(
+    503, "restarting", "The server restarts and could not wait for the end of this request; send it again.", headers={"Retry-After": "5"}
+)
 
 
 def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
     """`app` with all of it; health checks and scrapes are neither traced nor counted."""
     # The framework's own answer to OPTIONS names only the methods of the first handler that was registered for a path.
-    allowed = {route.path_format: ", ".join(sorted(route.methods)).encode() for route in routes if isinstance(route, HTTPRoute)}
+    allowed = {route.path_format: head.allow(route.methods).encode() for route in routes if isinstance(route, HTTPRoute)}
 
     def safely(scope: HTTPScope, send: Send, span: Span | None = None) -> Send:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                scope["verbatim.answered"] = True  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
                 status, present = message["status"], [*message["headers"]]
                 if span is not None:
                     _note(span, scope, status)
@@ -53,9 +60,18 @@ def edge(app: ASGIApp, routes: Iterable[BaseRoute]) -> ASGIApp:
         parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
         attributes = {"http.request.method": method, "url.path": path}
         with tracing.span(method, kind="server", parent=parent, **attributes) as span:
-            await app(scope, receive, safely(scope, send, span))
+            await _attended(app, scope, receive, safely(scope, send, span))
 
     return wrapped
+
+
+async def _attended(app: ASGIApp, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    try:
+        await app(scope, receive, send)
+    except asyncio.CancelledError:
+        # The server has waited for it as long as it does when it stops, and the task ends here anyway.
+        if "verbatim.answered" not in scope:
+            await refuse(_CUT_OFF, send)
 
 
 def _note(span: Span, scope: HTTPScope, status: int) -> None:

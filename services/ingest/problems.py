@@ -18,6 +18,7 @@ from common import tracing
 from common.database import AWAY
 from common.errors import TransientError
 from common.jobs.options import OptionError
+from services.ingest.head import allow
 
 log = structlog.get_logger(__name__)
 
@@ -83,17 +84,23 @@ def respond(problem: Problem) -> Response[dict[str, Any]]:
     return Response(document(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
-async def deny(problem: Problem, send: Send) -> None:
-    """The same answer to a WebSocket's handshake, which the client then sees refused."""
-    headers = {"Content-Type": MEDIA_TYPE, **problem.headers}
+async def refuse(problem: Problem, send: Send, *, kind: str = "http.response") -> None:
+    """The same answer where there is no framework to send it."""
+    body = msgspec.json.encode(document(problem))
+    headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem.headers}
     start: Any = {
-        "type": "websocket.http.response.start",
+        "type": f"{kind}.start",
         "status": problem.status,
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
-    body: Any = {"type": "websocket.http.response.body", "body": msgspec.json.encode(document(problem))}
     await send(start)
-    await send(body)
+    whole: Any = {"type": f"{kind}.body", "body": body}
+    await send(whole)
+
+
+async def deny(problem: Problem, send: Send) -> None:
+    """The same answer to a WebSocket's handshake, which the client then sees refused."""
+    await refuse(problem, send, kind="websocket.http.response")
     await asyncio.sleep(0)  # uvicorn closes the connection in the loop's next round; one who returns before that is logged as an error
 
 
@@ -133,7 +140,10 @@ def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) ->
     status = error.status_code
     code, detail = _FRAMEWORKS.get(status) or (("server_error", "The server failed.") if status >= 500 else ("refused", title(status)))
     extra = {"errors": error.extra} if isinstance(error.extra, list) else {}
-    return respond(Problem(status, code, detail, headers=dict(error.headers or {}), **extra))
+    headers = dict(error.headers or {})
+    if "allow" in headers:
+        headers["allow"] = allow(headers["allow"].split(", "))
+    return respond(Problem(status, code, detail, headers=headers, **extra))
 
 
 def on_transient(_request: Request[Any, Any, Any], error: TransientError) -> Response[dict[str, Any]]:

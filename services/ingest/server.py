@@ -20,6 +20,8 @@ _POLL_SECONDS = 0.02
 _GREETING_SECONDS = 0.2
 """For greetings that are under way: the last of their three packets, from wherever it comes."""
 
+_GIVING_BACK_SECONDS = 10.0
+
 _SO_ATTACH_FILTER = 26
 _NO_GREETINGS = b"".join(
     struct.pack("=HBBI", *instruction)
@@ -42,7 +44,15 @@ class Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Also hears those who have connected and said nothing yet, for a while."""
+        """Also hears those who have connected and said nothing yet, for a while. Whoever cancels it cuts off what is under way by then."""
+        try:
+            await self._hear_all()
+            await super().shutdown(sockets)
+        except asyncio.CancelledError:
+            await self._cut_off()
+            raise
+
+    async def _hear_all(self) -> None:
         for server in self.servers:
             for listening in server.sockets:
                 _greet_nobody(listening)
@@ -53,7 +63,14 @@ class Server(uvicorn.Server):
             if not any(getattr(connection, "cycle", self) is None for connection in self.server_state.connections):
                 break
             await asyncio.sleep(_POLL_SECONDS)
-        await super().shutdown(sockets)
+
+    async def _cut_off(self) -> None:
+        """Requests end while all that they hold can still be given back: keys, leases, parts in the store."""
+        under_way = [*self.server_state.tasks]
+        for request in under_way:
+            request.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=_GIVING_BACK_SECONDS)
 
 
 def _greet_nobody(listening: socket.socket) -> None:

@@ -40,8 +40,12 @@ class Append:
         self._buffer = io.BytesIO()
         self._parts: list[Part] = []  # in the store, and not recorded yet
         self._in_parts = 0
-        self._received = upload.received
         self._tails = set(upload.tail_keys)
+
+    @property
+    def _received(self) -> int:
+        """Bytes that are in parts and in the buffer. A part on its way to the store is in neither: cut off there, it has not come."""
+        return self._in_parts + self._buffer.tell()
 
     async def run(self, chunks: AsyncGenerator[bytes, None]) -> Upload:
         """Take `chunks`; the upload as it is afterwards. Raises `Problem`."""
@@ -61,7 +65,7 @@ class Append:
     async def _load(self) -> None:
         for key in self._upload.tail_keys:
             self._buffer.write(await self._storage.get(key))
-        self._in_parts = self._received - self._buffer.tell()
+        self._in_parts = self._upload.received - self._buffer.tell()
 
     async def _take(self, chunk: bytes) -> None:
         if self._received + len(chunk) > self._upload.size:
@@ -69,7 +73,6 @@ class Append:
         if self._checksum is not None:
             self._checksum.update(chunk)
         self._buffer.write(chunk)
-        self._received += len(chunk)
         if self._buffer.tell() >= self._upload.part_size:
             await self._send()
             if self._checksum is None:

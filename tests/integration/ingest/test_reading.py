@@ -64,6 +64,25 @@ async def test_what_a_client_has_is_not_sent_again(client: httpx.AsyncClient, st
     assert (await client.get(f"{url}/transcript", params={"format": "vtt"}, headers=again)).status_code == 200
 
 
+async def test_head_is_get_without_a_body(client: httpx.AsyncClient, store: Storage, sample: bytes, database_url: str) -> None:
+    """Wherever GET is, with its headers; a stream is over at once; and whoever asks what an address takes is told."""
+    job = await submit(client, sample)
+    url = f"{JOBS}/{job['id']}"
+    stream = await client.head(f"{url}/events")
+    assert (stream.status_code, stream.headers["content-type"], stream.content) == (200, "text/event-stream; charset=utf-8", b"")
+    await finish(database_url, store, job["id"])
+    for path in (url, f"{url}/transcript", f"{url}/audio", JOBS, f"{JOBS}/{job['id'][::-1]}", "/schema/openapi.json", "/health", "/jobs"):
+        got, told = await client.get(path), await client.head(path)
+        assert (told.status_code, told.content) == (got.status_code, b""), path
+        assert {*told.headers} == {*got.headers}, path
+        assert all(told.headers.get(name) == got.headers.get(name) for name in ("content-length", "content-type", "etag")), path
+    tag = {"If-None-Match": (await client.head(url)).headers["etag"]}
+    assert (await client.head(url, headers=tag)).status_code == 304
+    assert (await client.options(url)).headers["allow"] == "DELETE, GET, HEAD, OPTIONS"
+    assert "HEAD" in (await client.put(url)).headers["allow"].split(", ")
+    assert (await client.head(f"{JOBS}/{job['id']}/cancel")).status_code == 405
+
+
 async def listed(client: httpx.AsyncClient, **query: str) -> list[str]:
     answer = await client.get(JOBS, params=query)
     assert answer.status_code == 200, answer.text

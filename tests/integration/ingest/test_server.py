@@ -1,17 +1,26 @@
 """The server's stop, as those see it who come at that moment."""
 
 import asyncio
+import json
 import socket
 import sys
 from typing import Any
 
+import asyncpg
+import httpx
 import pytest
 import uvicorn
 
+from common.storage import Storage
+from common.storage_keys import tail_key
 from services.ingest.bounded_http import BoundedHttp
 from services.ingest.server import Server
-from tests.running import wait_until
+from tests import recordings
+from tests.gateway import gateway
+from tests.running import Services, wait_until
 
+MIB = 2**20
+TUS = {"Tus-Resumable": "1.0.0"}
 _REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
@@ -61,3 +70,62 @@ def _answered(client: socket.socket) -> bool:
         return False
     client.close()
     return True
+
+
+async def test_what_a_stop_cuts_off(service: Services, environment: dict[str, str], store: Storage, database: asyncpg.Connection) -> None:
+    """Requests that outlast the drain are told so and give back key, leases and parts; of a tus upload nothing counts but what is safe."""
+    long = recordings.sample(copies=12)
+    async with gateway(environment["S3_ENDPOINT_URL"], store) as (held, address):
+        held.stuck = lambda request: request.query.get("partNumber") == "2"
+        ingest = await service("ingest", DRAIN_SECONDS="1", S3_ENDPOINT_URL=address)
+        async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as http:
+            files = [(await http.post("/files", headers=TUS | {"Upload-Length": str(len(long))})).headers["location"] for _ in range(2)]
+        form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + long[: 7 * MIB]
+        headers = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+        submission = {"Content-Type": "multipart/form-data; boundary=b", "Idempotency-Key": "k"}
+        waiting = [
+            await _begin(ingest.url, "POST /api/v1/jobs", submission, form),
+            await _begin(ingest.url, f"PATCH {files[0]}", headers, long[: 6 * MIB]),
+        ]
+        sending = await _begin(ingest.url, f"PATCH {files[1]}", headers, long[:-1])
+
+        async def under_way() -> bool:
+            parts = await database.fetchval("select array_agg(next_part order by id) from uploads")
+            return parts == [2, 3] and len([each async for each in store.open_uploads()]) == 3
+
+        await wait_until(under_way, "all of them", 60)
+        ingest.terminate()
+        for client in waiting:
+            head, body = await _answer(client)
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert json.loads(body)["code"] == "restarting"
+        assert await ingest.gone(60) == 0
+        sending.close()
+    assert "Exception in ASGI" not in ingest.log
+    assert await database.fetchval("select count(*) from idempotency_keys") == 0
+    uploads = await database.fetch("select * from uploads order by id")
+    assert [row["lease_token"] for row in uploads] == [None, None]
+    assert len([each async for each in store.open_uploads()]) == 2
+    safe = [
+        await database.fetchval("select sum(size)::bigint from upload_parts where upload_id = $1", row["id"])
+        + (0 if row["tail"] is None else await store.size(tail_key(row["id"], row["tail"])))
+        for row in uploads
+    ]
+    assert [row["received"] for row in uploads] == safe
+    assert safe[0] == 6 * MIB
+
+
+async def _begin(url: str, operation: str, headers: dict[str, str], data: bytes) -> socket.socket:
+    """A request of which only the beginning is sent."""
+    asked = httpx.URL(url)
+    client = await asyncio.to_thread(socket.create_connection, (asked.host, asked.port), 60)
+    head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", "Content-Length": str(len(data) + 1), **headers}.items())
+    await asyncio.to_thread(client.sendall, f"{operation} HTTP/1.1\r\n{head}\r\n".encode() + data)
+    return client
+
+
+async def _answer(client: socket.socket) -> tuple[bytes, bytes]:
+    """Head and body."""
+    with client, client.makefile("rb") as answer:
+        head, _, body = (await asyncio.to_thread(answer.read)).partition(b"\r\n\r\n")
+    return head, body
