@@ -45,10 +45,22 @@ _LONGEST_DELAY = timedelta(minutes=5)
 
 
 class Attempts:
-    """Works on claimed jobs, any number at a time; what they need on the disk lies in `scratch`."""
+    """Works on claimed jobs, any number at a time; what they need on the disk lies in `scratch`.
+
+    For `patience` seconds a database that is away is waited for.
+    """
 
     def __init__(
-        self, *, pool: Pool, storage: Storage, broker: Broker, engine: Engine, watch: Watch, scratch: Path, settings: Settings
+        self,
+        *,
+        pool: Pool,
+        storage: Storage,
+        broker: Broker,
+        engine: Engine,
+        watch: Watch,
+        scratch: Path,
+        settings: Settings,
+        patience: float = _PATIENCE_SECONDS,
     ) -> None:
         self._watch = watch
         self._pool = pool
@@ -57,6 +69,7 @@ class Attempts:
         self._engine = engine
         self._scratch = scratch
         self._settings = settings
+        self._patience = patience
 
     async def make(self, job: Job) -> None:
         """Bring `job`, which is leased to us, to its next status. Cancelling gives the job back without spending the attempt."""
@@ -165,12 +178,14 @@ class Attempts:
     async def _failed(self, job: Job, error: VerbatimError) -> None:
         failure = Failure(error.code, error.message, retryable=error.transient)
         log.warning("attempt failed", code=error.code, error=error.message, transient=error.transient)
-        delay = delay_before(job.attempt + 1)
-        if error.transient and await self._write(lambda connection: store.retry(connection, job, failure, delay)):
-            metrics.ended("retried")
-            return
-        failed = await self._write(lambda connection: store.fail(connection, job, failure))
-        metrics.ended("lost" if failed is None else "failed")
+
+        async def write_down(connection: Connection) -> Job | None:
+            """In one: a database that goes away in between must not turn another attempt into the job's end."""
+            again = await store.retry(connection, job, failure, delay_before(job.attempt + 1)) if error.transient else None
+            return again or await store.fail(connection, job, failure)
+
+        written = await self._write(write_down)
+        metrics.ended("lost" if written is None else "retried" if written.status == "queued" else "failed")
 
     async def _release(self, job: Job) -> None:
         await self._write(lambda connection: store.release(connection, job))
@@ -178,14 +193,14 @@ class Attempts:
         log.info("job given back")
 
     async def _write(self, change: Callable[[Connection], Awaitable[Job | None]]) -> Job | None:
-        """A guarded write that waits out a Postgres restart; after `_PATIENCE_SECONDS` the lease's end takes over."""
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        """A guarded write that waits out a Postgres restart; when patience ends, the lease's end takes over."""
+        deadline = asyncio.get_running_loop().time() + self._patience
         while True:
             try:
                 async with self._pool.acquire() as connection:
                     return await change(connection)
             except AWAY as error:
-                if asyncio.get_running_loop().time() > deadline:
+                if asyncio.get_running_loop().time() >= deadline:
                     log.error("gave up writing", error=repr(error))
                     return None
                 log.warning("database away", error=repr(error))

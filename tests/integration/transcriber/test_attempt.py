@@ -4,6 +4,7 @@ import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from common.broker import Broker
 from common.database import Pool
@@ -82,6 +83,39 @@ async def test_a_stop_gives_back_a_job_whose_failure_is_being_written_down(
         await asyncio.wait((attempt,), timeout=SECONDS)
         assert attempt.cancelled()
         assert (await reread(connection, job)).status == "queued"
+
+
+class Away(Pool):
+    """A database that is away the first time that it is wanted."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool, self._asked = pool, False
+
+    def acquire(self) -> Any:
+        self._asked, asked = True, self._asked
+        if not asked:
+            raise ConnectionRefusedError
+        return self._pool.acquire()
+
+
+async def test_a_database_that_is_away_for_long_fails_no_job(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
+    """Another attempt that cannot be written down in time is the lease's end to bring about, not the job's end when Postgres is back."""
+    engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
+    attempts = Attempts(
+        pool=Away(pool),
+        storage=storage,
+        broker=broker,
+        engine=engine,
+        watch=Watch(),
+        scratch=tmp_path / "unmounted",
+        settings=SETTINGS,
+        patience=0,
+    )
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await claimed(connection)
+        await attempts.make(job)
+        assert (await reread(connection, job)).status == "processing"
 
 
 async def test_a_disk_that_refuses_is_told(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
