@@ -86,15 +86,16 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
         )
         return Stages(request.id, channel.send, request.options, checkpoints=kept, cancelled=lambda: request.id in channel.cancelled)
 
+    def stay(request: protocol.Transcribe) -> None:
+        if request.id in channel.cancelled:
+            raise Cancelled
+
     def decode(request: protocol.Transcribe) -> "Audio":
+        stay(request)
         return load_recording(Path(request.source), request.options, decoder.read)
 
     def find_speech(request: protocol.Transcribe, audio: "Audio") -> "tuple[Span, ...]":
-        def on_progress(_fraction: float) -> None:
-            if request.id in channel.cancelled:
-                raise Cancelled
-
-        return engine.find_speech(audio, request.options, on_progress)
+        return engine.find_speech(audio, request.options, lambda _fraction: stay(request))
 
     # Elsewhere finishing would take from hearing what it gains.
     apart = settings.engine == "openai" or engine.hardware.device == "cuda"

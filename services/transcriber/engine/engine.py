@@ -177,9 +177,9 @@ def _language(heard: Heard, segments: Sequence[Segment], options: protocol.Optio
 def _not_understood(recording: Recording, heard: Heard, segments: Sequence[Segment]) -> Iterator[Span]:
     """Where somebody may say something that is not in the text, in the recording's times."""
     tape = recording.audio.tape
-    yield from in_recording((*heard.lost, *heard.invented, *heard.looped), tape)
+    yield from in_recording((*heard.lost, *heard.refused, *heard.invented, *heard.looped), tape)
     if recording.options.vad:  # else nobody looked where somebody speaks
-        yield from unheard(in_recording(recording.speech, tape), segments)
+        yield from unheard(recording.speech, segments, tape)
 
 
 def _also(part: str, name: str | None) -> dict[str, str]:

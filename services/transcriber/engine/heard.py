@@ -37,7 +37,7 @@ class Heard(msgspec.Struct, frozen=True):
     """A recording, heard; `language` is that of most of it, and `language_confidence` is 1 when it was given.
 
     `model` names who heard it, where that depends on the job; `notes` say what hearing had to do without. `lost` could not be transcribed,
-    `invented` was dropped because nobody said it, `looped` was cut down to one turn of the loop.
+    `refused` a server did not want, `invented` was dropped because nobody said it, `looped` was cut down to one turn of the loop.
     """
 
     chunks: tuple[Chunk, ...]
@@ -46,5 +46,6 @@ class Heard(msgspec.Struct, frozen=True):
     model: str | None = None
     notes: tuple[Note, ...] = ()
     lost: tuple[Span, ...] = ()
+    refused: tuple[Span, ...] = ()
     invented: tuple[Span, ...] = ()
     looped: tuple[Span, ...] = ()

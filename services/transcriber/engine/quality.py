@@ -45,7 +45,7 @@ def assess(audio: Audio, speech: Sequence[Span] | None, segments: Sequence[Segme
     clipped = clipped_stretches(audio.samples)
     doubts = [
         *(Doubt(span.start, span.end, "clipped") for span in _spoken(in_recording(clipped, audio.tape), segments)),
-        *(Doubt(span.start, span.end, "unheard") for span in unheard(spoken, segments)),
+        *(Doubt(span.start, span.end, "unheard") for span in unheard(speech or (), segments, audio.tape)),
         *(doubt for segment in segments for doubt in _doubts(segment, language)),
         *_repeated(segments),
     ]
@@ -83,6 +83,16 @@ def in_recording(spans: Iterable[Span], tape: Tape | None) -> list[Span]:
         return list(spans)
     moved = [(span, span.start // tape.stride * tape.stride) for span in spans]
     return sorted((Span(span.start - offset, span.end - offset) for span, offset in moved), key=lambda span: span.start)
+
+
+def unheard(speech: Sequence[Span], segments: Sequence[Segment], tape: Tape | None) -> Iterator[Span]:
+    """What of the speech in the samples no line of its own channel covers, if it is long; in the recording's time."""
+    if tape is None:
+        yield from _uncovered(speech, segments)
+        return
+    for place, channel in enumerate(tape.channels):
+        own = [span for span in speech if span.start // tape.stride == place]
+        yield from _uncovered(in_recording(own, tape), [segment for segment in segments if segment.channel == channel])
 
 
 def merged(doubts: Iterable[Doubt]) -> list[Doubt]:
@@ -128,8 +138,7 @@ def _repeated(segments: Sequence[Segment]) -> Iterator[Doubt]:
                 yield Doubt(found[0].start, found[-1].end, "repetition")
 
 
-def unheard(speech: Sequence[Span], segments: Sequence[Segment]) -> Iterator[Span]:
-    """What of the speech no line covers, if it is long; all in the recording's times."""
+def _uncovered(speech: Sequence[Span], segments: Sequence[Segment]) -> Iterator[Span]:
     lines = sorted((segment.start, segment.end) for segment in segments)
     edges: list[tuple[float, float]] = [(0.0, 0.0)]
     for start, end in lines:

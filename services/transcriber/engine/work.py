@@ -94,6 +94,8 @@ def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
 
 
 def _finish(ahead: Ahead, group: Sequence["_Request"]) -> None:
+    for request in group[1:]:
+        request.attempt(request.wait)
     for request in group:
         request.attempt(request.finish)
     for request in group:

@@ -180,6 +180,7 @@ def test_a_part_that_is_refused_is_left_out_and_told(serve: Callable[[Script], S
     heard = hear(recogniser(serve(but_the_second)), recording, [*speech[:1], Span(30.0, 42.0), *later], Options())
     assert len({chunk.span.start for chunk in heard.chunks}) == 4
     assert [note.code for note in heard.notes] == ["part_refused"]
+    assert heard.refused == (Span(30.0, 42.0),)
     assert heard.notes[0].message.startswith("12 seconds of the recording are missing.")
     with pytest.raises(VerbatimError) as failure:
         hear(recogniser(serve(but_the_second)), recording, [*speech[:1], Span(30.0, 42.0)], Options(strict=True))
@@ -226,13 +227,14 @@ def test_options_reach_the_server(serve: Callable[[Script], Scripted], samples: 
     listener = recogniser(server)
     options = Options(model="large", language="de", prompt="Guten Tag.", hotwords="Diane", temperature=0.4)
     heard = hear(listener, samples, speech, options)
-    hear(listener, samples, speech, Options(task="translate"))
+    english = hear(listener, samples, speech, Options(task="translate", language="ja"))
     asked, translated = server.uploads
     assert asked.path == "/v1/audio/transcriptions"
     assert asked.key == f"Bearer {KEY}"
     fields = {"model": ["large"], "language": ["de"], "prompt": ["Diane Guten Tag."], "temperature": ["0.4"]}
     assert asked.form == fields | {"response_format": ["verbose_json"], "timestamp_granularities[]": ["word", "segment"]}
     assert (heard.language, heard.language_confidence, heard.model) == ("de", 1.0, "openai large")
+    assert (english.language, {chunk.language for chunk in english.chunks}) == ("ja", {"en"})
     assert translated.path == "/v1/audio/translations"
     assert "language" not in translated.form
 

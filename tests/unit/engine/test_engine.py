@@ -86,13 +86,22 @@ def test_where_nobody_speaks_there_is_no_language() -> None:
 
 
 def test_what_was_not_understood_is_redacted_with_the_rest() -> None:
-    """Lost, invented, in circles, or without words: a number may have been said there, and nobody can look for it."""
+    """Lost, refused, invented, in circles, or without words: a number may have been said there, and nobody can look for it."""
     audio = Audio(np.zeros(60 * SAMPLE_RATE, np.int16), damaged=False)
     speech = (Span(0.0, 2.0), Span(40.0, 42.0), Span(50.0, 55.0))
-    heard = Heard(HELLO.chunks, "en", 1.0, lost=(Span(10.0, 12.0),), invented=(Span(20.0, 21.0),), looped=(Span(30.0, 33.0),))
+    heard = Heard(
+        HELLO.chunks,
+        "en",
+        1.0,
+        lost=(Span(10.0, 12.0),),
+        refused=(Span(15.0, 16.0),),
+        invented=(Span(20.0, 21.0),),
+        looped=(Span(30.0, 33.0),),
+    )
     redacted = finished(heard, audio, speech, Options(redact=("phone",)))
     assert [(each.start, each.end, each.kind) for each in redacted.redactions] == [
         (10.0, 12.0, "unheard"),
+        (15.0, 16.0, "unheard"),
         (20.0, 21.0, "unheard"),
         (30.0, 33.0, "unheard"),
         (50.0, 55.0, "unheard"),

@@ -101,10 +101,18 @@ def test_channels_on_a_tape() -> None:
     """Their times are the recording's; speech on both at once counts once."""
     samples = np.concatenate([hum(10.0), np.zeros(30 * SAMPLE_RATE, np.int16), hum(5.0), hum(1.0, 3.0), hum(4.0)])
     audio = Audio(samples, damaged=False, tape=Tape((0, 1), seconds=10.0, stride=40.0))
-    left, right = said("we speak", 1.0), msgspec.structs.replace(said("at once", 5.0), channel=1)
-    quality = assess(audio, (Span(1.0, 4.0), Span(42.0, 46.0)), [left, right], "en")
+    left, right = msgspec.structs.replace(said("we speak", 1.0), channel=0), msgspec.structs.replace(said("at once", 5.0), channel=1)
+    quality = assess(audio, (Span(1.0, 4.0), Span(43.0, 46.0)), [left, right], "en")
     assert quality.speech_ratio == 0.5
     assert reasons(quality) == [(5.0, 6.0, "clipped")]
+
+
+def test_what_one_channel_says_covers_no_speech_on_another() -> None:
+    """A line of the left channel is no reason to believe that nothing is missing of the right one at the same time."""
+    audio = Audio(hum(50.0), damaged=False, tape=Tape((0, 1), seconds=10.0, stride=40.0))
+    left = msgspec.structs.replace(said("we go on and on and on", 1.0), channel=0)
+    quality = assess(audio, (Span(1.0, 8.0), Span(41.0, 47.0)), [left], "en")
+    assert reasons(quality) == [(1.0, 7.0, "unheard")]
 
 
 def test_an_hour_is_cheap() -> None:

@@ -68,3 +68,9 @@ def test_nothing_said_is_no_chunk() -> None:
 def test_languages_go_by_code_and_by_name(name: str | None, expected: str | None) -> None:
     """OpenAI writes `english`, others `en`."""
     assert code(name) == expected
+
+
+def test_nothing_is_heard_beyond_what_was_sent() -> None:
+    """Some servers time the silence that they put behind an upload; what follows in the recording is another part's."""
+    answer = b'{"text": "", "segments": [{"start": 8, "end": 30, "text": "One."}, {"start": 28, "end": 30, "text": "Two."}]}'
+    assert [chunk.span for chunk in chunks(decode(answer), PART, "en")] == [Span(108.0, 110.0), Span(110.0, 110.0)]

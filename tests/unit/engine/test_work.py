@@ -199,6 +199,14 @@ def test_short_requests_are_heard_together(tmp_path: Path) -> None:
     assert languages(events) == {"a": "en", "b": "fr", "c": "it"}
 
 
+def test_those_heard_together_wait_for_each_others_finish(tmp_path: Path) -> None:
+    """No limit counts meanwhile: what hangs while one is finished is not held against another that has been heard."""
+    events: list[Event] = []
+    work_once(three_short(tmp_path), Choir(), events.append, reported(events.append))
+    told = [(type(event), event.id) for event in events if isinstance(event, Waits | Done)]
+    assert told == [(Waits, "b"), (Waits, "c"), (Done, "a"), (Done, "b"), (Done, "c")]
+
+
 def test_what_fails_together_is_heard_alone(tmp_path: Path) -> None:
     """One request that cannot be served costs the others a second hearing, and nothing else."""
     events: list[Event] = []

@@ -74,7 +74,7 @@ def code(language: str | None) -> str | None:
 
 
 def chunks(answer: Answer, part: Part, language: str) -> list[Chunk]:
-    """What was heard in `part`, in order and without overlap. A score of 0 says that the server gave none."""
+    """What was heard in `part`, in order, without overlap and inside it, whatever the server says. A score of 0 says that it gave none."""
     if answer.segments:
         stretches = [_segment(segment, answer, language) for segment in answer.segments]
     else:
@@ -85,8 +85,8 @@ def chunks(answer: Answer, part: Part, language: str) -> list[Chunk]:
     earliest = part.span.start
     for span, words in stretches:
         if words:
-            start = max(earliest, part.span.start + span.start)
-            earliest = max(start, part.span.start + span.end)
+            start = min(max(earliest, part.span.start + span.start), part.span.end)
+            earliest = min(max(start, part.span.start + span.end), part.span.end)
             found.append(_chunk(Span(start, earliest), part, words, language))
     return found
 

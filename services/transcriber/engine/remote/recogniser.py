@@ -130,7 +130,7 @@ class _Found(NamedTuple):
         return chunks(answer, part, code(answer.language) or "und")
 
     def together(self, options: Options, model: str) -> Heard:
-        """The language is the one that most of the speech is in; servers do not say how sure they are of it."""
+        """The language is the one that most of the speech is in; servers do not say how sure they are of it. Translations are in English."""
         if self.refused and (options.strict or not self.answers):
             raise self.refused[0][1]
         seconds: dict[str, float] = defaultdict(float)
@@ -138,10 +138,16 @@ class _Found(NamedTuple):
         for part, answer in sorted(self.answers, key=lambda each: each[0].span.start):
             language = options.language or code(answer.language) or "und"
             seconds[language] += _speech(part)
-            found += chunks(answer, part, language)
-        most = max(seconds, key=lambda language: seconds[language])
-        notes = tuple(_missing(part, error) for part, error in sorted(self.refused, key=lambda each: each[0].span.start))
-        return Heard(tuple(found), most, 1.0 if options.language else 0.0, f"openai {model}", notes)
+            found += chunks(answer, part, "en" if options.task == "translate" else language)
+        refused = sorted(self.refused, key=lambda each: each[0].span.start)
+        return Heard(
+            tuple(found),
+            max(seconds, key=lambda language: seconds[language]),
+            1.0 if options.language else 0.0,
+            model=f"openai {model}",
+            notes=tuple(_missing(part, error) for part, error in refused),
+            refused=tuple(part.span for part, _ in refused),
+        )
 
 
 def _missing(part: Part, error: PermanentError) -> Note:
