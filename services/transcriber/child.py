@@ -225,6 +225,8 @@ class Engine:
                 work.wait_again(alone=suspect)
 
     async def _watch_memory(self, pid: int) -> None:
+        if not self._limits.bound_memory:
+            return
         while (used := memory.resident(pid)) is not None:
             self._bound_memory(used)
             await asyncio.sleep(_MEMORY_SECONDS)

@@ -44,6 +44,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """How long it is waited for."""
         return self.seconds(stage, recording) * (_ENGINES_TIME if stage == "decode" else 1)
 
+    @property
+    def bound_memory(self) -> bool:
+        """Whether any stage's memory has a limit."""
+        return self.memory is not None or bool(self.stage_memory)
+
     def bytes(self, stage: Stage) -> int | None:
         """How much memory the engine's process may have while it is at `stage`."""
         return self.stage_memory.get(stage, self.memory)

@@ -1,9 +1,11 @@
 """What Whisper wrote and nobody said: sentences over silence, and phrases that go round in circles.
 
 Pure decisions. What was invented over silence is dropped, as there is nothing at that place which a reader could miss. A loop is collapsed
-to its phrase, which somebody may well have said once. Both are told with their times, so that they can be listened to.
+to its phrase, which somebody may well have said once; one whose every turn has a stretch of speech to itself was said as often as it is
+written. What goes is told with its times, so that it can be listened to.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from math import log
 
@@ -49,13 +51,19 @@ def silent(samples: Samples) -> bool:
     return bool(power.max() < _FULL_SCALE**2 * 10 ** (SILENCE_DB / 10))
 
 
-def collapsed(words: Sequence[HeardWord]) -> list[HeardWord]:
-    """The words without what is said over and over: four times in a row for a phrase, more for a word or two ("no, no, no" is said)."""
+def collapsed(words: Sequence[HeardWord], speech: Sequence[Span]) -> list[HeardWord]:
+    """The words without what is said over and over: four times in a row for a phrase, more for a word or two ("no, no, no" is said).
+
+    `speech` are the stretches in which somebody speaks, in order and in seconds from the start of the chunk, as the words' times.
+    """
     kept = list(words)
     said = [word.text.strip().strip(".,!?…").lower() for word in words]
     start = 0
     while start < len(kept):
         size, times = _loop(said, start)
+        if times and _apart(kept[start + size - 1 : start + size * times : size], speech):
+            start += size * times
+            continue
         if times:
             del kept[start + size : start + size * times], said[start + size : start + size * times]
         start += 1
@@ -72,6 +80,12 @@ def _loop(said: Sequence[str], start: int) -> tuple[int, int]:
         if times >= max(least, _TIMES_BY_WORDS.get(size, _TIMES)):
             return size, times
     return 0, 0
+
+
+def _apart(last: Sequence[HeardWord], speech: Sequence[Span]) -> bool:
+    """Whether each turn ends, with its last word, in a stretch of its own."""
+    stretches = {bisect_right(speech, word.end, key=lambda span: span.start) for word in last if word.end is not None}
+    return len(stretches) == len(last)
 
 
 def told(code: str, what: str, spans: Iterable[Span], tape: Tape | None) -> tuple[Note, ...]:

@@ -99,7 +99,7 @@ class Piece:
         """What it sounds like so far: nothing where nobody seems to speak, or where it goes round in circles and is heard again."""
         again = self.looping and self.window < windows.LONGEST
         if not (self.invented or again):
-            words = guards.collapsed(self.words) if self.looping else self.words
+            words = self._without_loops() if self.looping else self.words
             self.listener.task.on_heard(self.span, "".join(word.text for word in words).strip())
 
     def guard(self) -> None:
@@ -108,9 +108,13 @@ class Piece:
         if self.invented:
             self.words = []
         elif self.looping:
-            kept = guards.collapsed(self.words)
+            kept = self._without_loops()
             self.looped = len(kept) < len(self.words)
             self.words = kept
+
+    def _without_loops(self) -> list[HeardWord]:
+        begin = self.span.start
+        return guards.collapsed(self.words, [Span(each.start - begin, each.end - begin) for each in self.speech])
 
 
 class _Stretch(NamedTuple):

@@ -224,8 +224,14 @@ def load_recogniser(
             raise TransientError("out_of_memory", message) from error
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
-    abreast = Abreast(hardware.workers, hardware.most_workers, lambda: memory.free() or sys.maxsize)
+    abreast = Abreast(hardware.workers, hardware.most_workers, _memory_free)
     return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free), abreast)
+
+
+def _memory_free() -> int:
+    """Bytes; more than there can be where the system does not say."""
+    free = memory.free()
+    return sys.maxsize if free is None else free
 
 
 def _listeners(batch: Sequence[Piece]) -> list[Listener]:

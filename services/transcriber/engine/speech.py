@@ -1,7 +1,7 @@
 """Where somebody speaks: the silero detector that faster-whisper carries, run window by window.
 
 A window bounds the detector's memory (it copies its input) and lets a long recording show progress. Speech that touches the end of a
-window is not cut there: the next window starts where that speech began.
+window is not cut there: the next window starts where that speech began, or with the padding that speech at its very start would have.
 """
 
 from collections.abc import Callable
@@ -37,11 +37,12 @@ def find_speech(
     samples: Samples, on_progress: Callable[[float], None], tuning: Tuning = _USUAL, *, window: float = WINDOW_SECONDS
 ) -> list[Span]:
     """Stretches of speech in order; `on_progress` gets fractions of 1."""
+    padding = _PADDING if tuning.padding is None else tuning.padding
     options = VadOptions(
         threshold=_THRESHOLD if tuning.threshold is None else tuning.threshold,
         min_silence_duration_ms=_milliseconds(_MIN_SILENCE if tuning.min_silence is None else tuning.min_silence),
         max_speech_duration_s=CHUNK_SECONDS,
-        speech_pad_ms=_milliseconds(_PADDING if tuning.padding is None else tuning.padding),
+        speech_pad_ms=_milliseconds(padding),
     )
     found: list[Span] = []
     start, total = 0, len(samples)
@@ -49,8 +50,11 @@ def find_speech(
         end = min(start + int(window * SAMPLE_RATE), total)
         spans = [(start + s["start"], start + s["end"]) for s in get_speech_timestamps(waveform(samples[start:end]), options)]
         following = end
-        if spans and end < total and spans[-1][1] >= end and spans[-1][0] > start:
-            following = spans.pop()[0]
+        if end < total:
+            if spans and spans[-1][1] >= end and spans[-1][0] > start:
+                following = spans.pop()[0]
+            else:
+                following = max(end - int(padding * SAMPLE_RATE), spans[-1][1] if spans else start)
         found += [Span(s / SAMPLE_RATE, e / SAMPLE_RATE) for s, e in spans]
         start = following
         on_progress(start / total)

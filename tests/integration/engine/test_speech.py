@@ -35,6 +35,13 @@ def test_windows_do_not_cut_speech(samples: Samples) -> None:
     assert covered(by_window) == pytest.approx(covered(at_once), abs=1.0)
 
 
+def test_speech_that_begins_with_a_window_has_its_padding(samples: Samples) -> None:
+    """What is just before the first word is in the window before, and is heard with it nevertheless."""
+    begin = find_speech(samples, ignore)[0].start
+    [first, *_] = find_speech(samples, ignore, window=begin + 0.12)
+    assert first.start == pytest.approx(begin, abs=0.05)
+
+
 def covered(spans: list[Span]) -> float:
     return sum(span.end - span.start for span in spans)
 

@@ -32,7 +32,22 @@ def words(text: str) -> list[HeardWord]:
 )
 def test_loops_are_collapsed_and_speech_is_not(text: str, kept: str) -> None:
     """People repeat a word or two, and dictate numbers; nobody says the same sentence four times in a row."""
-    assert [word.text.strip() for word in collapsed(words(text))] == kept.split()
+    assert [word.text.strip() for word in collapsed(words(text), [Span(0.0, 30.0)])] == kept.split()
+
+
+def test_what_is_said_in_a_stretch_of_its_own_each_time_is_kept() -> None:
+    """Ten times "Hello world" with pauses between is what somebody said; in one breath, or untimed, it is how Whisper fails."""
+    heard = [
+        word
+        for turn in range(10)
+        for word in (HeardWord(" Hello", 0.9, 2.0 * turn, 2.0 * turn + 0.5), HeardWord(" world", 0.9, 2.0 * turn + 0.5, 2.0 * turn + 1.0))
+    ]
+    pauses = [Span(2.0 * turn, 2.0 * turn + 1.2) for turn in range(10)]
+    assert collapsed(heard, pauses) == heard
+    assert collapsed([*heard, HeardWord(" Bye", 0.9, 20.0, 20.4)], [*pauses[:9], Span(18.0, 30.0)])[-1].text == " Bye"
+    assert len(collapsed(heard, pauses[::2])) == 2
+    assert len(collapsed(heard, [Span(0.0, 30.0)])) == 2
+    assert len(collapsed(words("Hello world " * 10), pauses)) == 2
 
 
 def test_whispers_doubt_counts_only_when_it_is_unsure_of_the_words_too() -> None:

@@ -38,9 +38,11 @@ def test_what_would_happen_again_is_permanent() -> None:
 
 def test_a_stages_memory_is_its_own_or_the_engines() -> None:
     """What is said for a stage goes before what is said for all; nothing said is no limit."""
-    assert Limits(job=timedelta(hours=1)).bytes("align") is None
+    free = Limits(job=timedelta(hours=1))
+    assert (free.bound_memory, free.bytes("align")) == (False, None)
     limits = Limits(job=timedelta(hours=1), memory=8 * 2**30, stage_memory={"diarize": 2**30})
     assert (limits.bytes("diarize"), limits.bytes("align")) == (2**30, 8 * 2**30)
+    assert Limits(job=timedelta(hours=1), stage_memory={"diarize": 2**30}).bound_memory
 
 
 def test_what_is_stopped_is_named() -> None:

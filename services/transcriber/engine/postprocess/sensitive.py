@@ -36,11 +36,25 @@ _RUN = re.compile(rf"(?<!\w)(?:\+ ?)?\(?\d(?:{_BETWEEN}\d)*(?!\w)")
 _DATE = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2,4}|\d{4}([-/.])\d{1,2}\2\d{1,2}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
+_PAUSE = r"(?:[.,](?!\w))?"
+_SPELT = rf"(?: (?:\w|\d+)(?!\w){_PAUSE}){{0,40}}+"
+"""What goes on after a letter that stands alone: others, and numbers."""
+
+_DIGITS = rf"(?: \d+(?!\w){_PAUSE}){{0,40}}+"
 _JOINT = rf"(?:[._+%-]| ?[{DOT}{DASH}{UNDERSCORE}] ?)"
-_LOCAL = rf"(?:[^\W1-9][.,]? ){{0,40}}\w+(?:{_JOINT}\w+| \d+){{0,40}}"
+_FIRST = rf"(?:[^\W1-9](?!\w){_PAUSE}{_SPELT}(?: \w{{2,}}+{_PAUSE})?|\w{{2,}}+{_PAUSE}|[1-9](?!\w){_PAUSE}){_DIGITS}"
+_NEXT = rf"(?:\w(?!\w){_PAUSE}{_SPELT}(?: \w{{2,}}+{_PAUSE})?|\w{{2,}}+{_PAUSE}){_DIGITS}"
+"""No two of their ways through a text end at the same place, or a long one would take for ever."""
+
 _POINT = rf"(?: ?\.(?=\w)| ?{DOT} ?)"
-_LABEL = rf"(?:\w+ ){{0,2}}?\w+(?:(?:-| ?{DASH} ?)\w+)*"
-_EMAIL = re.compile(rf"(?<![\w'’]){_LOCAL} ?(?:@|{AT}) ?{_LABEL}(?:{_POINT}\w+){{0,9}}{_POINT}[^\W\d_]{{2,}}(?!\w)")  # noqa: RUF001 - both apostrophes
+_LABEL = rf"(?:\w(?!\w){_PAUSE}{_SPELT}|(?:\w+ ){{0,2}}?\w+(?:(?:-| ?{DASH} ?)\w+)*)"
+_MIDDLE = rf"(?:\w(?!\w){_PAUSE}{_SPELT}|\w{{2,}}+)"
+_TOP = rf"(?:[^\W\d_]{{2,}}|[^\W1-9_](?!\w){_PAUSE}(?: [^\W1-9_](?!\w){_PAUSE}){{1,3}})"
+"""An "o" that stands alone has been taken for a zero."""
+
+_LOCAL = rf"{_FIRST}(?:{_JOINT}{_NEXT}){{0,40}}"
+_DOMAIN = rf"{_LABEL}(?:{_POINT}{_MIDDLE}){{0,9}}{_POINT}{_TOP}"
+_EMAIL = re.compile(rf"(?<![\w'’]){_LOCAL} ?(?:@|{AT}) ?{_DOMAIN}(?!\w)")  # noqa: RUF001 - both apostrophes
 
 _GAP = rf"[ .,{FILLER}{DASH}-]*"
 _COUNTRY = r"(?:[A-Z]{2}|[A-Za-z][ .,-]+[A-Za-z])"

@@ -133,10 +133,11 @@ def _sign(tokens: Sequence[_Token], index: int, language: str) -> Piece | None:
 
 
 def _joined(pieces: list[Piece], piece: Piece, tokens: Sequence[_Token]) -> list[Piece]:
-    """With "double" and the like taken into the digit that follows."""
+    """With "double" and the like taken into the digit or letter that follows."""
     before = pieces[-1] if pieces else piece
     times = _TIMES.get(tokens[before.first].plain, 1) if before.stop == before.first + 1 else 1
-    if times > 1 and len(piece.text.rstrip(_CLOSING)) == 1 and piece.text[0].isdigit():
-        return [*pieces[:-1], Piece(piece.text[0] * times + piece.text[1:], before.first, piece.stop)]
+    if times > 1 and len(piece.text.rstrip(_CLOSING)) == 1 and piece.text[0].isalnum():
+        spelt = " " if piece.text[0].isalpha() else ""
+        return [*pieces[:-1], Piece(spelt.join(piece.text[0] * times) + piece.text[1:], before.first, piece.stop)]
     pieces.append(piece)
     return pieces

@@ -130,7 +130,7 @@ class _Found(NamedTuple):
         return chunks(answer, part, code(answer.language) or "und")
 
     def together(self, options: Options, model: str) -> Heard:
-        """The language is the one that most of the speech is in; servers do not say how sure they are of it. Translations are in English."""
+        """The language is that of most of the speech; servers do not say how sure they are of it. Translations are in English."""
         if self.refused and (options.strict or not self.answers):
             raise self.refused[0][1]
         seconds: dict[str, float] = defaultdict(float)

@@ -25,6 +25,11 @@ FOUND = [
     ("en", "email", "write to <john dot doe at gmail dot com> please"),
     ("en", "email", "I'm <j o h n ninety nine at example dot co dot uk>"),
     ("en", "email", "mail <J-O-H-N underscore 7 at proton mail dot com>"),
+    ("en", "email", "address is <j o h n dot s m i t h at g m a i l dot com> thanks"),
+    ("en", "email", "it's <b o b underscore l 33 t 7 at e x a m p l e dot c o m.> Thanks"),
+    ("en", "email", "<J. O. H. N. at P. O. S. T. dot example dot c o dot u k> okay"),
+    ("en", "email", "write to <a double n a 1 b 2 at mail dot org> please"),
+    ("en", "email", "to <j.smith at mail.example.com> or"),
     ("en", "card", "card <4111 1111 1111 1111> ok"),
     ("en", "card", "card <four one one one, 1111, 1111, one one one two>"),
     ("en", "iban", "iban <GB29 NWBK 6016 1331 9268 19> ok"),
@@ -88,7 +93,17 @@ def test_languages() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["one " * 20_000, "a " * 20_000, "at dot " * 10_000, "a.b-c " * 10_000, "D E 1 2 " * 8_000, "4 x " * 15_000]
+    "text",
+    [
+        "one " * 20_000,
+        "a " * 20_000,
+        "at dot " * 10_000,
+        "a.b-c " * 10_000,
+        "D E 1 2 " * 8_000,
+        "4 x " * 15_000,
+        "a 1 dot " * 8_000,
+        "x dot 1 1 " * 8_000,
+    ],
 )
 def test_hours_of_anything(text: str) -> None:
     """No text keeps the engine busy for long."""
