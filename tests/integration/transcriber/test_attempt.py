@@ -91,11 +91,11 @@ class Away(Pool):
     def __init__(self, pool: Pool) -> None:
         self._pool, self._asked = pool, False
 
-    def acquire(self) -> Any:
+    def acquire(self, *, timeout: float | None = None) -> Any:
         self._asked, asked = True, self._asked
         if not asked:
             raise ConnectionRefusedError
-        return self._pool.acquire()
+        return self._pool.acquire(timeout=timeout)
 
 
 async def test_a_database_that_is_away_for_long_fails_no_job(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
