@@ -19,7 +19,10 @@ CONTENT_TYPE = "application/json"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """`type` is also the routing key; `subject` names what it happened to (a job id); `data` is the JSON body as bytes."""
+    """`type` is also the routing key; `subject` names what it happened to (a job id); `data` is the JSON body as bytes.
+
+    `redelivered`: the broker has given it to somebody before, of whom it may be all that is left.
+    """
 
     id: EventId
     type: str
@@ -28,6 +31,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     data: bytes
     trace: str | None = None
+    redelivered: bool = False
 
 
 def to_message(event: Event, *, trace: str | None, persistent: bool = True) -> Message:
@@ -55,10 +59,10 @@ def to_message(event: Event, *, trace: str | None, persistent: bool = True) -> M
 
 def from_message(message: AbstractIncomingMessage) -> Event:
     """Raises `PermanentError("not_an_event")` for a message that does not carry the attributes."""
-    return from_headers(message.headers, message.body)
+    return from_headers(message.headers, message.body, redelivered=bool(message.redelivered))
 
 
-def from_headers(headers: Mapping[str, object], data: bytes) -> Event:
+def from_headers(headers: Mapping[str, object], data: bytes, *, redelivered: bool = False) -> Event:
     """The same for a message of which these are left."""
     try:
         return Event(
@@ -69,6 +73,7 @@ def from_headers(headers: Mapping[str, object], data: bytes) -> Event:
             time=datetime.fromisoformat(str(headers["ce-time"])),
             data=data,
             trace=None if headers.get("traceparent") is None else str(headers["traceparent"]),
+            redelivered=redelivered,
         )
     except (KeyError, ValueError) as error:
         raise PermanentError("not_an_event", f"The message lacks a valid CloudEvents attribute: {error}.") from error

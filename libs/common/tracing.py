@@ -60,10 +60,11 @@ def span(
     """A span, the current one in the block. `parent` and `link` are traceparents; without a parent it continues the current span, if any.
 
     A server's does not: where a large body was waited for, a connection goes on in that request's context, and the next one would be in it.
+    Nor does a consumer's: what it deals with says whose it is.
     """
     current = _TRACER.start_span(
         name,
-        context=_context(parent) if parent is not None else Context() if kind == "server" else None,
+        context=_context(parent) if parent is not None else Context() if kind in {"server", "consumer"} else None,
         kind=_KINDS[kind],
         links=[] if link is None else [Link(trace.get_current_span(_context(link)).get_span_context())],
         attributes=attributes,

@@ -32,6 +32,7 @@ async def serve(settings: Settings) -> None:
                 "upload": Uploads(outgoing=requests, pool=shared.pool, storage=shared.storage, schedule=settings.schedule),
             },
             bounds=settings.bounds,
+            stopping=shared.life.stopping,
         )
         life, broker = shared.life, shared.broker
         life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))

@@ -1,13 +1,14 @@
-"""One attempt at one delivery: claim it, send it, record what came of it.
+"""Attempts at deliveries: with a message one is claimed, sent, and what came of it recorded; then the next that is due in its lane.
 
-A failed attempt is no failure of its message: the next one is another message, due later, which the outbox holds. Nothing here touches the
-job, so a failing webhook never fails it.
+A failed attempt is no failure of its message: the next one at the same delivery is another message, due later, which the outbox holds.
+Nothing here touches the job, so a failing webhook never fails it.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -21,8 +22,10 @@ from common.database import Connection, Pool
 from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
-from services.notifier import deliveries
+from services.notifier import deliveries, lanes
 from services.notifier.answer import Again, Answered, Delivered, Failed, Unanswered
+from services.notifier.claims import Claims
+from services.notifier.consumer import names
 from services.notifier.deliveries import Attempt, Bounds, Kind
 from services.notifier.persistence import persist
 from services.notifier.ways import Sent, Way
@@ -33,22 +36,38 @@ _ATTEMPTS = Counter("verbatim_delivery_attempts_total", "Attempts at deliveries,
 _SECONDS = Histogram("verbatim_delivery_seconds", "Seconds until a receiver answered", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
 
 _RELEASE_SECONDS = 5.0
+_IN_A_ROW = 16
+"""After so many attempts in one lane the next is announced, behind whatever other lanes have in the queue."""
 
 
 class Attempts:
     """Handles `notifier.deliveries`, any number at a time."""
 
-    def __init__(self, *, pool: Pool, ways: Mapping[Kind, Way], bounds: Bounds) -> None:
+    def __init__(self, *, pool: Pool, ways: Mapping[Kind, Way], bounds: Bounds, stopping: asyncio.Event) -> None:
         self._pool = pool
         self._ways = ways
         self._bounds = bounds
+        self._stopping = stopping
+        self._claims = Claims(pool, bounds)
 
     async def handle(self, event: Event) -> None:
-        """Make the attempt that the event names, unless it has been made or has to wait. Cancelling gives it back unspent."""
+        """Make attempts in the lane of the one that the event names, while any is due. Cancelling gives back unspent what is claimed."""
         due = _due(event)
-        attempt = await persist(self._pool, lambda connection: deliveries.claim(connection, due, self._bounds))
-        if attempt is None:
-            return
+        attempt = await self._claims.by_message(due, again=event.redelivered)
+        made = 0
+        while attempt is not None:
+            with _within(attempt, due):
+                await self._make(attempt)
+            made += 1
+            if made == _IN_A_ROW or self._stopping.is_set():
+                await self._announce_next(attempt.lane)
+                return
+            attempt = await self._claims.next(attempt.lane)
+
+    async def _announce_next(self, lane: str) -> None:
+        await persist(self._pool, lambda connection: lanes.announce_due(connection, lane, most=1))
+
+    async def _make(self, attempt: Attempt) -> None:
         try:
             sent, elapsed = await self._send(attempt)
         except asyncio.CancelledError:
@@ -130,6 +149,19 @@ class Attempts:
                 await persist(self._pool, lambda connection: deliveries.release(connection, attempt))
         except TimeoutError:
             log.warning("attempt not given back", delivery_id=str(attempt.id))
+
+
+@contextmanager
+def _within(attempt: Attempt, due: Due) -> Iterator[None]:
+    """In its own job's trace, and under that one's name, where the message at hand is another's."""
+    if attempt.id == due.delivery_id:
+        yield
+        return
+    with (
+        structlog.contextvars.bound_contextvars(**names(attempt.about)),
+        tracing.span("next in lane", kind="consumer", parent=attempt.trace, link=tracing.current_traceparent()),
+    ):
+        yield
 
 
 def _host(url: str) -> str:

@@ -55,7 +55,7 @@ async def _take(message: AbstractIncomingMessage, queue: Queue, handle: Handler)
         await settle(message, poison=True)
         return
     with (
-        structlog.contextvars.bound_contextvars(**_names(event)),
+        structlog.contextvars.bound_contextvars(**names(event.subject)),
         tracing.span(f"consume {queue.name}", kind="consumer", parent=event.trace) as span,
     ):
         tracing.describe_message(span, event)
@@ -74,7 +74,7 @@ async def _take(message: AbstractIncomingMessage, queue: Queue, handle: Handler)
             await settle(message)
 
 
-def _names(event: Event) -> dict[str, str]:
-    """What its log lines name: a job, or, for a subject such as `endpoint/…`, something else."""
-    kind, _, identity = event.subject.rpartition("/")
+def names(subject: str) -> dict[str, str]:
+    """What log lines name: a job, or, for a subject such as `endpoint/…`, something else."""
+    kind, _, identity = subject.rpartition("/")
     return {f"{kind or 'job'}_id": identity}

@@ -1,11 +1,12 @@
 """How a delivery changes. Every function is one guarded statement, with its attempt's record and its event, in one transaction.
 
-`attempt` counts the attempts made, and the event `delivery.due` names the one to make: a duplicate finds it made and changes nothing.
+`attempt` counts the attempts made, and the event `delivery.due` names one to make: a duplicate finds it made and changes nothing.
 While one is being made its claim keeps others from making it too. The claim is the time in `due_at`, and it outlasts the request's own
 timeout; so a second copy is sent only when a notifier died after sending and before recording, which no one can tell from before sending.
 
-What an attempt says of its endpoint and of its lane is written in the same transaction. The lane is locked first, then the endpoint's row,
-or that of the job which is told of its upload, then the delivery's, so that two never wait for each other.
+What an attempt says of its endpoint and of its lane is written in the same transaction. Whoever may close the lane locks it first; then
+comes the endpoint's row, or that of the job which is told of its upload, then the delivery's, then the lane's own, so that no two wait for
+each other.
 """
 
 from datetime import datetime, timedelta
@@ -47,7 +48,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A claimed attempt: what to send, where, and until when it is ours. `claimed_at` is the database's clock.
 
-    Without an `endpoint_id` it goes to the job's own URL. No `secrets`: those of the service sign it.
+    Without an `endpoint_id` it goes to the job's own URL. No `secrets`: those of the service sign it. `trace` is its job's.
     """
 
     id: DeliveryId
@@ -63,6 +64,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     claim: datetime
     claimed_at: datetime
+    trace: str | None
     secrets: tuple[str, ...]
 
     @property
@@ -110,34 +112,12 @@ async def job_of(connection: Connection, attempt: Attempt) -> Job | None:
     return None if row is None else from_row(row)
 
 
-async def claim(connection: Connection, due: Due, bounds: Bounds) -> Attempt | None:
-    """The attempt, ours for a while; None when it has been made, is being made, or waits for its endpoint or for a place in its lane.
-
-    One that is being made is announced again for when its claim runs out: whoever holds it may have died, and the message at hand may be
-    the only one left.
-    """
-    async with connection.transaction():
-        entered = await lanes.enter(connection, due)
-        if entered is not None:
-            row = await connection.fetchrow(SQL["claim_attempt"], due.delivery_id, due.attempt, bounds.webhook, bounds.upload, bounds.width)
-            if row is not None:
-                return msgspec.convert(dict(row), Attempt)
-            if await lanes.queue(connection, entered, due):
-                return None
-        row = await connection.fetchrow(SQL["claimed_for"], due.delivery_id, due.attempt)
-        if row is not None:
-            wait = max(row["wait"], timedelta(0))
-            await announce(connection, about(row["job_id"], row["endpoint_id"]), due, delay=wait)
-            log.debug("attempt not ours", delivery_id=str(due.delivery_id), attempt=due.attempt, again_in=wait.total_seconds())
-    return None
-
-
 async def deliver(
     connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, *, keep: timedelta | None = None
 ) -> bool:
     """pending -> delivered; False when the attempt is no longer ours. `keep` the result for as long as a link to it shall work."""
     async with connection.transaction():
-        await _lock(connection, attempt)
+        await _lock_told(connection, attempt)
         if attempt.endpoint_id is not None:
             await connection.execute(SQL["recover"], attempt.endpoint_id)
         at = await _record(connection, "deliver", attempt, answer, elapsed, keep)
@@ -150,7 +130,8 @@ async def deliver(
 async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, delay: timedelta) -> bool:
     """pending -> pending, the next attempt due after `delay`; False when the attempt is no longer ours."""
     async with connection.transaction():
-        await _lock(connection, attempt)
+        await lanes.lock(connection, attempt.lane)
+        await _lock_told(connection, attempt)
         reason = await _held_against(connection, attempt, answer)
         ours = await _record(connection, "retry", attempt, answer, elapsed, delay) is not None
         if ours and reason is not None:
@@ -164,7 +145,8 @@ async def retry(connection: Connection, attempt: Attempt, answer: Answer, elapse
 async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed: timedelta, bounds: Bounds, why: Failed) -> bool:
     """pending -> failed; False when the attempt is no longer ours."""
     async with connection.transaction():
-        await _lock(connection, attempt)
+        await lanes.lock(connection, attempt.lane)
+        await _lock_told(connection, attempt)
         reason = await _held_against(connection, attempt, answer)
         at = await _record(connection, "fail", attempt, answer, elapsed, why.code)
         if at is not None:
@@ -176,13 +158,12 @@ async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed
 
 
 async def release(connection: Connection, attempt: Attempt) -> bool:
-    """Give a claimed attempt back without spending it; its message, still unacked, brings it to another notifier."""
+    """Give a claimed attempt back without spending it; the message that it was claimed with, still unacked, comes to another notifier."""
     return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim) is not None
 
 
-async def _lock(connection: Connection, attempt: Attempt) -> None:
-    """The lane, and the job that will be told."""
-    await lanes.lock(connection, attempt.lane)
+async def _lock_told(connection: Connection, attempt: Attempt) -> None:
+    """The job that will be told."""
     if attempt.kind == "upload" and attempt.job_id is not None:
         await store.lock(connection, attempt.job_id)
 

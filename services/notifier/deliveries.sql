@@ -36,35 +36,9 @@ where url is not null
 on conflict do nothing
 returning id, state;
 
--- name: claim_attempt
--- pending -> pending: the attempt is ours until the new due_at, which is also the token that the writes below are guarded by; if there is a
--- place for it among the $5 of its lane (one where the last request got no answer, none while it is shut) and its endpoint is not paused. It
--- goes where the endpoint is now, under the secrets that are live now. The caller holds the lane's lock.
-update deliveries
-set due_at = now() + case kind when 'upload' then $4::interval else $3::interval end, in_flight = true, parked = false,
-    endpoint = coalesce((select url from endpoints where endpoints.id = deliveries.endpoint_id), endpoint)
-where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at <= now()
-  and (endpoint_id is null or event_type = 'webhook.test'
-       or exists (select from endpoints where endpoints.id = deliveries.endpoint_id and endpoints.status = 'enabled'))
-  and (select count(*) from deliveries busy
-       where busy.lane = deliveries.lane and busy.in_flight and busy.state = 'pending' and busy.due_at > now())
-      < coalesce((select case when shut_until > now() and event_type <> 'webhook.test' then 0 else 1 end from lanes where key = lane), $5::bigint)
-returning id, job_id, endpoint_id, event_id, event_type, kind, form, endpoint, lane, body, $2::smallint as attempt, due_at as claim,
-          now() as claimed_at, array(
-    select secret from webhook_secrets live
-    where coalesce(live.expires_at > now(), true) and deliveries.kind = 'webhook'
-      and case when deliveries.endpoint_id is not null then live.endpoint_id = deliveries.endpoint_id
-               else live.endpoint_id is null and live.tenant = (select tenant from jobs where jobs.id = deliveries.job_id) end
-    order by live.created_at desc
-) as secrets;
-
 -- name: job_of_delivery
 -- As it is now: it may have expired since the event.
 select * from jobs where id = $1;
-
--- name: claimed_for
--- How much longer the attempt is someone else's; no row when it has been made, or is parked.
-select job_id, endpoint_id, due_at - now() as wait from deliveries where id = $1 and state = 'pending' and attempt = $2 - 1 and not parked;
 
 -- name: deliver
 -- pending -> delivered: the receiver has it.

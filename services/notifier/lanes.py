@@ -1,23 +1,19 @@
 """Lanes: no address gets more than so many requests at once, so that one which is slow or dead never delays the others.
 
 A lane is an endpoint, or a tenant's own addresses at one origin. Where it stands is in Postgres, one truth for any number of notifiers: the
-requests under way are the claims that have not run out, so nobody who dies has to give a place back. A message that finds its lane full is
-acked, and its delivery parked; the next attempt that ends there announces one that is parked. So what waits for a slow address takes up
-nothing that others need.
+requests under way are the claims that have not run out, so nobody who dies has to give a place back. What waits for a slow address takes up
+nothing that others need: who comes to it, and when, is in `claims`.
 
 A lane that gives no answer has one place instead of several, and after `SHUTS_AFTER` requests without one it is shut for a while, each time
 for longer: what is due then waits, without an attempt being spent, but for one that is made when the time is up, to see. Any answer, even a
 refusal, opens it: what costs us time is silence.
-
-Everything here is part of a caller's transaction that holds the lane's lock, so that no delivery is parked at the very moment at which the
-last place becomes free.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-import msgspec
 import structlog
 from prometheus_client import Counter
 
@@ -46,51 +42,37 @@ def shut_for(failures: int) -> timedelta | None:
     return min(doubled, _LONGEST)
 
 
-class Entered(msgspec.Struct, frozen=True):
-    """The lane of an attempt that is to be made, locked; and the subject of the attempt's events."""
-
-    lane: str
-    subject: str
-
-
-async def enter(connection: Connection, due: Due) -> Entered | None:
-    """None when the attempt has been made."""
-    row = await connection.fetchrow(SQL["enter_lane"], due.delivery_id, due.attempt)
-    return None if row is None else Entered(row["lane"], about(row["job_id"], row["endpoint_id"]))
-
-
 async def lock(connection: Connection, lane: str) -> None:
     """The first lock of whoever takes several."""
     await connection.execute(SQL["lock_lane"], lane)
 
 
-async def queue(connection: Connection, entered: Entered, due: Due) -> bool:
-    """Have an attempt wait that may not be made now: for the lane to be opened, as its probe, or parked. False when it is another's."""
-    row = await connection.fetchrow(SQL["queue"], due.delivery_id, due.attempt, entered.lane)
-    if row is not None and row["wait"] is not None:
-        await announce(connection, entered.subject, due, delay=row["wait"])
-    return row is not None
+async def send_probes(connection: Connection, shut: Sequence[str]) -> None:
+    """To each of these lanes, if it is shut, one of what is due is announced for when the time is up, unless one has been."""
+    if shut:
+        for row in await connection.fetch(SQL["send_probes"], shut):
+            await announce(connection, *_next(row), delay=row["wait"])
 
 
 async def leave(connection: Connection, lane: str, *, answered: bool, width: int) -> None:
-    """After an attempt that was recorded: note whether the lane gives answers, and announce what can be made in its place."""
+    """After an attempt that was recorded: note whether the lane gives answers. One that opens it brings something for all its places."""
     if answered:
-        recovered = await connection.fetchval(SQL["recover_lane"], lane) is not None
-        await _unpark(connection, lane, width=width, most=width if recovered else 1)
+        if await connection.fetchval(SQL["recover_lane"], lane) is not None:
+            await announce_due(connection, lane, most=width)
         return
     failures = await connection.fetchval(SQL["count_failure"], lane)
     pause = None if failures is None else shut_for(failures)
     if pause is None:
-        await _unpark(connection, lane, width=width, most=1)
         return
     await connection.execute(SQL["shut"], lane, pause)
     await _give_up(connection, lane)
-    probe = await connection.fetchrow(SQL["unpark_probe"], lane)
-    if probe is not None:
-        await connection.execute(SQL["send_probe"], lane)
-        await announce(connection, *_next(probe), delay=pause)
     _SHUT.inc()
     log.warning("address gives no answer", failures=failures, seconds=pause.total_seconds())
+
+
+async def announce_due(connection: Connection, lane: str, *, most: int) -> None:
+    """What has been due for longest."""
+    await announce_all(connection, [_next(row) for row in await connection.fetch(SQL["next_due"], lane, most)])
 
 
 async def _give_up(connection: Connection, lane: str) -> None:
@@ -100,10 +82,6 @@ async def _give_up(connection: Connection, lane: str) -> None:
         if row["kind"] == "upload":
             await store.tell_upload(connection, row["job_id"], Upload(state="failed", code=NO_ANSWER, at=row["finished_at"]))
     await connection.execute(SQL["forget_lanes"])
-
-
-async def _unpark(connection: Connection, lane: str, *, width: int, most: int) -> None:
-    await announce_all(connection, [_next(row) for row in await connection.fetch(SQL["unpark"], lane, width, most)])
 
 
 def _next(row: asyncpg.Record) -> tuple[str, Due]:

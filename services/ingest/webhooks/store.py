@@ -138,6 +138,6 @@ def _columns(wanted: EndpointRequest) -> tuple[Any, ...]:
 async def _open_lane(connection: Connection, endpoint_id: UUID) -> None:
     """However much waits there, no more is done than to announce the first: with an answer to it the notifier goes on."""
     await connection.execute(SQL["open_lane"], endpoint_id)
-    row = await connection.fetchrow(SQL["unpark_first"], endpoint_id)
+    row = await connection.fetchrow(SQL["first_due"], endpoint_id)
     if row is not None:
         await announce(connection, about(row["job_id"], endpoint_id), Due(row["id"], row["attempt"] + 1))

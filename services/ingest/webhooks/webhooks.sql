@@ -27,7 +27,7 @@ where id = $1 and tenant = $2
 returning *;
 
 -- name: lock_lane
--- As the notifier does it, before anything else: no delivery is parked at the very moment at which the lane is opened.
+-- As the notifier does it, before anything else: no message finds the lane closed at the very moment at which it is opened.
 select pg_advisory_xact_lock(hashtextextended('lane ' || lane_of($1, '', ''), 0));
 
 -- name: open_lane
@@ -35,14 +35,12 @@ select pg_advisory_xact_lock(hashtextextended('lane ' || lane_of($1, '', ''), 0)
 insert into lanes (key, failures) values (lane_of($1, '', ''), 0)
 on conflict (key) do update set failures = 0, shut_until = null, probe_at = null;
 
--- name: unpark_first
--- pending -> pending: the one that has waited for longest is announced.
-update deliveries set parked = false
-from (
-    select id from deliveries where lane = lane_of($1, '', '') and parked and state = 'pending' order by due_at, id limit 1 for update skip locked
-) chosen
-where deliveries.id = chosen.id
-returning deliveries.id, job_id, attempt;
+-- name: first_due
+-- Of what waits for the endpoint, the one that has been due for longest.
+select id, job_id, attempt from deliveries
+where lane = lane_of($1, '', '') and state = 'pending' and due_at <= now()
+order by due_at, id
+limit 1;
 
 -- name: delete_endpoint
 delete from endpoints where id = $1 and tenant = $2 returning id;

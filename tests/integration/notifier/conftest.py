@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -77,6 +78,7 @@ class Notifier:
         self, pool: Pool, outgoing: Outgoing, storage: Storage, *, schedule: Schedule, width: int = 4, most_bytes: int = 2**20
     ) -> None:
         bodies = Bodies(pool=pool, storage=storage, most_bytes=most_bytes)
+        self.stopping = asyncio.Event()
         self._pool = pool
         self._intake = Intake(pool)
         self.attempts = Attempts(
@@ -86,6 +88,7 @@ class Notifier:
                 "upload": Uploads(outgoing=outgoing, pool=pool, storage=storage, schedule=schedule),
             },
             bounds=Bounds(webhook=2 * LIMIT, upload=2 * LIMIT, width=width),
+            stopping=self.stopping,
         )
 
     async def take_in(self, job: Job, kind: str = "job.completed", data: bytes = b'{"id":"x"}') -> None:
@@ -100,11 +103,12 @@ class Notifier:
             for row in rows
         ]
 
-    async def run(self) -> None:
-        """Make all attempts that are due, and those that fall due by them, each as soon as it does."""
+    async def run(self, *others: "Notifier") -> None:
+        """Make all attempts that are due, and those that fall due by them, each as soon as it does; in turn with others."""
+        turns = itertools.cycle([self, *others])
         running: set[asyncio.Task[None]] = set()
         while True:
-            running |= {asyncio.create_task(self.attempts.handle(due)) for due in await self.due()}
+            running |= {asyncio.create_task(next(turns).attempts.handle(due)) for due in await self.due()}
             if not running:
                 return
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

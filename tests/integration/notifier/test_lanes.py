@@ -6,17 +6,24 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from common.database import Pool
+from common.envelope import Event
 from common.jobs.job import Job
+from common.storage import Storage
 from services.ingest.webhooks import store as endpoints
 from services.ingest.webhooks.store import EndpointRequest
+from services.notifier import lanes
+from services.notifier.attempts import Attempts
 from services.notifier.health import PATIENCE
 from services.notifier.lanes import SHUTS_AFTER
-from tests.integration.notifier.conftest import Complete, Notifier, delivery, due_now, wanting
-from tests.integration.notifier.receiver import Receiver, receiving
+from services.notifier.outgoing import Outgoing
+from services.notifier.schedule import Schedule
+from tests.integration.notifier.conftest import Complete, Notifier, due_now, wanting
+from tests.integration.notifier.receiver import Receiver, answering, receiving
 from tests.jobs import claimed, finished
 from tests.running import wait_until
 
@@ -44,25 +51,32 @@ async def states(pool: Pool, jobs: list[Job]) -> Counter[str]:
     )
 
 
-async def parked(pool: Pool) -> int:
-    found: int = await pool.fetchval("select count(*) from deliveries where parked and state = 'pending'")
+async def waiting(pool: Pool) -> int:
+    """How many are due and not under way."""
+    found: int = await pool.fetchval("select count(*) from deliveries where state = 'pending' and due_at <= now()")
     return found
 
 
-async def until_parked(pool: Pool, count: int) -> None:
-    async def there() -> bool:
-        return await parked(pool) == count
+async def announced(pool: Pool) -> int:
+    found: int = await pool.fetchval("select count(*) from outbox where type = 'delivery.due'")
+    return found
 
-    await wait_until(there, f"{count} deliveries to be parked")
+
+async def handled(attempts: Attempts, messages: list[Event]) -> None:
+    """Deal with each, one after the other: nothing is left in hand."""
+    for message in messages:
+        await attempts.handle(message)
 
 
 async def test_no_more_than_its_places(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver, other: Receiver) -> None:
     """A slow address has a few requests at a time, the rest waits without a slot or a message; others get theirs meanwhile."""
     receiver.answers.extend([receiver.held] * 10)
     slow = await completed(complete, notifier, receiver.url, 10)
-    running = asyncio.create_task(notifier.run())
-    await until_parked(pool, 10 - WIDTH)
-    assert len(receiver.received) == WIDTH
+    messages = await notifier.due()
+    running = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages[:WIDTH]]
+    await receiver.wait(WIDTH)
+    await handled(notifier.attempts, messages[WIDTH:])
+    assert await waiting(pool) == 10 - WIDTH
 
     quick = await completed(complete, notifier, other.url, 3)
     await notifier.run()
@@ -70,7 +84,7 @@ async def test_no_more_than_its_places(pool: Pool, complete: Complete, notifier:
     assert len(receiver.received) == WIDTH
 
     receiver.release.set()
-    await running
+    await asyncio.gather(*running)
     assert await states(pool, slow) == {"delivered": 10}
     assert Counter(call.path for call in receiver.received) == {f"/webhook/{number}": 1 for number in range(10)}
 
@@ -93,7 +107,7 @@ async def test_a_dead_address_is_left_alone(
     await pool.execute("update outbox set available_at = now() where available_at < now() + interval '10 seconds'")
     await notifier.run()  # the attempts that are repeated find it shut
     assert await pool.fetchval("select count(*) from delivery_attempts where status is null") == tried
-    assert await parked(pool) == 9
+    assert await waiting(pool) == 10
     [probe] = await pool.fetch("select available_at - now() as wait from outbox where type = 'delivery.due'")
     assert timedelta(seconds=20) < probe["wait"] < timedelta(seconds=31)
 
@@ -110,15 +124,16 @@ async def test_given_up(pool: Pool, complete: Complete, notifier: Notifier, othe
     await other.stop()
     jobs = await completed(complete, notifier, other.url, 6)
     await notifier.run()
-    assert await parked(pool) in {1, 2}  # three or four were tried, and another one is the probe
-    old = await pool.fetchval("select id from deliveries where parked limit 1")
-    await pool.execute("update deliveries set kind = 'upload', due_at = due_at - $1::interval where id = $2", PATIENCE, old)
+    old = await pool.fetch("select id from deliveries where due_at <= now() order by due_at, id")
+    assert len(old) in {2, 3}  # three or four were tried, and the first of the others is the probe
+    await pool.execute("update deliveries set due_at = due_at - $1::interval where due_at <= now()", PATIENCE)
+    await pool.execute("update deliveries set kind = 'upload' where id = $1", old[-1]["id"])
     await pool.execute("update lanes set shut_until = null")
-    await pool.execute("update deliveries set due_at = now() where not parked")
+    await pool.execute("update deliveries set due_at = now() where due_at > now()")
     await pool.execute("update outbox set available_at = now()")
     await notifier.run()
 
-    assert await states(pool, jobs) == {"pending": 5, "failed": 1}
+    assert await states(pool, jobs) == {"pending": 7 - len(old), "failed": len(old) - 1}
     assert {row["code"] for row in await pool.fetch("select code from deliveries where state = 'failed'")} == {"no_answer"}
     assert await pool.fetchval("select count(*) from jobs where upload->>'code' = 'no_answer'") == 1
 
@@ -136,7 +151,7 @@ async def test_what_a_paused_endpoint_is_to_get_waits(pool: Pool, notifier: Noti
             await wanting(connection, None)
             await notifier.take_in(await finished(connection, await claimed(connection)))
         await notifier.run()
-        assert await parked(pool) == 10
+        assert (await waiting(pool), await announced(pool)) == (10, 0)
 
         await connection.execute("update deliveries set due_at = due_at - $1::interval", 2 * PATIENCE)
         await endpoints.resume(connection, endpoint_id)
@@ -152,8 +167,13 @@ async def test_what_a_paused_endpoint_is_to_get_waits(pool: Pool, notifier: Noti
     assert len(receiver.received) == 10
 
 
-async def test_a_crowd(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
-    """However messages, their copies and ends of attempts fall together: each is sent once, none forgotten, never too many at once."""
+async def test_a_crowd(
+    pool: Pool, complete: Complete, notifier: Notifier, outgoing: Outgoing, storage: Storage, receiver: Receiver
+) -> None:
+    """However messages, their copies and ends of attempts fall together: each is sent once, none forgotten, never too many at once.
+
+    Two notifiers share the lanes.
+    """
     chance = random.Random(7)  # noqa: S311 - varies the order of things, the same at each run
     at_once: Counter[str] = Counter()
     most = 0
@@ -167,18 +187,17 @@ async def test_a_crowd(pool: Pool, complete: Complete, notifier: Notifier, recei
         return web.Response(status=204)
 
     receiver.answers.extend([answer] * 200)
-    lanes = [receiver.url, receiver.url.replace("127.0.0.1", "localhost")]
-    jobs = [job for url in lanes for job in await completed(complete, notifier, url, 30)]
+    urls = [receiver.url, receiver.url.replace("127.0.0.1", "localhost")]
+    jobs = [job for url in urls for job in await completed(complete, notifier, url, 30)]
     await pool.execute(
         "insert into outbox (event_id, type, source, subject, body) select event_id, type, source, subject, body from outbox"
         " where type = 'delivery.due'"
     )
-    await notifier.run()
+    await notifier.run(Notifier(pool, outgoing, storage, schedule=Schedule()))
 
     assert await states(pool, jobs) == {"delivered": 60}
     assert len(receiver.received) == 60
     assert 1 < most <= WIDTH
-    assert await parked(pool) == 0
 
 
 async def test_who_dies_takes_no_place_along(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
@@ -186,20 +205,98 @@ async def test_who_dies_takes_no_place_along(pool: Pool, complete: Complete, not
     receiver.answers.extend([receiver.held] * WIDTH)
     jobs = await completed(complete, notifier, receiver.url, 6)
     messages = await notifier.due()
-    lost = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages]
+    tasks = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages]
     await receiver.wait(WIDTH)
-    await until_parked(pool, 6 - WIDTH)
+    _, lost = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    while len(lost) > WIDTH:
+        _, lost = await asyncio.wait(lost, return_when=asyncio.FIRST_COMPLETED)
+    unacked = [msgspec.structs.replace(message, redelivered=True) for message, task in zip(messages, tasks, strict=True) if task in lost]
     claims = await pool.fetch("select id, due_at from deliveries where in_flight")
     for task in lost:
         task.cancel()
     await asyncio.gather(*lost, return_exceptions=True)
     for claim in claims:  # as if it had been killed: nothing was given back
         await pool.execute("update deliveries set due_at = $2, in_flight = true where id = $1", claim["id"], claim["due_at"])
-    for message in messages:
-        await notifier.attempts.handle(message)
+    await handled(notifier.attempts, unacked)
     assert len(receiver.received) == WIDTH
 
     await due_now(pool)
     await notifier.run()
     assert await states(pool, jobs) == {"delivered": 6}
-    assert (await delivery(pool, jobs[0])) is not None
+
+
+async def test_who_dies_in_the_middle_of_many(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
+    """A message goes on with others than the one it names; when it comes again, that what its holder had claimed is looked at in time."""
+    receiver.answers.extend([answering(204), receiver.held])
+    jobs = await completed(complete, notifier, receiver.url, 2)
+    [message, _acked] = await notifier.due()
+    task = asyncio.create_task(notifier.attempts.handle(message))
+    await receiver.wait(2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await pool.execute("update deliveries set due_at = now() + interval '40 s', in_flight = true where state = 'pending'")
+
+    await notifier.attempts.handle(message)
+    assert await announced(pool) == 0
+    await notifier.attempts.handle(msgspec.structs.replace(message, redelivered=True))
+    [again] = await pool.fetch("select available_at - now() as wait from outbox where type = 'delivery.due'")
+    assert timedelta(seconds=10) < again["wait"] < timedelta(seconds=41)
+    await due_now(pool)
+    await notifier.run()
+    assert await states(pool, jobs) == {"delivered": 2}
+
+
+async def test_a_lane_in_which_another_is(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver, other: Receiver) -> None:
+    """Whoever keeps one locked holds up nobody else; when he leaves it goes on by itself."""
+    [here], [there] = [await completed(complete, notifier, found.url, 1) for found in (receiver, other)]
+    async with pool.acquire() as connection, connection.transaction():
+        lane = await connection.fetchval("select lane from deliveries where job_id = $1", here.id)
+        await lanes.lock(connection, lane)
+        running = asyncio.create_task(notifier.run())
+        await other.wait(1)
+        assert not receiver.received
+    await running
+    assert await states(pool, [here, there]) == {"delivered": 2}
+
+
+async def test_taking_turns(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
+    """One message does not go on for ever with a lane that has much: the rest is announced behind what others have."""
+    jobs = await completed(complete, notifier, receiver.url, 18)
+    [message, *_acked] = await notifier.due()
+    await notifier.attempts.handle(message)
+    assert (len(receiver.received), await waiting(pool), await announced(pool)) == (16, 2, 1)
+    await notifier.run()
+    assert await states(pool, jobs) == {"delivered": 18}
+
+
+async def test_stopping(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
+    """What is under way is finished, nothing else begun; what waits is announced, for another to go on, and nothing stays claimed."""
+    receiver.answers.append(receiver.held)
+    await completed(complete, notifier, receiver.url, 3)
+    [message, *_acked] = await notifier.due()
+    running = asyncio.create_task(notifier.attempts.handle(message))
+    await receiver.wait(1)
+    notifier.stopping.set()
+    receiver.release.set()
+    await running
+    assert (len(receiver.received), await waiting(pool), await announced(pool)) == (1, 2, 1)
+
+
+async def test_stopping_at_the_moment_of_the_claim(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
+    """What was being claimed for somebody who is not there any more is given back."""
+    await completed(complete, notifier, receiver.url, 2)
+    messages = await notifier.due()
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table deliveries")
+        tasks = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages]
+
+        async def asking() -> bool:
+            return bool(
+                await connection.fetchval("select exists (select from pg_locks where not granted and relation = 'deliveries'::regclass)")
+            )
+
+        await wait_until(asking, "the claim to wait")
+        for task in tasks:
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (len(receiver.received), await waiting(pool)) == (0, 2)

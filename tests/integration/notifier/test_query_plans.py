@@ -5,21 +5,21 @@ from services.ingest import deliveries as shown
 from services.ingest.webhooks import store as endpoints
 from services.janitor.duties import deliveries as old
 from services.janitor.duties import reannounce
-from services.notifier import deliveries, lanes
+from services.notifier import claims, deliveries, lanes
 from tests.plans import plan
 
-# One in fifty is pending, of those half are parked, a few in flight; 10,000 of 200 endpoints, the others of jobs.
+# One in fifty is pending, a few in flight; 10,000 of 200 endpoints, the others of jobs.
 _DELIVERIES = """
 insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts)
 select md5(n::text)::uuid, 'tenant ' || n % 50, 'queued', 1, '{}', '{}', '1 hour', 3 from generate_series(1, 10000) n;
 insert into endpoints (id, tenant, url, events, description)
 select md5('endpoint ' || n)::uuid, 'tenant ' || n % 50, 'https://example.com', '{job.completed}', '' from generate_series(0, 199) n;
 insert into deliveries (id, job_id, endpoint_id, event_id, event_type, endpoint, lane, body, state,
-                        due_at, created_at, finished_at, in_flight, parked)
+                        due_at, created_at, finished_at, in_flight)
 select gen_random_uuid(), md5(n::text)::uuid, endpoint, gen_random_uuid(), 'job.completed', 'https://example.com',
        lane_of(endpoint, 'tenant ' || n % 50, 'https://example.com'), '', case when n % 50 = 0 then 'pending' else 'delivered' end,
        now() - n * interval '1 second', now() - n * interval '1 second', case when n % 50 > 0 then now() - n * interval '1 second' end,
-       n % 1000 = 0, n % 100 = 50
+       n % 1000 = 0
 from generate_series(1, 10000) n, lateral (values (null), (md5('endpoint ' || n % 200)::uuid)) kinds (endpoint);
 insert into outbox (event_id, type, source, subject, body, available_at)
 select gen_random_uuid(), case when n % 2 = 0 then 'job.created' else 'delivery.due' end, '/verbatim', n::text, '',
@@ -38,21 +38,33 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
         f"{_ID}, {_ID}, {_ID}, 'job.completed', 'webhook', 'thin', ''",
         "jobs_pkey",
     ),
-    "enter_lane": (lanes.SQL["enter_lane"], "uuid, int", f"{_ID}, 1", "deliveries_pkey"),
-    "claim_attempt": (
-        deliveries.SQL["claim_attempt"],
-        "uuid, int, interval, interval, bigint",
-        f"{_ID}, 1, '45 s', '315 s', 4",
+    "enter_lanes": (
+        claims.SQL["enter_lanes"],
+        "uuid[], int[], boolean[], text[]",
+        f"array[{_ID}], array[1], array[false], array['a']",
+        "deliveries_pkey",
+    ),
+    "lanes_with_something_due": (
+        claims.SQL["enter_lanes"],
+        "uuid[], int[], boolean[], text[]",
+        f"array[{_ID}], array[1], array[false], array['a']",
+        "deliveries_waiting",
+    ),
+    "claim_attempts": (
+        claims.SQL["claim_attempts"],
+        "text[], bigint[], uuid[], interval, interval, bigint",
+        f"array['a'], array[1], array[{_ID}], '45 s', '315 s', 4",
         "deliveries_in_flight",
     ),
-    "queue": (lanes.SQL["queue"], "uuid, int, text", f"{_ID}, 1, 'a'", "deliveries_pkey"),
+    "claimed_before": (claims.SQL["claimed_before"], "uuid, int, text", f"{_ID}, 1, 'a'", "deliveries_in_flight"),
+    "send_probes": (lanes.SQL["send_probes"], "text[]", "array['a']", "deliveries_waiting"),
+    "next_due": (lanes.SQL["next_due"], "text, bigint", "'a', 4", "deliveries_waiting"),
     "deliver": (deliveries.SQL["deliver"], "uuid, int, timestamptz, interval", f"{_ID}, 1, now(), null", "deliveries_due"),
-    "unpark": (lanes.SQL["unpark"], "text, bigint, bigint", "'a', 4, 1", "deliveries_parked"),
-    "give_up": (lanes.SQL["give_up"], "text, interval", "'a', '5 days'", "deliveries_parked"),
-    "lock_uploaded": (lanes.SQL["lock_uploaded"], "text, interval", "'a', '5 days'", "deliveries_parked"),
-    "forget_lanes": (lanes.SQL["forget_lanes"], "", "", "deliveries_parked"),
+    "give_up": (lanes.SQL["give_up"], "text, interval", "'a', '5 days'", "deliveries_waiting"),
+    "lock_uploaded": (lanes.SQL["lock_uploaded"], "text, interval", "'a', '5 days'", "deliveries_waiting"),
+    "forget_lanes": (lanes.SQL["forget_lanes"], "", "", "deliveries_waiting"),
     "fail_pending": (deliveries.SQL["fail_pending"], "uuid", _ID, "deliveries_pending_by_endpoint"),
-    "unpark_first": (endpoints.SQL["unpark_first"], "uuid", _ID, "deliveries_parked"),
+    "first_due": (endpoints.SQL["first_due"], "uuid", _ID, "deliveries_waiting"),
     "replay": (
         endpoints.SQL["replay"],
         "uuid, timestamptz, timestamptz, text[], int",

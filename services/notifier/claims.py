@@ -1,0 +1,195 @@
+"""Claims of attempts, for all who ask at one moment in one transaction.
+
+A message is a token for its lane: with it comes the attempt that has been due there for longest, and when that has been made the next,
+for as long as there is one. A message that finds its lane full or shut, or its endpoint paused, leaves no trace. What it names goes on
+being due, which costs nothing however much of it there is, and somebody comes to it:
+
+- the lane was full: who makes an attempt there asks for the next after its end is committed. Whoever saw it as not yet ended looked before
+  that, and what was due then is found;
+- it was shut: one attempt is announced for when the time is up;
+- its endpoint was paused, which is looked at under the lock that resuming takes too: resuming announces one.
+
+Who dies in between has a message that comes again. It asks in his place, and what he had claimed is announced for when the claim runs out;
+so is what a commit may have claimed of which no answer came.
+
+Who comes for a lane while another is in it asks again in a moment, and holds up no other lane.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from common.database import Connection, Pool, Queries
+from common.due import Due, about, announce
+from services.notifier import deliveries, lanes
+from services.notifier.deliveries import Attempt, Bounds
+from services.notifier.persistence import persist
+
+log = structlog.get_logger(__name__)
+
+SQL = Queries(Path(__file__).with_name("claims.sql"))
+
+_MOMENT_SECONDS = 0.01
+_RELEASE_SECONDS = 5.0
+
+
+class _Lane(msgspec.Struct, frozen=True):
+    """A row of `enter_lanes`."""
+
+    lane: str
+    wanted: int
+    named: list[UUID]
+    tests: list[UUID]
+    unprobed: bool
+    entered: bool | None
+
+
+class _Wish:
+    """For the attempt that a message names (`again`: it has been given to somebody before), or the next in a lane."""
+
+    def __init__(self, *, due: Due | None = None, again: bool = False, lane: str | None = None) -> None:
+        self.due = due
+        self.again = again
+        self.lane = lane
+        self.claimed: asyncio.Future[Attempt | None] = asyncio.get_running_loop().create_future()
+
+
+class Claims:
+    """What is claimed is the caller's, who sends it and records what came of it, or gives it back."""
+
+    def __init__(self, pool: Pool, bounds: Bounds) -> None:
+        self._pool = pool
+        self._bounds = bounds
+        self._wishes: list[_Wish] = []
+        self._working: asyncio.Task[None] | None = None
+
+    async def by_message(self, due: Due, *, again: bool) -> Attempt | None:
+        """An attempt in the lane of what the message names; None when there is nothing to do for it, or no place."""
+        return await self._ask(_Wish(due=due, again=again))
+
+    async def next(self, lane: str) -> Attempt | None:
+        """After an attempt in the lane whose end is committed: the one that has been due for longest; None as above."""
+        return await self._ask(_Wish(lane=lane))
+
+    async def _ask(self, wish: _Wish) -> Attempt | None:
+        self._wishes.append(wish)
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work(), name="claims")
+        try:
+            return await asyncio.shield(wish.claimed)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._take_back(wish))
+            raise
+
+    async def _take_back(self, wish: _Wish) -> None:
+        """Nobody makes what it has led to, or is leading to at this moment. Bounded: when Postgres is away, the claim's end does it."""
+        if wish in self._wishes:
+            self._wishes.remove(wish)
+            return
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                attempt = await asyncio.shield(wish.claimed)
+                if attempt is not None:
+                    await persist(self._pool, lambda connection: deliveries.release(connection, attempt))
+        except TimeoutError:
+            log.warning("claim not given back")
+
+    async def _work(self) -> None:
+        """While anybody waits, whoever has come meanwhile is served together."""
+        while self._wishes:
+            wishes, self._wishes = self._wishes, []
+            left = await self._serve(wishes)
+            if left and not self._wishes:
+                await asyncio.sleep(_MOMENT_SECONDS)
+            self._wishes += left
+
+    async def _serve(self, wishes: Sequence[_Wish]) -> list[_Wish]:
+        """Fulfil them; returns those for lanes in which another is. What one of them breaks is broken for that one alone."""
+        unsure = False
+
+        async def claim(connection: Connection) -> tuple[dict[_Wish, Attempt], list[_Wish]]:
+            nonlocal unsure
+            before, unsure = unsure, True
+            return await self._claim(connection, wishes, unsure=before)
+
+        try:
+            claimed, left = await persist(self._pool, claim)
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            if len(wishes) > 1:
+                return [late for wish in wishes for late in await self._serve([wish])]
+            wishes[0].claimed.set_exception(error)
+            return []
+        for wish in wishes:
+            if wish not in left:
+                wish.claimed.set_result(claimed.get(wish))
+        return left
+
+    async def _claim(self, connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> tuple[dict[_Wish, Attempt], list[_Wish]]:
+        """What came of the wishes, and those for lanes in which another is. `unsure`: it was tried before, and may have been done."""
+        async with connection.transaction():
+            found = await _enter(connection, wishes, unsure=unsure)
+            asking = _by_lane(wishes, found)
+            left = [wish for lane in found if lane.entered is False for wish in asking[lane.lane]]
+            for wish in wishes:
+                if (wish.again or unsure) and wish not in left:
+                    await _follow(connection, wish)
+            entered = [lane for lane in found if lane.entered]
+            attempts = await self._take(connection, entered) if entered else []
+            await lanes.send_probes(connection, [lane.lane for lane in entered if lane.unprobed])
+        return {_hand_out(attempt, asking[attempt.lane]): attempt for attempt in attempts}, left
+
+    async def _take(self, connection: Connection, entered: Sequence[_Lane]) -> list[Attempt]:
+        rows = await connection.fetch(
+            SQL["claim_attempts"],
+            [lane.lane for lane in entered],
+            [lane.wanted for lane in entered],
+            [test for lane in entered for test in lane.tests],
+            self._bounds.webhook,
+            self._bounds.upload,
+            self._bounds.width,
+        )
+        return [msgspec.convert(dict(row), Attempt) for row in rows]
+
+
+async def _enter(connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> list[_Lane]:
+    named = [(wish.due, wish.again or unsure) for wish in wishes if wish.due is not None]
+    rows = await connection.fetch(
+        SQL["enter_lanes"],
+        [due.delivery_id for due, _ in named],
+        [due.attempt for due, _ in named],
+        [again for _, again in named],
+        [wish.lane for wish in wishes if wish.lane is not None],
+    )
+    return [msgspec.convert(dict(row), _Lane) for row in rows]
+
+
+def _by_lane(wishes: Sequence[_Wish], found: Sequence[_Lane]) -> dict[str, list[_Wish]]:
+    """Without those for whose message nothing is to be done."""
+    lane_of = {delivery_id: lane.lane for lane in found for delivery_id in lane.named}
+    asking: dict[str, list[_Wish]] = {lane.lane: [] for lane in found}
+    for wish in wishes:
+        lane = wish.lane if wish.due is None else lane_of.get(wish.due.delivery_id)
+        if lane is not None:
+            asking[lane].append(wish)
+    return asking
+
+
+def _hand_out(attempt: Attempt, asking: list[_Wish]) -> _Wish:
+    """To the message that names it, so that it is in that one's trace; else to any."""
+    own = (wish for wish in asking if wish.due is not None and wish.due.delivery_id == attempt.id)
+    wish = next(own, asking[0])
+    asking.remove(wish)
+    return wish
+
+
+async def _follow(connection: Connection, wish: _Wish) -> None:
+    """Look again when claims run out whose holders may be dead: the message at hand may be all that is left of one."""
+    named = (None, None) if wish.due is None else (wish.due.delivery_id, wish.due.attempt)
+    for row in await connection.fetch(SQL["claimed_before"], *named, wish.lane):
+        attempt = row["attempt"] + 1
+        await announce(connection, about(row["job_id"], row["endpoint_id"]), Due(row["id"], attempt), delay=row["wait"])
+        log.debug("attempt not ours", delivery_id=str(row["id"]), attempt=attempt, again_in=row["wait"].total_seconds())
