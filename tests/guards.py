@@ -257,6 +257,27 @@ GUARDS = (
         f"{_LANES}::test_a_crowd",
     ),
     Guard(
+        "a lane in which another is, is left for a moment",
+        "services/notifier/claims.sql",
+        "pg_try_advisory_xact_lock(hashtextextended('lane ' || lane, 0)) end",
+        "pg_advisory_xact_lock(hashtextextended('lane ' || lane, 0)) is not null end",
+        f"{_LANES}::test_a_lane_in_which_another_is",
+    ),
+    Guard(
+        "a lane is gone on with",
+        "services/notifier/attempts.py",
+        "attempt = await self._claims.next(attempt.lane)",
+        "return",
+        f"{_LANES}::test_no_more_than_its_places",
+    ),
+    Guard(
+        "a message that comes again looks after claims",
+        "services/notifier/claims.py",
+        "if (wish.again or unsure) and wish not in left:",
+        "if False:",
+        f"{_LANES}::test_who_dies_in_the_middle_of_many",
+    ),
+    Guard(
         "a dead address is left alone",
         "services/notifier/claims.sql",
         "coalesce(shut_until > now(), false) or coalesce(status",

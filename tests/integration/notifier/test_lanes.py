@@ -300,3 +300,12 @@ async def test_stopping_at_the_moment_of_the_claim(pool: Pool, complete: Complet
             task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (len(receiver.received), await waiting(pool)) == (0, 2)
+
+
+async def test_what_breaks_a_claim(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver, other: Receiver) -> None:
+    """It is broken for whoever asked for that, and not for those who asked at the same moment."""
+    [broken], whole = [await completed(complete, notifier, url, count) for url, count in ((other.url, 1), (receiver.url, 3))]
+    await pool.execute("update deliveries set form = 'unheard of' where job_id = $1", broken.id)
+    outcomes = await asyncio.gather(*(notifier.attempts.handle(message) for message in await notifier.due()), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [msgspec.ValidationError]
+    assert await states(pool, whole) == {"delivered": 3}
