@@ -188,9 +188,11 @@ class Attempts:
         metrics.ended("lost" if written is None else "retried" if written.status == "queued" else "failed")
 
     async def _release(self, job: Job) -> None:
-        await self._write(lambda connection: store.release(connection, job))
-        metrics.ended("released")
-        log.info("job given back")
+        if await self._write(lambda connection: store.release(connection, job)) is None:
+            metrics.ended("lost")
+        else:
+            metrics.ended("released")
+            log.info("job given back")
 
     async def _write(self, change: Callable[[Connection], Awaitable[Job | None]]) -> Job | None:
         """A guarded write that waits out a Postgres restart; when patience ends, the lease's end takes over."""

@@ -79,8 +79,9 @@ class Engine:
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         """The third: from what was heard to the transcript."""
-        if heard.lost and not heard.chunks:
-            raise TransientError("engine_failed", "The engine failed on every part of the recording.")
+        if heard.lost and (recording.options.strict or not heard.chunks):
+            which = "part" if heard.chunks else "every part"
+            raise TransientError("engine_failed", f"The engine failed on {which} of the recording.")
         placed = self._place(recording, heard)
         told = self._tell_apart(recording)
         words, turns = speakers.attribute(placed.words, told.turns)
@@ -104,7 +105,7 @@ class Engine:
             audio_track=recording.audio.track,
         )
         with recording.stages.stage("postprocess") as progress:
-            processed = self._after.process(_assessed(transcript, recording), recording.options, progress)
+            processed = self._after.process(_assessed(transcript, recording, heard), recording.options, progress)
             if recording.options.redact:
                 silences = with_unheard(processed.redactions, _not_understood(recording, heard, segments))
                 processed = msgspec.structs.replace(processed, redactions=tuple(silences))
@@ -186,11 +187,12 @@ def _also(part: str, name: str | None) -> dict[str, str]:
     return {part: name} if name else {}
 
 
-def _assessed(transcript: Transcript, recording: Recording) -> Transcript:
+def _assessed(transcript: Transcript, recording: Recording, heard: Heard) -> Transcript:
     """With the report on its quality. One that cannot be made is no reason to give nothing."""
     try:
         speech = recording.speech if recording.options.vad else None
-        quality = assess(recording.audio, speech, _as_spoken(transcript.segments, recording.options), transcript.language.code)
+        segments = _as_spoken(transcript.segments, recording.options)
+        quality = assess(recording.audio, speech, segments, transcript.language.code, heard.foreign)
     except Exception:
         log.exception("quality was not assessed")
         return msgspec.structs.replace(transcript, degradations=(*transcript.degradations, QUALITY_UNKNOWN))
@@ -210,5 +212,6 @@ def _warnings(recording: Recording, heard: Heard, segments: Sequence[Segment]) -
         *guards.told("part_lost", "Parts could not be transcribed and were left out", heard.lost, audio.tape),
         *guards.told("invented_text", "Text was dropped that nobody said, over silence or noise", heard.invented, audio.tape),
         *guards.told("repetition", "Text that went round in circles was cut down to one turn", heard.looped, audio.tape),
+        *guards.told("other_language", "It sounds like another language than was asked for", heard.foreign, audio.tape),
     )
     return (*damaged, *audio.notes, *by_channel, *guarded, *(() if segments else (NO_SPEECH,)))

@@ -38,6 +38,7 @@ class Heard(msgspec.Struct, frozen=True):
 
     `model` names who heard it, where that depends on the job; `notes` say what hearing had to do without. `lost` could not be transcribed,
     `refused` a server did not want, `invented` was dropped because nobody said it, `looped` was cut down to one turn of the loop.
+    `foreign` sounds like another language than those that were asked for.
     """
 
     chunks: tuple[Chunk, ...]
@@ -49,3 +50,4 @@ class Heard(msgspec.Struct, frozen=True):
     refused: tuple[Span, ...] = ()
     invented: tuple[Span, ...] = ()
     looped: tuple[Span, ...] = ()
+    foreign: tuple[Span, ...] = ()

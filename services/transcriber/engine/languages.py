@@ -20,6 +20,9 @@ _ENOUGH_SECONDS = 10.0
 _LEAST = 1e-3
 """No guess is taken to be surer than this."""
 
+_HARDLY, _LIKELY = 0.1, 0.5
+"""How likely all that may be meant are at most together, and another language at least, for a chunk to be in that one."""
+
 
 def restrict(guess: Guess, allowed: Collection[str]) -> Guess:
     """What is left of a guess when only `allowed` languages (all, if none are named) can be meant."""
@@ -28,6 +31,11 @@ def restrict(guess: Guess, allowed: Collection[str]) -> Guess:
     kept = {code: max(guess.get(code, 0.0), 1e-12) for code in allowed}
     total = sum(kept.values())
     return {code: probability / total for code, probability in kept.items()}
+
+
+def foreign(guess: Guess, allowed: Collection[str]) -> bool:
+    """Whether a chunk of which the model guesses so is in none of the `allowed` languages (all, if none are named)."""
+    return bool(allowed) and sum(guess.get(code, 0.0) for code in allowed) < _HARDLY and max(guess.values()) > _LIKELY
 
 
 def assign(guesses: Sequence[Guess], seconds: Sequence[float]) -> list[str]:

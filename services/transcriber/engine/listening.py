@@ -26,16 +26,21 @@ _FEWEST_FRAMES = 2
 
 _CERTAIN = 1.0
 
+_SAMPLED = 3
+"""Pieces, the longest, that show whether a recording is in the language that it is said to be in; to ask of all costs a twentieth."""
+
 SMALLER_BATCH = Note("smaller_batch", "Memory was short, so less was transcribed at once. The text is the same, it took longer.")
 
 
 class Listener:
-    """One recording being heard. A single possible language is not guessed."""
+    """One recording being heard. A single possible language is taken as it is; guesses only tell whether it sounds so."""
 
     def __init__(self, task: Task, allowed: tuple[str, ...]) -> None:
         self.task, self.allowed = task, allowed
         certain = {allowed[0]: _CERTAIN} if len(allowed) == 1 else None
         self.pieces = [Piece(self, span, speech, certain) for span, speech in _chunks(task.speech)]
+        for piece in sorted(self.pieces, key=lambda each: each.seconds, reverse=True)[: _SAMPLED if certain else None]:
+            piece.to_guess = True
 
     def languages(self) -> dict["Piece", str]:
         """Of the pieces of which something is known so far."""
@@ -77,6 +82,7 @@ class Listener:
             lost=lost,
             invented=tuple(piece.span for piece in pieces if piece.invented),
             looped=tuple(piece.span for piece in pieces if piece.looped),
+            foreign=tuple(piece.span for piece in pieces if piece.foreign),
             notes=(SMALLER_BATCH,) if any(piece.narrowed for piece in self.pieces) else (),
         )
 
@@ -93,7 +99,14 @@ class Piece:
         self.language = ""
         self.tokens: list[int] = []
         self.words: list[HeardWord] = []
+        self.to_guess = self.foreign = False
         self.looping = self.looped = self.invented = self.lost = self.narrowed = False
+
+    def sounds(self, guess: Guess) -> None:
+        """What the model guesses the language to be, whatever was asked for."""
+        self.to_guess = False
+        self.foreign = languages.foreign(guess, self.listener.allowed)
+        self.guess = self.guess or languages.restrict(guess, self.listener.allowed)
 
     def show(self) -> None:
         """What it sounds like so far: nothing where nobody seems to speak, or where it goes round in circles and is heard again."""
@@ -106,7 +119,7 @@ class Piece:
         """Take out what nobody said; what is not there was not invented."""
         self.invented = self.invented and bool(self.words)
         if self.invented:
-            self.words = []
+            self.words, self.foreign = [], False
         elif self.looping:
             kept = self._without_loops()
             self.looped = len(kept) < len(self.words)

@@ -39,13 +39,19 @@ _GAP = 1.0
 """Seconds between two doubts for one reason that make one of them."""
 
 
-def assess(audio: Audio, speech: Sequence[Span] | None, segments: Sequence[Segment], language: str) -> Quality:
-    """The report on segments of a recording in `language`; `speech` in the times of the samples, None when nobody looked for it."""
+def assess(
+    audio: Audio, speech: Sequence[Span] | None, segments: Sequence[Segment], language: str, foreign: Sequence[Span] = ()
+) -> Quality:
+    """The report on segments of a recording in `language`, which parts of it that are `foreign` do not sound like.
+
+    These and `speech` are in the times of the samples; None when nobody looked for it.
+    """
     spoken = [Span(each.start, each.end) for each in segments] if speech is None else in_recording(speech, audio.tape)
     clipped = clipped_stretches(audio.samples)
     doubts = [
         *(Doubt(span.start, span.end, "clipped") for span in _spoken(in_recording(clipped, audio.tape), segments)),
         *(Doubt(span.start, span.end, "unheard") for span in unheard(speech or (), segments, audio.tape)),
+        *(Doubt(span.start, span.end, "other_language") for span in in_recording(foreign, audio.tape)),
         *(doubt for segment in segments for doubt in _doubts(segment, language)),
         *_repeated(segments),
     ]

@@ -22,7 +22,7 @@ import numpy as np
 from common.errors import PermanentError, TransientError
 from common.transcript import Note
 from services.transcriber import memory, protocol
-from services.transcriber.engine import failures, guards, languages, windows
+from services.transcriber.engine import failures, guards, windows
 from services.transcriber.engine.abreast import Abreast
 from services.transcriber.engine.batches import Batches
 from services.transcriber.engine.hardware import Hardware, gpu_memory_free
@@ -125,11 +125,11 @@ class Recogniser:
         return log_mel_spectrogram(samples, n_mels=bands, padding=piece.window * SAMPLE_RATE - len(samples))
 
     def _guess(self, encoded: Any, batch: Sequence[Piece]) -> None:
-        if all(piece.guess for piece in batch):
+        rows = [row for row, piece in enumerate(batch) if piece.to_guess]
+        if not rows or not self._model.model.is_multilingual:
             return
-        for piece, guesses in zip(batch, self._model.model.detect_language(encoded), strict=True):
-            guess = {token.strip("<|>"): float(probability) for token, probability in guesses}
-            piece.guess = piece.guess or languages.restrict(guess, piece.listener.allowed)
+        for row, guesses in zip(rows, self._model.model.detect_language(_rows(encoded, rows)), strict=True):
+            batch[row].sounds({token.strip("<|>"): float(probability) for token, probability in guesses})
 
     def _transcribe(self, encoded: Any, batch: Sequence[Piece], options: Any) -> None:
         """Fill in the batch's words, each piece in the language that the recording's guesses so far give it."""
@@ -155,7 +155,7 @@ class Recogniser:
         for language in sorted({piece.language for piece in batch}):
             rows = [row for row, piece in enumerate(batch) if piece.language == language]
             pieces = [batch[row] for row in rows]
-            part = encoded if len(rows) == len(batch) else _rows(encoded, rows)
+            part = _rows(encoded, rows)
             tokens, frames = [piece.tokens for piece in pieces], [piece.frames for piece in pieces]
             for piece, found in zip(pieces, self._model.find_alignment(tokenizers[rows[0]], tokens, part, frames), strict=True):
                 piece.words = _words(found, options)
@@ -241,6 +241,8 @@ def _listeners(batch: Sequence[Piece]) -> list[Listener]:
 
 def _rows(encoded: Any, rows: list[int]) -> Any:
     """Some of a batch's encoder output, on the device that it is on."""
+    if len(rows) == encoded.shape[0]:
+        return encoded
     whole = torch.as_tensor(encoded, device="cuda") if encoded.device == "cuda" else np.asarray(encoded)
     return ctranslate2.StorageView.from_array(whole[rows])
 

@@ -162,12 +162,20 @@ def test_a_language_that_the_rest_speaks_against_is_taken_back(recogniser: Recog
 
 
 def test_only_allowed_languages_are_found(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
-    """English speech, when only German and French may be meant, is one of these; a single one is taken at its word, unguessed."""
+    """English speech, when only German and French may be meant, is one of these; a single one is taken at its word. Both is told."""
     [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(allowed_languages=("de", "fr"), align=False))], 4)
     assert heard.language in ("de", "fr")
-    model.guesses = iter(())
+    assert len(heard.foreign) == 1
     [heard] = recogniser.hear([clip(samples, 6.7, 11.7, Options(allowed_languages=("de",), align=False))], 4)
-    assert (heard.language, heard.language_confidence) == ("de", 1.0)
+    assert (heard.language, heard.language_confidence, len(heard.foreign)) == ("de", 1.0, 1)
+
+
+def test_a_language_that_was_named_is_held_against_a_sample(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """Three chunks are enough to notice that it is another one, which changes nothing in what is heard."""
+    model.guesses = iter([ENGLISH, FRENCH, ENGLISH])
+    [heard] = recogniser.hear([four_turns(samples, Options(language="en", align=False))], 2)
+    assert [chunk.language for chunk in heard.chunks] == ["en"] * 4
+    assert (heard.foreign, next(model.guesses, None)) == ((heard.chunks[1].span,), None)
 
 
 def test_a_translation_is_english(recogniser: Recogniser, model: Watched, samples: Samples) -> None:

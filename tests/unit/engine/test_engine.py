@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import TransientError
-from common.transcript import Language, Note, Transcript
+from common.transcript import Doubt, Language, Note, Transcript
 from services.transcriber.engine.alignment.alignment import Alignment
 from services.transcriber.engine.channels import settle
 from services.transcriber.engine.diarization.speech_turns import Loaded, SpeechTurns
@@ -55,10 +55,22 @@ def test_what_was_guarded_against_is_told_with_its_time() -> None:
     assert codes(transcript.degradations) == []
 
 
+def test_a_language_that_nobody_asked_for_is_told_with_its_time() -> None:
+    """In a warning and in the quality report."""
+    heard = Heard(HELLO.chunks, "ru", 1.0, foreign=(Span(0.0, 2.0),))
+    transcript = finished(heard, Audio(SILENCE, damaged=False), options=Options(language="en", align=False))
+    assert codes(transcript.warnings) == ["other_language"]
+    assert transcript.quality is not None
+    assert Doubt(0.0, 2.0, "other_language") in transcript.quality.needs_review
+
+
 def test_a_recording_of_which_every_part_was_lost_is_tried_again() -> None:
-    """An empty transcript would say that nobody speaks."""
-    with pytest.raises(TransientError, match="engine_failed"):
+    """An empty transcript would say that nobody speaks; and a strict job has all of its parts or none."""
+    with pytest.raises(TransientError, match="engine_failed: .* every part"):
         finished(Heard((), "und", 0.0, lost=SPEECH), Audio(SILENCE, damaged=False))
+    partly = Heard(HELLO.chunks, "en", 1.0, lost=(Span(2.0, 3.5),))
+    with pytest.raises(TransientError, match="engine_failed: .* on part"):
+        finished(partly, Audio(SILENCE, damaged=False), options=Options(align=False, strict=True))
 
 
 def test_a_quality_that_cannot_be_told_costs_no_words() -> None:

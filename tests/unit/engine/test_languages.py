@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.transcriber.engine.languages import assign, main, restrict
+from services.transcriber.engine.languages import assign, foreign, main, restrict
 
 ENGLISH, FRENCH = {"en": 0.97, "fr": 0.02}, {"en": 0.01, "fr": 0.98}
 UNSURE = {"en": 0.35, "fr": 0.4, "nl": 0.2}
@@ -50,3 +50,13 @@ def test_the_recordings_language_is_that_of_most_of_it() -> None:
     """By seconds, not by chunks; its confidence is the model's, over the chunks in that language."""
     code, confidence = main(["en", "fr", "fr"], [ENGLISH, FRENCH, FRENCH], [60.0, 10.0, 10.0])
     assert (code, round(confidence, 6)) == ("en", 0.97)
+
+
+def test_a_language_that_was_not_asked_for_is_noticed() -> None:
+    """Where it is likely and those that were are not: neighbours are taken for each other, and a model is unsure of a short noise."""
+    assert foreign({"en": 0.97, "ru": 0.01}, ("ru",))
+    assert foreign({"en": 0.97, "ru": 0.01}, ("ru", "de"))
+    assert not foreign({"en": 0.97, "ru": 0.01}, ())
+    assert not foreign({"en": 0.97, "ru": 0.01}, ("ru", "en"))
+    assert not foreign({"no": 0.8, "nn": 0.15}, ("nn",))
+    assert not foreign({"pt": 0.24, "en": 0.18, "es": 0.05}, ("es",))

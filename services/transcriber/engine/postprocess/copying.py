@@ -47,15 +47,19 @@ def copy_redacted(
     *,
     language: str | None = None,
 ) -> None:
-    """Write an MP3 of the recording, which is `seconds` long. Raises `PermanentError` when it cannot be made.
+    """Write an MP3 of the recording, which is `seconds` long. Raises `PermanentError` when it cannot be made, `OSError` for want of room.
 
     `language` chooses among several audio tracks. `progress` gets the fraction done every now and then; what it raises ends the copying.
     """
-    try:
-        with sound(source, language) as frames:
+    with sound(source, language) as frames:
+        try:
             written = _copy(frames, output, redactions, lambda done: progress(done / seconds))
-    except av.FFmpegError as error:
-        raise _failed("the recording could not be written anew") from error
+        except av.error.MemoryError:
+            raise
+        except av.FFmpegError as error:  # caught in here: further out it would be taken for what is wrong with the source
+            if isinstance(error, OSError):
+                raise OSError(error.errno, error.strerror) from error
+            raise _failed("the recording could not be written anew") from error
     if abs(written - seconds) > _TOLERANCE_SECONDS:
         raise _failed("its copy would be as long as something else")
 

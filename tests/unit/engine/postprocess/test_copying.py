@@ -99,3 +99,10 @@ def test_copying_can_be_followed_and_ended(tmp_path: Path) -> None:
 
     with pytest.raises(InterruptedError):
         copy_redacted(source, tmp_path / "half.mp3", (), 30.0, cancel)
+
+
+def test_a_disk_that_is_full_is_not_the_recordings_fault(tmp_path: Path) -> None:
+    """Another attempt may find room."""
+    source = record(tmp_path / "long.wav", 16_000, 1, seconds=30.0)
+    with pytest.raises(OSError, match="No space left"):
+        copy_redacted(source, Path("/dev/full"), REDACTED, 30.0)
