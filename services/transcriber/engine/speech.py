@@ -4,9 +4,10 @@ A window bounds the detector's memory (it copies its input) and lets a long reco
 window is not cut there: the next window starts where that speech began, or with the padding that speech at its very start would have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from services.transcriber.engine.heard import Span
@@ -20,6 +21,10 @@ WINDOW_SECONDS = 600.0
 _THRESHOLD = 0.5
 _MIN_SILENCE = 0.16
 _PADDING = 0.2
+
+_FRAME = SAMPLE_RATE // 20
+_LOOK_BACK = 5.0
+"""Seconds in which a pause is looked for before a piece is full."""
 
 
 class Tuning(NamedTuple):
@@ -63,14 +68,29 @@ def find_speech(
 
 def whole(audio: Audio) -> list[Span]:
     """All of the recording as if it were speech, in pieces that Whisper can hear; of a tape, the channels and not the silence between."""
-    tape, pieces = audio.tape, range(0, int(audio.seconds) + 1, CHUNK_SECONDS)
+    tape = audio.tape
     starts = [number * tape.stride for number in range(len(tape.channels))] if tape is not None else [0.0]
-    return [
-        Span(start + piece, start + min(piece + CHUNK_SECONDS, audio.seconds))
-        for start in starts
-        for piece in pieces
-        if piece < audio.seconds
-    ]
+    return [piece for start in starts for piece in _pieces(audio.samples, start, start + audio.seconds)]
+
+
+def quietest(samples: Samples, start: float, end: float) -> float:
+    """The middle of the quietest twentieth of a second between two times."""
+    first = int(start * SAMPLE_RATE)
+    stretch = samples[first : int(end * SAMPLE_RATE)]
+    count = len(stretch) // _FRAME
+    if count == 0:
+        return (start + end) / 2
+    power = np.square(stretch[: count * _FRAME].reshape(count, _FRAME), dtype=np.float32).mean(axis=1)
+    return (first + (int(power.argmin()) + 0.5) * _FRAME) / SAMPLE_RATE
+
+
+def _pieces(samples: Samples, start: float, end: float) -> Iterator[Span]:
+    """Cut where it is quiet, as nobody knows where somebody speaks."""
+    while end - start > CHUNK_SECONDS:
+        cut = quietest(samples, start + CHUNK_SECONDS - _LOOK_BACK, start + CHUNK_SECONDS)
+        yield Span(start, cut)
+        start = cut
+    yield Span(start, end)
 
 
 def _milliseconds(seconds: float) -> int:

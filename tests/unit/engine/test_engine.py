@@ -66,10 +66,10 @@ def test_a_language_that_nobody_asked_for_is_told_with_its_time() -> None:
 
 def test_a_recording_of_which_every_part_was_lost_is_tried_again() -> None:
     """An empty transcript would say that nobody speaks; and a strict job has all of its parts or none."""
-    with pytest.raises(TransientError, match="engine_failed: .* every part"):
+    with pytest.raises(TransientError, match=r"engine_failed: .* every part"):
         finished(Heard((), "und", 0.0, lost=SPEECH), Audio(SILENCE, damaged=False))
     partly = Heard(HELLO.chunks, "en", 1.0, lost=(Span(2.0, 3.5),))
-    with pytest.raises(TransientError, match="engine_failed: .* on part"):
+    with pytest.raises(TransientError, match=r"engine_failed: .* on part"):
         finished(partly, Audio(SILENCE, damaged=False), options=Options(align=False, strict=True))
 
 

@@ -7,16 +7,14 @@ stays: what was said before helps to hear what follows.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import SAMPLE_RATE, Samples
+from services.transcriber.engine.media import Samples
+from services.transcriber.engine.speech import quietest
 
 LONG_PAUSE = 20.0
 """Seconds; as a rule no sentence goes on after it."""
 
 _TOUCHING = 0.05
-_FRAME = SAMPLE_RATE // 20
 
 
 class Part(NamedTuple):
@@ -43,17 +41,6 @@ def parts(speech: Iterable[Span], samples: Samples, longest: float) -> list[Part
             waiting += left[::-1]
             taken = []
     return [*found, _part(taken)] if taken else found
-
-
-def quietest(samples: Samples, start: float, end: float) -> float:
-    """The middle of the quietest twentieth of a second between two times."""
-    first = int(start * SAMPLE_RATE)
-    stretch = samples[first : int(end * SAMPLE_RATE)]
-    count = len(stretch) // _FRAME
-    if count == 0:
-        return (start + end) / 2
-    power = np.square(stretch[: count * _FRAME].reshape(count, _FRAME), dtype=np.float32).mean(axis=1)
-    return (first + (int(power.argmin()) + 0.5) * _FRAME) / SAMPLE_RATE
 
 
 def _cut(taken: Sequence[Span], samples: Samples, longest: float) -> tuple[list[Span], list[Span]]:
