@@ -19,13 +19,22 @@ class Health:
     def __init__(self, life: Lifecycle, checks: Mapping[str, Check]) -> None:
         self._life = life
         self._checks = checks
+        self._looking: asyncio.Task[dict[str, str]] | None = None
 
     @property
     def alive(self) -> bool:
         return self._life.alive
 
     async def ready(self) -> dict[str, str]:
-        """The state of each dependency: `ok`, or what is wrong, in words without hosts or secrets."""
+        """The state of each dependency: `ok`, or what is wrong, in words without hosts or secrets.
+
+        Whoever asks while somebody else's answer is looked up shares it: anybody may ask, and each look costs the dependencies something.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="health-look")
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> dict[str, str]:
         states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
         found = dict(zip(self._checks, states, strict=True))
         return {**found, "service": "stopping"} if self._life.stopping.is_set() else found

@@ -118,7 +118,7 @@ def routed(settings: Settings, resources: Resources) -> Litestar:
     documents = (operations.router(health, pool), asyncapi.router(), documentation.ASSETS)
     return Litestar(
         route_handlers=[api, pieces, files, words, hooks, sent, queue, administration, *compatible, earlier, *documents],
-        middleware=[Authentication(pool if settings.auth == "on" else None, rate)],
+        middleware=[Authentication(pool if settings.auth == "on" else None, rate, settings.cors_allow_origins)],
         exception_handlers=problems.HANDLERS,
         openapi_config=documentation.CONFIG,
         logging_config=None,

@@ -5,7 +5,7 @@ A key is 256 random bits, so a plain SHA-256 of it is enough to store: there is 
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
@@ -16,10 +16,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from common import ids
-from common.database import Connection, Pool
-from services.ingest import compat
+from common.database import AWAY, Connection, Pool
+from services.ingest import compat, origin
 from services.ingest.admission import RateLimit
-from services.ingest.problems import Problem, deny
+from services.ingest.problems import Problem, deny, unavailable
 from services.ingest.reads import Reads
 
 PREFIX = "vb_"
@@ -29,6 +29,7 @@ SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 Tenant = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._@-]+$")]
 DEFAULT_TENANT = "default"
 _GUARDED = ("/api/", "/v1/", "/files", *compat.PATHS)
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FIND_KEYS = """
 select hash, id, tenant, scopes from api_keys where hash = any($1::bytea[]) and revoked_at is null and coalesce(expires_at > now(), true)
 """
@@ -59,11 +60,15 @@ def caller_in(connection: Scope, scope: str) -> Caller:
 
 
 class Authentication:
-    """Puts the `Caller` into the scope of every request and WebSocket to what is anybody's own, or refuses it."""
+    """Puts the `Caller` into the scope of every request and WebSocket to what is anybody's own, or refuses it.
 
-    def __init__(self, pool: Pool | None, rate: RateLimit | None = None) -> None:
+    Without a `pool` no keys are asked for, and who calls is everybody, but for pages of other sites than `origins`.
+    """
+
+    def __init__(self, pool: Pool | None, rate: RateLimit | None = None, origins: Sequence[str] = ()) -> None:
         self._callers = None if pool is None else Reads(pool, _callers)
         self._rate = rate
+        self._origins = origins
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         """`app` for those who may use it."""
@@ -71,18 +76,25 @@ class Authentication:
         async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].startswith(_GUARDED):
                 try:
-                    found = EVERYBODY if self._callers is None else await _identified(self._callers, _key(scope))
+                    found = await self._caller(scope)
                     if self._rate is not None:
                         await self._rate.take(found.key_id)
-                except Problem as problem:
+                except (Problem, *AWAY) as error:
                     if scope["type"] != ScopeType.WEBSOCKET:
                         raise
-                    await deny(problem, send)
+                    await deny(error if isinstance(error, Problem) else unavailable("database"), send)
                     return
                 scope["verbatim.caller"] = found  # type: ignore[typeddict-unknown-key]  # ASGI scopes take extra keys
             await app(scope, receive, send)
 
         return authenticated
+
+    async def _caller(self, scope: Scope) -> Caller:
+        if self._callers is not None:
+            return await _identified(self._callers, _key(scope))
+        if scope["type"] == ScopeType.HTTP and scope["method"] not in _READING:
+            origin.check(scope, self._origins)
+        return EVERYBODY
 
 
 async def _identified(callers: Reads[bytes, Caller], key: str) -> Caller:

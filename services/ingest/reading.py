@@ -61,12 +61,12 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
         _refuse_unused(asked, chosen)
         job = await find_job(pool, job_id, tenant)
         try:
-            document = transcript.decode(await storage.get(completed(job).keys["transcript"]))
+            data = await storage.get(completed(job).keys["transcript"])
         except PermanentError:  # the bytes go before the row says so
             raise _lost() if TRANSCRIPT in job.lost else expired() from None
         origin = rendering.Origin(job.options.task, job.options.temperature)
         # Hours of speech take seconds to lay out, and others must not wait for that.
-        body = await asyncio.to_thread(rendering.render, document, chosen, layout, origin)
+        body = await asyncio.to_thread(lambda: rendering.render(transcript.decode(data), chosen, layout, origin))
         return Conditional(body, media_type=rendering.MEDIA_TYPES[chosen], headers={"Vary": "Accept"})
 
     @get(

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,7 @@ from litestar.types import Receive, Send, WebSocketScope
 
 from common.database import AWAY, Pool
 from common.jobs.state import JobState
+from services.ingest import origin
 from services.ingest.auth import caller_in
 from services.ingest.feeds import Feeds, News
 from services.ingest.problems import Problem, deny, unavailable
@@ -48,7 +49,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions, origins: Sequence[str
     async def ws(socket: WebSocket[Any, Any, Any], job_id: FromPath[UUID]) -> None:
         scope, receive, send = socket.scope, socket.receive, socket.send
         try:
-            _check_origin(scope, origins)
+            origin.check(scope, origins)
             who = caller_in(scope, "read")
             known = await watched(pool, feeds, job_id, who.tenant)
         except Problem as problem:
@@ -110,21 +111,6 @@ async def _hear(receive: Receive) -> bool:
     """Whether the client said something (it need not have); else it has left."""
     message: Any = await receive()
     return bool(message["type"] == "websocket.receive")
-
-
-def _check_origin(scope: WebSocketScope, origins: Sequence[str]) -> None:
-    """Browsers let any page open a WebSocket anywhere and say only where the page is from; pages of other sites have no business here."""
-    headers = dict(scope["headers"])
-    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
-    if origin and _netloc(origin) != host and origin not in origins and "*" not in origins:
-        raise Problem(403, "foreign_origin", "WebSockets are not for pages of other sites.")
-
-
-def _netloc(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:  # such as an address that is none
-        return None
 
 
 def _last(scope: WebSocketScope) -> int | None:

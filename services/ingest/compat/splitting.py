@@ -3,6 +3,7 @@
 A zip has no room for white space, so nothing is sent before it is there.
 """
 
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,7 @@ class Splitting:
                 if not zips.unfinished(lacking):
                     raise lacking
         await call.begin(send, zips.MEDIA_TYPE, zips.headers(job))
-        async for chunk in self._zips.read(job):
-            await send_body(send, chunk, more=True)
+        async with aclosing(self._zips.read(job)) as chunks:
+            async for chunk in chunks:
+                await send_body(send, chunk, more=True)
         await send_body(send, b"")

@@ -81,9 +81,9 @@ class Asked:
         if base in _LISTS:
             self._lists.setdefault(base, []).append(_checked(base, text))
             return
-        if name in self._seen:
-            raise form.duplicate(name)
-        self._seen.add(name)
+        if base in self._seen:
+            raise form.duplicate(base)
+        self._seen.add(base)
         values = self._values(base, text)
         for option, value in values.items():
             form.check(option, value)

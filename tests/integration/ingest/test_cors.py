@@ -1,5 +1,6 @@
 """Browsers: only pages from the origins that were named may call the API, keys and resumable uploads included."""
 
+import asyncpg
 import httpx
 import pytest
 from websockets.asyncio.client import connect
@@ -64,3 +65,16 @@ async def test_no_page_may_call_unless_it_is_named(client: httpx.AsyncClient) ->
     ):
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "Origin" not in varied(answer)
+
+
+async def test_no_page_acts_without_a_key(service: Services, database: asyncpg.Connection) -> None:
+    """With `AUTH=off` a page needs no key, and a browser asks nobody before it sends a form or a text: pages of other sites are refused."""
+    ingest = await service("ingest", CORS_ALLOW_ORIGINS=PAGE)
+    endpoint = '{"url": "https://elsewhere.example/hook", "payload": "full"}'
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=30, headers={"Content-Type": "text/plain"}) as http:
+        for origin in (OTHER, "null", "http://[::1"):
+            refused = await http.post("/api/v1/webhooks", content=endpoint, headers={"Origin": origin})
+            assert (refused.status_code, refused.json()["code"]) == (403, "foreign_origin")
+        assert await database.fetchval("select count(*) from endpoints") == 0
+        for origin in (PAGE, ingest.url):
+            assert (await http.post("/api/v1/webhooks", content=endpoint, headers={"Origin": origin})).status_code == 201

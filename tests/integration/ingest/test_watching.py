@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
-from common import ids
+from common import database, ids
 from common.database import Pool
 from common.jobs import removal, store
 from common.jobs.job import Job
-from services.ingest.auth import create_key
+from services.ingest.auth import Authentication, create_key
 from tests.jobs import HOUR, claimed, finished, queued
 from tests.running import RunningService, Services, wait_until
 
@@ -197,8 +197,6 @@ async def test_websocket_refuses_what_it_is_not_for(ingest: RunningService, clie
 
 async def test_keys_guard_streams(service: Services, pool: Pool) -> None:
     """Streams ask for a key like everything else; a WebSocket may offer it as a subprotocol; another tenant's job is not there."""
-    from services.ingest.auth import create_key  # noqa: PLC0415 - this test alone makes keys
-
     async with pool.acquire() as connection:
         job = await queued(connection)
         mine = await create_key(connection, tenant=job.tenant, name="", scopes=("read",))
@@ -224,6 +222,21 @@ async def test_keys_guard_streams(service: Services, pool: Pool) -> None:
     async with httpx.AsyncClient(base_url=guarded.url) as http:
         assert (await http.get(f"{JOBS}/{job.id}/events")).status_code == 401
         assert (await http.get(f"{JOBS}/{job.id}/events", headers={"Authorization": f"Bearer {other}"})).status_code == 404
+
+
+async def test_websocket_while_the_database_is_away(database_url: str) -> None:
+    """Who cannot be told from others yet is told so, and when to try again, as any request is."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with database.connect(database_url, name="test") as away:
+        guarded = Authentication(away)(cast("Any", None))
+    scope: Any = {"type": "websocket", "path": f"{JOBS}/{ids.new()}/ws", "headers": [(b"authorization", b"Bearer vb_key")]}
+    await guarded(scope, cast("Any", None), send)
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"]) == (503, b"5")
+    assert b'"database_unavailable"' in sent[1]["body"]
 
 
 async def test_stopping_lets_watchers_go(ingest: RunningService, client: httpx.AsyncClient, pool: Pool) -> None:

@@ -48,6 +48,7 @@ def test_what_is_understood(fields: list[tuple[str, str]], options: Options) -> 
     ("fields", "field"),
     [
         ([("model", "whisper-1"), ("model", "whisper-1")], "model"),
+        ([("language", "en"), ("language[]", "de")], "language"),
         ([("chunking_strategy", "often")], "chunking_strategy"),
         ([("chunking_strategy", f'{{"type": {"[" * 9_000}')], "chunking_strategy"),
         ([("chunking_strategy[threshold]", "0.3")], "chunking_strategy"),
@@ -58,7 +59,19 @@ def test_what_is_understood(fields: list[tuple[str, str]], options: Options) -> 
         ([("timestamp_granularities[]", "letter")], "timestamp_granularities"),
         ([("stored_output", "true"), ("response_format", "srt")], "stored_output"),
     ],
-    ids=["twice", "chunks", "deep", "no-type", "too-long", "no-language", "flag", "task", "letters", "nothing-to-format"],
+    ids=[
+        "twice",
+        "twice-as-a-list",
+        "chunks",
+        "deep",
+        "no-type",
+        "too-long",
+        "no-language",
+        "flag",
+        "task",
+        "letters",
+        "nothing-to-format",
+    ],
 )
 def test_what_is_refused(fields: list[tuple[str, str]], field: str) -> None:
     """By the parameter's name."""
