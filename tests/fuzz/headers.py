@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from common.jobs.listing import Place
-from services.ingest import idempotency, recording, sockets, wav
+from services.ingest import idempotency, origin, recording, wav
 from services.ingest.problems import Problem
 from services.ingest.tus import headers
 from tests.fuzz.target import Target
@@ -21,7 +21,7 @@ def check_header(data: bytes) -> None:
         lambda: headers.number(found, "Upload-Offset"),
         lambda: headers.check_version(found),
         lambda: idempotency.valid(text),
-        lambda: sockets._check_origin(_opening(data), ()),
+        lambda: origin.check(_opening(data), ()),
     ):
         try:
             read()
@@ -31,8 +31,8 @@ def check_header(data: bytes) -> None:
         Place.decode(text)
 
 
-def _opening(origin: bytes) -> Any:
-    return {"headers": [(b"host", b"localhost"), (b"origin", origin)]}
+def _opening(page: bytes) -> Any:
+    return {"headers": [(b"host", b"localhost"), (b"origin", page)]}
 
 
 def check_head(data: bytes) -> None:
