@@ -13,8 +13,9 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+from common import patience
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-Pool = asyncpg.Pool
 
 AWAY = (
     asyncpg.PostgresConnectionError,
@@ -48,6 +49,19 @@ class Queries:
         return self._sql[name]
 
 
+class Pool(asyncpg.Pool):
+    """A pool that no cancellation gets lost in.
+
+    Where a connection breaks at the moment at which the task that has it is cancelled, asyncpg fails to take back the transaction or to
+    give back the connection, and that error takes the cancellation's place. It is one of `AWAY`, so whoever asks again would never end.
+    """
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:  # type: ignore[override]  # only for a block, and with no limit of its own
+        async with patience.heeding(), super().acquire() as connection:
+            yield connection
+
+
 @asynccontextmanager
 async def connect(
     url: str, *, name: str, process: str = "", max_size: int = 10, abandoned: timedelta = timedelta(seconds=30)
@@ -63,10 +77,15 @@ async def connect(
     A connection is reset when it is given back. That round trip also finds out those which a stopping server has just given up: without
     it they are handed out again, and asyncpg fails on them with errors that no longer tell why.
     """
-    async with asyncpg.create_pool(
+    async with Pool(
         url,
         min_size=1,
         max_size=max_size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         init=_prepare,
         command_timeout=30,
         server_settings={

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 PART_BYTES = 6 * 2**20  # 10,000 parts, the limit of S3, make 62 GB
 BUFFERS = 16
 PATIENCE = timedelta(minutes=2)
-"""For a part or a small object, however often it is tried: a store that is slower than 50 kB/s is as good as away."""
+"""To begin an upload, for a part and for a small object, however often it is tried: slower than 50 kB/s is as good as away."""
 
 _IN_FLIGHT = 2
+_ABORT_SECONDS = 10.0
 
 
 class Upload:
@@ -80,17 +81,21 @@ class Upload:
         )
 
     async def abort(self) -> None:
-        """Stop what is on its way and forget the parts. What cannot be undone now, as the store is away, is left to the janitor."""
+        """Stop what is on its way and forget the parts. What cannot be undone soon, as the store is away, is left to the janitor."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(ClientError, BotoCoreError, OSError):  # a timeout is one of the last
+            async with asyncio.timeout(min(self._patience, _ABORT_SECONDS)):
+                await self._undo()
+
+    async def _undo(self) -> None:
         if self._begun is not None:
             with contextlib.suppress(ClientError, BotoCoreError, OSError):
                 await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=await self._begun)
         if self._completing:
             # The store may have made the object although we did not hear of it.
-            with contextlib.suppress(ClientError, BotoCoreError, OSError):
-                await self._client.delete_object(Bucket=self._bucket, Key=self._key)
+            await self._client.delete_object(Bucket=self._bucket, Key=self._key)
 
     def close(self) -> None:
         """Give back the room of a buffer that became no part."""
@@ -120,7 +125,8 @@ class Upload:
         return part
 
     async def _begin(self) -> str:
-        answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
+        async with asyncio.timeout(self._patience):
+            answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=self._key, ContentType=self._content_type)
         return answer["UploadId"]
 
     async def _send_part(self, upload_id: str, number: int, part: io.BytesIO) -> "CompletedPartTypeDef":

@@ -7,6 +7,7 @@ down; a transcriber that stops before leaves it to another.
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,13 +34,14 @@ _RETRY_SECONDS = 1.0
 
 
 class Archives:
-    """Makes archives one at a time, in `scratch`."""
+    """Makes archives one at a time, in `scratch`, each with a process of its own by `command`."""
 
-    def __init__(self, pool: Pool, storage: Storage, broker: Broker, scratch: Path) -> None:
+    def __init__(self, pool: Pool, storage: Storage, broker: Broker, scratch: Path, *, command: Sequence[str] = COMMAND) -> None:
         self._pool = pool
         self._storage = storage
         self._broker = broker
         self._scratch = scratch
+        self._command = command
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make what is asked for until told to stop."""
@@ -122,7 +124,7 @@ class Archives:
     async def _cut(self, asked: Order, key: str) -> None:
         """From the process's output into the bucket, a part at a time."""
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -137,7 +139,7 @@ class Archives:
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+                await process.communicate()  # its end is told only when all that it wrote has been read
 
 
 def _reason(failure: Path) -> VerbatimError:

@@ -242,11 +242,14 @@ class Engine:
             self._stop_child()
 
     async def _kill(self) -> None:
-        """Its end is waited for also by who is cancelled meanwhile: it is near, and no child is left behind."""
+        """Its end is waited for also by who is cancelled meanwhile: it is near, and no child is left behind.
+
+        What it still said is read, or its end would not be told.
+        """
         if self._process is None:
             return
         self._stop_child()
-        ended = asyncio.create_task(self._process.wait(), name="engine-end")
+        ended = asyncio.create_task(self._process.communicate(), name="engine-end")
         try:
             await asyncio.shield(ended)
         finally:

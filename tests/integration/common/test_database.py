@@ -1,6 +1,7 @@
 """A pool gets over connections that end in any way."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import pytest
 
 from common import database
 from common.database import Pool
+from tests.running import wait_until
 
 
 class Tunnel:
@@ -18,11 +20,18 @@ class Tunnel:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
+        self._writers: set[asyncio.StreamWriter] = set()
         self.hung_up = asyncio.Event()
+
+    def cut(self) -> None:
+        """End every connection there is, without a word."""
+        for writer in self._writers:
+            writer.transport.abort()
 
     async def lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._host, self._port)
         with closing(writer), closing(back):
+            self._writers.add(writer)
             replies = asyncio.create_task(self._pass_on(there, writer))
             while data := await reader.read(2**16):
                 back.write(data)
@@ -60,6 +69,33 @@ async def test_a_connection_that_was_told_of_its_end_counts_as_away(database_url
             await led_pool.fetchval("select 1")
         assert isinstance(raised.value, asyncpg.InternalClientError)
         assert await led_pool.fetchval("select 1") == 1
+
+
+async def test_a_cancellation_comes_through_though_the_connection_breaks(database_url: str, pool: Pool) -> None:
+    """However soon after it: whoever asks again when Postgres is away would never end, nor would whoever waits for that."""
+
+    async def work(led_pool: Pool) -> None:
+        with contextlib.suppress(*database.AWAY):
+            async with led_pool.acquire() as connection, connection.transaction():
+                await connection.execute("select pg_advisory_lock(1)")
+        await asyncio.Event().wait()
+
+    async def waits() -> bool:
+        return bool(await pool.fetchval("select count(*) from pg_locks where locktype = 'advisory' and not granted"))
+
+    async with pool.acquire() as held:
+        await held.execute("select pg_advisory_lock(1)")
+        for turns in range(8):
+            async with tunnel(database_url) as (led, url), database.connect(url, name="test", max_size=1) as led_pool:
+                working = asyncio.create_task(work(led_pool))
+                await wait_until(waits, "the statement to be under way", limit=60)
+                working.cancel()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                led.cut()
+                done, _ = await asyncio.wait({working}, timeout=60)
+                assert done, f"lost at turn {turns}"
+                await pool.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted")
 
 
 @pytest.mark.parametrize("code", ["25006", "25P03", "40001", "40P01", "53100", "53200", "53300", "58030"])

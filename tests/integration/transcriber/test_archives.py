@@ -2,16 +2,19 @@
 
 import asyncio
 import io
+import sys
 import zipfile
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
+from aiohttp import web
 
 from common import archives, ids, outbox
+from common import storage as stores
 from common.archives import Cut, Wanted
 from common.broker import Broker
 from common.database import Pool
@@ -23,8 +26,10 @@ from common.references.lines import Line
 from common.storage import Storage
 from common.storage_keys import source_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
+from deploy.local.stack import Stack
 from services.transcriber.archives import Archives
 from tests import recordings
+from tests.gateway import gateway
 from tests.jobs import BROKEN, HOUR, claimed, finished, queued
 from tests.running import Services, wait_until
 
@@ -61,6 +66,16 @@ async def transcribed(pool: Pool, storage: Storage, recording: bytes, *, speaker
         done = await store.finish(connection, job, result)
         assert done is not None
         return done
+
+
+async def ask(pool: Pool, storage: Storage, broker: Broker) -> None:
+    """Have an archive asked for, and hand that to whoever makes them."""
+    wanted = Wanted((await transcribed(pool, storage, b"sound")).id, Cut())
+    async with pool.acquire() as connection:
+        await archives.ask(connection, wanted)
+    data, now = msgspec.json.encode(wanted), datetime.now(UTC)
+    event = Event(id=EventId(ids.new()), type="archive.requested", source="/verbatim", subject=str(wanted.job_id), time=now, data=data)
+    await broker.publish(event, mandatory=True)
 
 
 def path(job: Job) -> str:
@@ -137,21 +152,40 @@ async def test_what_cannot_be_had(client: httpx.AsyncClient, maker: Archives, po
 
 async def test_a_disk_that_refuses_costs_an_attempt(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) -> None:
     """It is no database that is away: the request is not held until the disk has room, and neither others nor the service suffer."""
-    wanted = Wanted((await transcribed(pool, storage, b"sound")).id, Cut())
-    async with pool.acquire() as connection:
-        await archives.ask(connection, wanted)
-    data, now = msgspec.json.encode(wanted), datetime.now(UTC)
-    event = Event(id=EventId(ids.new()), type="archive.requested", source="/verbatim", subject=str(wanted.job_id), time=now, data=data)
-    await broker.publish(event, mandatory=True)
+    await ask(pool, storage, broker)
     stopping = asyncio.Event()
     running = asyncio.create_task(Archives(pool, storage, broker, tmp_path / "unmounted").run(stopping))
 
     async def counted() -> bool:
         return bool(await pool.fetchval("select attempt from archive_requests"))
 
-    await wait_until(counted, "the attempt to be counted", limit=20)
+    await wait_until(counted, "the attempt to be counted", limit=60)
     stopping.set()
     await running
+
+
+async def test_what_is_being_made_can_be_stopped(pool: Pool, storage: Storage, broker: Broker, stack: Stack, tmp_path: Path) -> None:
+    """Though the store does not answer, and the process that cuts is left with what nobody reads."""
+    await ask(pool, storage, broker)
+    flood = (sys.executable, "-c", "import os\nwhile True: os.write(1, bytes(2**16))")
+    begun = asyncio.Event()
+
+    def begins(request: web.Request) -> bool:
+        if "uploads" in request.query:
+            begun.set()
+        return begun.is_set()
+
+    credentials = {"access_key": stack.s3.access_key, "secret_key": stack.s3.secret_key, "region": "us-east-1"}
+    async with (
+        gateway(stack.s3.endpoint_url or "", storage) as (between, url),
+        stores.connect(endpoint_url=url, bucket=storage.bucket, patience=timedelta(seconds=0.5), **credentials) as seen,
+    ):
+        between.stuck = begins
+        running = asyncio.create_task(Archives(pool, seen, broker, tmp_path, command=flood).run(asyncio.Event()))
+        await asyncio.wait_for(begun.wait(), 60)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=60)
+        assert done
 
 
 async def test_asking_and_failing(pool: Pool) -> None:
