@@ -83,7 +83,7 @@ class RunningService:
         """SIGKILL to this process alone, not to its children; returns when it is gone."""
         self._service.kill()
 
-    async def gone(self, limit: float = 30) -> int:
+    async def gone(self, limit: float = 60) -> int:
         """Wait until it has ended; returns its exit status (negative: the signal that ended it)."""
         process = self._service.process
         await wait_until(lambda: process.exit_status is not None, f"the {self.name} to end", limit)
@@ -133,7 +133,7 @@ class Services:
             print(f"--- log of {service.name} ({service.process.log})\n{service.process.log_tail(80)}")  # noqa: T201
 
 
-async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str, limit: float = 10) -> None:
+async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str, limit: float = 60) -> None:
     """Wait for a condition with a deadline, instead of sleeping for a guessed time."""
     deadline = time.monotonic() + limit
     while True:

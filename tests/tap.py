@@ -21,7 +21,7 @@ class Tap:
         self.messages.append(message)
         self._arrived.set()
 
-    async def until(self, count: int, limit: float = 10) -> list[AbstractIncomingMessage]:
+    async def until(self, count: int, limit: float = 60) -> list[AbstractIncomingMessage]:
         """Wait until so many have been heard."""
         async with asyncio.timeout(limit):
             while len(self.messages) < count:

@@ -68,7 +68,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
             return bool(job["status"] == "completed")
 
         await wait_until(completed, "the job to be completed", 120)
-        message = await completions.get(timeout=10)
+        message = await completions.get(timeout=60)
         assert message.headers["ce-subject"] == job_id
         assert await asyncio.wait_for(completions.get(fail=False), 5) is None
         transcript = (await client.get(f"{JOBS}/{job_id}/transcript")).json()

@@ -97,7 +97,7 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
         assert all(0 <= word["start"] <= word["end"] <= 31 for word in words)
         assert len(transcript["segments"]) >= 4
 
-        headers, body = await asyncio.wait_for(hook.received.get(), 10)
+        headers, body = await asyncio.wait_for(hook.received.get(), 60)
         secret = environment["WEBHOOK_SECRETS"].split(",")[0]
         payload = Webhook(secret).verify(body, {key.lower(): value for key, value in headers.items()})
         assert payload["type"] == "job.completed"
@@ -105,7 +105,7 @@ async def test_recording_to_transcript_event_and_webhook(service: Services, envi
 
         types: list[str] = []
         while "job.completed" not in types:
-            message = await listening.get(timeout=10)
+            message = await listening.get(timeout=60)
             await message.ack()
             types.append(str(message.headers["ce-type"]))
             assert message.headers["ce-subject"] == job["id"]

@@ -77,8 +77,8 @@ async def test_one_trace_that_tells_no_secret(service: Services, environment: di
             assert answer.status_code == 202, answer.text
             job = await until_final(client, answer.json()["id"])
             assert job["status"] == "completed", job["error"]
-            told, _ = await asyncio.wait_for(hook.received.get(), 10)
-            await asyncio.wait_for(place.received.get(), 10)
+            told, _ = await asyncio.wait_for(hook.received.get(), 60)
+            await asyncio.wait_for(place.received.get(), 60)
             signatures.append(signature((await client.get(f"{JOBS}/{job['id']}/audio")).headers["location"]))
             answers.append(await client.get(f"{JOBS}/{job['id']}/deliveries"))
 

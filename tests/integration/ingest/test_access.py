@@ -194,7 +194,7 @@ async def test_there_is_no_way_round(house: House, sample: bytes) -> None:
     )
 
     def ask(path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(house.http.base_url.host, house.http.base_url.port, timeout=10)
+        connection = http.client.HTTPConnection(house.http.base_url.host, house.http.base_url.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()

@@ -27,7 +27,7 @@ async def raw(ingest: RunningService, chunks: Iterator[bytes]) -> bytes:
     sending = asyncio.create_task(send())
     answer = b""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while chunk := await reader.read(4_096):
                 answer += chunk
     except ConnectionError:

@@ -118,7 +118,7 @@ async def test_a_lease_lost_meanwhile(
     await database.execute("update idempotency_keys set expires_at = now() - interval '1 second'")
     assert (await post(client, sample)).status_code == 202
     writer.write(body[-10:])
-    assert b" 409 " in await asyncio.wait_for(reader.readline(), 10)
+    assert b" 409 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     assert await counted(store, database) == (1, 1, 0)
 

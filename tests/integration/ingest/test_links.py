@@ -254,7 +254,7 @@ async def test_a_source_that_never_ends_its_answer(service: Services, sample: by
         writer.close()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with httpx.AsyncClient(base_url=hurried.url, timeout=10) as client, server:
+    async with httpx.AsyncClient(base_url=hurried.url, timeout=60) as client, server:
         answer = await post(client, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.wav")
     assert (answer.status_code, answer.json()["code"]) == (422, "source_unreachable")
     assert "in time" in answer.json()["detail"]

@@ -352,8 +352,8 @@ async def test_an_endpoint_that_is_deleted_while_its_secret_is_rotated(client: h
         rotating = asyncio.create_task(client.post(f"{own}/rotate"))
 
         async def waits() -> bool:
-            found: int = await database.fetchval("select count(*) from pg_locks where not granted")
-            return found > 0
+            query = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())"
+            return bool(await database.fetchval(query))
 
         await wait_until(waits, "the rotation to wait")
     answer = await rotating

@@ -50,7 +50,7 @@ async def published(broker: Broker, queue: Queue, *messages: Message) -> AsyncIt
         for message in messages:
             await exchange.publish(message, queue.bindings[0])
         source = await channel.get_queue(queue.name, ensure=False)
-        yield [found for _ in messages if (found := await source.get(timeout=10)) is not None]
+        yield [found for _ in messages if (found := await source.get(timeout=60)) is not None]
 
 
 async def reject(broker: Broker, queue: Queue, *messages: Message) -> None:
@@ -66,7 +66,7 @@ async def exhaust(broker: Broker, queue: Queue, message: Message) -> None:
         pass
     for _ in range(topology.DELIVERY_LIMIT + 2):
         async with await broker.channel() as channel:
-            await (await channel.get_queue(queue.name, ensure=False)).get(fail=False, timeout=10)
+            await (await channel.get_queue(queue.name, ensure=False)).get(fail=False, timeout=60)
     await dead(broker, queue, 1)
 
 

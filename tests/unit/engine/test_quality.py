@@ -124,8 +124,8 @@ def test_an_hour_is_cheap() -> None:
         for n in range(900)
     ]
     speech = tuple(Span(n * 10.0, n * 10.0 + 5) for n in range(360))
-    began = time.perf_counter()
+    began = time.process_time()
     quality = assess(Audio(samples, damaged=False), speech, segments, "en")
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     assert len(quality.needs_review) <= MOST_DOUBTS
     assert Doubt(0.0, 3_599.9, "low_confidence") in quality.needs_review

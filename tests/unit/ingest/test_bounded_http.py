@@ -53,7 +53,7 @@ def connected() -> tuple[Hasty, Line]:
 async def test_who_says_nothing_is_hung_up_on() -> None:
     """Without a word, as there was no request."""
     _, line = connected()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await line.ended.wait()
     assert line.told == b""
 
@@ -62,7 +62,7 @@ async def test_a_head_that_does_not_come_is_refused() -> None:
     """Whether it is the first of its connection or a later one."""
     for before in (b"", HEAD + b"\r\n"):
         protocol, line = connected()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             if before:
                 protocol.data_received(before)
                 await line.answered.wait()

@@ -26,7 +26,7 @@ async def all_news(feeds: Feeds, seen: int | None, *offers: JobState) -> list[in
     with feeds.watching(QUEUED) as feed:
         waiting = iter(offers)
         found = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for news in feeds.follow(feed, seen, asyncio.Event()):
                 assert isinstance(news, News)
                 found.append(news.id)

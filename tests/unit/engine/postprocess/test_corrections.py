@@ -101,6 +101,6 @@ def test_a_full_lexicon_and_a_long_recording() -> None:
     vocabulary = ["".join(draw.choices("abcdefghijklmnop", k=draw.randint(2, 9))) for _ in range(5_000)]
     segments = [said(" ".join(draw.choices(vocabulary, k=12))) for _ in range(2_500)]
     corrections = [Correction(f"{vocabulary[n]} {vocabulary[-n]}" if n % 2 else vocabulary[n], "put right") for n in range(1_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     Corrections(corrections).apply(segments)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20

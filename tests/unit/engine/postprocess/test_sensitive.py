@@ -107,6 +107,6 @@ def test_languages() -> None:
 )
 def test_hours_of_anything(text: str) -> None:
     """No text keeps the engine busy for long."""
-    began = time.perf_counter()
+    began = time.process_time()
     find(text.split(), "en", NAMED)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
