@@ -94,7 +94,7 @@ class Away(Pool):
     def __init__(self, pool: Pool) -> None:
         self._pool, self._asked = pool, False
 
-    def acquire(self) -> Any:
+    def acquire(self, *, timeout: float | None = None) -> Any:  # noqa: ARG002 - the inherited signature
         self._asked, asked = True, self._asked
         if not asked:
             raise ConnectionRefusedError
