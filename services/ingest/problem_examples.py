@@ -24,7 +24,7 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any]]] = {
     422: ("invalid_option", "beam_size: Expected `int` <= 10", {"field": "beam_size"}),
     423: ("upload_locked", "Another request works on this upload; ask again when it is over.", {}),
     426: ("upgrade_required", "This address is for WebSockets.", {}),
-    429: ("too_many_requests", "Too many requests; try again in 5 seconds.", {"limit": 600}),
+    429: ("rate_limited", "This key may make 600 requests a minute.", {"limit": 600}),
     460: ("checksum_mismatch", "The bytes have not the Upload-Checksum; none of them was kept, send them again.", {}),
     503: ("database_unavailable", "The database is not reachable at the moment; nothing was lost, try again in a few seconds.", {}),
 }

@@ -49,7 +49,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     code: str
     trace_id: str | None = None
     field: str | None = None
-    limit: int | None = None
+    limit: float | None = None
     allowed: list[str] | None = None
 
 

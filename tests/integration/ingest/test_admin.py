@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from common import space
@@ -18,6 +19,7 @@ from common.space import Space, Usage
 from common.storage import Storage
 from common.storage_keys import source_key
 from services.ingest.auth import create_key
+from services.ingest.problems import ProblemDocument
 from tests.integration.ingest.test_jobs import submit
 from tests.jobs import BROKEN, claimed, finished_with_bytes, queued, reread
 from tests.running import RunningService, Services, wait_until
@@ -182,7 +184,7 @@ async def test_hours_of_audio(service: Services, sample: bytes, database: asyncp
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 3
     [over, *_] = [answer for answer in answers if answer.status_code == 429]
     refused(over, 429, "quota_exceeded")
-    assert (over.json()["limit"], 0 < int(over.headers["retry-after"]) <= 86_400) == (0.02, True)
+    assert (msgspec.convert(over.json(), ProblemDocument).limit, 0 < int(over.headers["retry-after"]) <= 86_400) == (0.02, True)
     assert (await clients[0].delete(JOBS, params={"status": "queued"})).json()["deleted"] == 3
     assert (await clients[0].post(JOBS, files={"file": ("talk.wav", sample)})).status_code == 429
     theirs = {"Authorization": f"Bearer {other}"}

@@ -8,6 +8,7 @@ import httpx
 from jsonschema import Draft202012Validator
 
 from services.ingest import asyncapi
+from tests.unit.ingest.test_codes import documented
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -65,18 +66,20 @@ async def test_what_has_an_etag_says_so(client: httpx.AsyncClient) -> None:
 
 
 async def test_refusals_are_documented_as_they_are_sent(client: httpx.AsyncClient) -> None:
-    """Refusals are problems with their own media type; what can be tried again says when; a real one fits what is documented."""
+    """Refusals are problems with their own media type; their codes exist; what can be tried again says when; a real one fits."""
     document = await openapi(client)
+    codes = documented()
     for where, status, response in responses(document):
         if status >= 400 and "/health/" not in where:
             assert response["content"].keys() == {"application/problem+json"}, (where, status)
+            assert (response["content"]["application/problem+json"]["example"]["code"], status) in codes, where
             assert status not in {429, 503} or "Retry-After" in response["headers"], where
     submitted = document["paths"]["/api/v1/jobs"]["post"]["responses"]["202"]
     assert "Location" in submitted["headers"]
     real = await client.get("/api/v1/jobs/019aa3f2-6c1e-7d04-9b57-3e0f8a51c2d7")
-    documented = document["paths"]["/api/v1/jobs/{job_id}"]["get"]["responses"]["404"]["content"]["application/problem+json"]
-    _valid(document, documented["schema"], real.json())
-    assert real.json().keys() == documented["example"].keys()
+    told = document["paths"]["/api/v1/jobs/{job_id}"]["get"]["responses"]["404"]["content"]["application/problem+json"]
+    _valid(document, told["schema"], real.json())
+    assert real.json().keys() == told["example"].keys()
 
 
 async def test_health_is_documented_as_it_is_told(client: httpx.AsyncClient) -> None:
