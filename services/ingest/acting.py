@@ -67,7 +67,7 @@ async def again(pool: Pool, storage: Storage, admission: Admission, job_id: JobI
         async with pool.acquire() as connection, connection.transaction():
             await admission.confirm_again(connection, tenant)
             job = await store.resubmit(connection, job.id, tenant) or await store.get(connection, job.id, tenant) or job
-    if job.status in _RETRYABLE:  # its time is over
+    if job.status in _RETRYABLE:  # its time is over, or its recording went at this moment
         raise _audio_gone()
     if job.status not in {Status.QUEUED, Status.PROCESSING}:
         raise _forbidden("retried", job, _RETRYABLE)

@@ -62,7 +62,7 @@ def caller_in(connection: Scope, scope: str) -> Caller:
 class Authentication:
     """Puts the `Caller` into the scope of every request and WebSocket to what is anybody's own, or refuses it.
 
-    Without a `pool` no keys are asked for, and who calls is everybody, but for pages of other sites than `origins`.
+    Without a `pool` no keys are asked for, and who calls is everybody, but for pages and names of other sites than `origins`.
     """
 
     def __init__(self, pool: Pool | None, rate: RateLimit | None = None, origins: Sequence[str] = ()) -> None:
@@ -92,6 +92,7 @@ class Authentication:
     async def _caller(self, scope: Scope) -> Caller:
         if self._callers is not None:
             return await _identified(self._callers, _key(scope))
+        origin.check_host(scope, self._origins)
         if scope["type"] == ScopeType.HTTP and scope["method"] not in _READING:
             origin.check(scope, self._origins)
         return EVERYBODY

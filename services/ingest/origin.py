@@ -1,10 +1,13 @@
-"""Which site a request's page is from, as browsers say it of all but what a page may do anywhere.
+"""Which site a request is from, as browsers say it: the page's, or the name under which the page found this server.
 
 Browsers let any page open a WebSocket anywhere, and send forms and texts, and say only where the page is from. Where keys are asked for,
-one that has none can do no harm; where none are, it could have every transcript sent to itself.
+one that has none can do no harm; where none are, it could have every transcript sent to itself. And who owns a name may let it lead to this
+machine, whose server then is one of its own pages' (DNS rebinding): so names that somebody else may own are none of this server's.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from litestar.types import Scope
@@ -14,10 +17,37 @@ from services.ingest.problems import Problem
 
 def check(scope: Scope, allowed: Sequence[str]) -> None:
     """Raises `Problem` 403 for a page that is neither of this server nor from one of the `allowed` origins, of which `*` is every one."""
-    headers = dict(scope["headers"])
-    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
-    if origin and _netloc(origin) != host and origin not in allowed and "*" not in allowed:
+    origin = _header(scope, b"origin")
+    if origin and _netloc(origin) != _header(scope, b"host") and origin not in allowed and "*" not in allowed:
         raise Problem(403, "foreign_origin", "This is not for pages of other sites, but for those that CORS_ALLOW_ORIGINS names.")
+
+
+def check_host(scope: Scope, allowed: Sequence[str]) -> None:
+    """The same for a name that somebody else may own, and that none of the `allowed` origins has."""
+    host = _header(scope, b"host")
+    if not _own(host) and host not in map(_netloc, allowed) and "*" not in allowed:
+        raise Problem(
+            403,
+            "foreign_host",
+            "Without keys this server answers to addresses and to localhost alone; name the origin in CORS_ALLOW_ORIGINS, or set AUTH=on.",
+        )
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+@lru_cache(maxsize=256)
+def _own(host: str) -> bool:
+    """Whether nobody can have the name registered: an address, or a name without a dot, or under `localhost`."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        if "." not in name or name.endswith(".localhost"):
+            return True
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _netloc(origin: str) -> str | None:

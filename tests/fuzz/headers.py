@@ -22,6 +22,7 @@ def check_header(data: bytes) -> None:
         lambda: headers.check_version(found),
         lambda: idempotency.valid(text),
         lambda: origin.check(_opening(data), ()),
+        lambda: origin.check_host({"headers": [(b"host", data)]}, ()),  # type: ignore[arg-type]  # all that is looked at
     ):
         try:
             read()

@@ -159,7 +159,7 @@ async def cancel(connection: Connection, job_id: JobId, tenant: str) -> Job | No
 async def resubmit(connection: Connection, job_id: JobId, tenant: str) -> Job | None:
     """failed | cancelled -> queued, with all attempts given anew. Call only when the recording is still in the bucket.
 
-    None also when the job's time is over, as its recording then may be going.
+    None also when its recording was deleted, or the job's time is over, as its recording then may be going.
     """
     async with connection.transaction():
         await connection.execute(SQL["lock_tail"], tenant)

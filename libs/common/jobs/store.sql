@@ -159,7 +159,8 @@ returning *;
 
 -- name: resubmit_job
 -- failed | cancelled -> queued: asked for by a person, with all attempts given anew and exactly the options it had. It queues like a new
--- job; the caller holds `lock_tail`. Not when its time is over, or will be before this is committed: its bytes may be going already.
+-- job; the caller holds `lock_tail`. Not when its time is over, or will be before this is committed: its bytes may be going already. Nor when
+-- its recording has gone by itself since the caller looked.
 update jobs
 set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(), claim_after = now(),
     started_at = null, claimed_at = null, finished_at = null, expires_at = null, eta = null, eta_told_at = null,
@@ -168,6 +169,7 @@ set status = 'queued', attempt = 0, error = null, progress = 0, queued_at = now(
         (select turn from jobs last where last.tenant = $2 and last.status = 'queued' and last.band = jobs.priority order by turn desc limit 1)
     )
 where id = $1 and tenant = $2 and status in ('failed', 'cancelled') and expires_at > clock_timestamp() + interval '10 seconds'
+  and audio_deleted_at is null
 returning *;
 
 -- name: resumable_jobs

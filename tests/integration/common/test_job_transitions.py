@@ -297,3 +297,13 @@ async def test_the_true_duration_is_kept_once_it_is_known(pool: Pool) -> None:
             renewed = await store.renew(connection, job, lease=HOUR, stage="vad", progress=1, duration=duration)
             assert renewed is not None
             assert (renewed.duration, renewed.duration_known) == (12.5, True)
+
+
+async def test_nothing_is_tried_again_without_its_recording(pool: Pool) -> None:
+    """Whoever saw the recording a moment before it was deleted by itself queues no job that points at nothing."""
+    async with pool.acquire() as connection:
+        job = await queued(connection)
+        await store.cancel(connection, job.id, job.tenant)
+        assert await objects.forget_recordings(connection, [job.id]) == 1
+        assert await store.resubmit(connection, job.id, job.tenant) is None
+        assert (await reread(connection, job)).status is Status.CANCELLED

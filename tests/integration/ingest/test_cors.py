@@ -68,7 +68,7 @@ async def test_no_page_may_call_unless_it_is_named(client: httpx.AsyncClient) ->
 
 
 async def test_no_page_acts_without_a_key(service: Services, database: asyncpg.Connection) -> None:
-    """With `AUTH=off` a page needs no key, and a browser asks nobody before it sends a form or a text: pages of other sites are refused."""
+    """With `AUTH=off` a page needs no key, and a browser asks nobody before it sends a form or a text: other sites' are refused."""
     ingest = await service("ingest", CORS_ALLOW_ORIGINS=PAGE)
     endpoint = '{"url": "https://elsewhere.example/hook", "payload": "full"}'
     async with httpx.AsyncClient(base_url=ingest.url, timeout=30, headers={"Content-Type": "text/plain"}) as http:
@@ -78,3 +78,7 @@ async def test_no_page_acts_without_a_key(service: Services, database: asyncpg.C
         assert await database.fetchval("select count(*) from endpoints") == 0
         for origin in (PAGE, ingest.url):
             assert (await http.post("/api/v1/webhooks", content=endpoint, headers={"Origin": origin})).status_code == 201
+        # A name that leads here makes a page of its owner's one of this server's.
+        for host, status in (("rebound.example.com", 403), ("rebound.example.com:80", 403), ("app.example.com", 200), ("localhost.", 200)):
+            read = await http.get("/api/v1/webhooks", headers={"Host": host})
+            assert (read.status_code, "foreign_host" in read.text) == (status, status == 403), host
