@@ -1,7 +1,7 @@
 """What Whisper wrote and nobody said: sentences over silence, and phrases that go round in circles.
 
 Pure decisions. What was invented over silence is dropped, as there is nothing at that place which a reader could miss. A loop is collapsed
-to its phrase, which somebody may well have said once; one whose every turn has a stretch of speech to itself was said as often as it is
+to its phrase, which somebody may well have said once; one whose turns have stretches of speech to themselves was said as often as it is
 written. What goes is told with its times, so that it can be listened to.
 """
 
@@ -31,6 +31,9 @@ _TIMES_BY_WORDS = {1: 8, 2: 5}
 _TIMES = 4
 _MOST_DIGITS = 20
 """One more than any card has: numbers are dictated digit by digit, and 1111 1111 may be all of one."""
+
+APART = 0.75
+"""Share of a loop's turns that must have a stretch of speech to themselves to have been said."""
 
 _FRAME = 1_600
 _FULL_SCALE = 32_768.0
@@ -83,9 +86,9 @@ def _loop(said: Sequence[str], start: int) -> tuple[int, int]:
 
 
 def _apart(last: Sequence[HeardWord], speech: Sequence[Span]) -> bool:
-    """Whether each turn ends, with its last word, in a stretch of its own."""
+    """Whether the turns end, with their last words, in stretches of their own; attention crowds some of so many together."""
     stretches = {bisect_right(speech, word.end, key=lambda span: span.start) for word in last if word.end is not None}
-    return len(stretches) == len(last)
+    return len(stretches) >= APART * len(last)
 
 
 def told(code: str, what: str, spans: Iterable[Span], tape: Tape | None) -> tuple[Note, ...]:

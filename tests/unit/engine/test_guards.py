@@ -45,6 +45,7 @@ def test_what_is_said_in_a_stretch_of_its_own_each_time_is_kept() -> None:
     pauses = [Span(2.0 * turn, 2.0 * turn + 1.2) for turn in range(10)]
     assert collapsed(heard, pauses) == heard
     assert collapsed([*heard, HeardWord(" Bye", 0.9, 20.0, 20.4)], [*pauses[:9], Span(18.0, 30.0)])[-1].text == " Bye"
+    assert collapsed(heard, [*pauses[:3], *pauses[4:]]) == heard
     assert len(collapsed(heard, pauses[::2])) == 2
     assert len(collapsed(heard, [Span(0.0, 30.0)])) == 2
     assert len(collapsed(words("Hello world " * 10), pauses)) == 2
