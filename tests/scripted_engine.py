@@ -120,10 +120,19 @@ def join(request: Transcribe) -> None:
         succeed(request)
 
 
+def hear_together(request: Transcribe) -> None:
+    """At the stage at which the next request is as well, unless it is to be heard alone."""
+    if request.alone:
+        succeed(request)
+    else:
+        say(Progress(request.id, "transcribe", 50.0))
+
+
 SCRIPT: dict[str, Callable[[Transcribe], None]] = {
     "babble": babble,
     "die": lambda _request: os._exit(11),
     "hang": hang,
+    "hear together": hear_together,
     "join": join,
     "let go": let_go,
     "share": share,

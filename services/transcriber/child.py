@@ -80,7 +80,7 @@ class Engine:
             on_progress=on_progress,
             on_checkpoint=on_checkpoint,
             on_partial=on_partial,
-            overrun=self._stop,
+            overrun=self._overrun,
         )
         self._works[request.id] = work
         try:
@@ -173,6 +173,19 @@ class Engine:
         work.fail(error)
         self._kill_for(work)
 
+    def _stop_together(self, requests: int, error: VerbatimError) -> None:
+        """End the child for what several do to it, and nobody can tell which of them: each is tried once more, alone."""
+        log.warning("engine stopped", requests=requests, code=error.code, error=error.message)
+        self._stop_child()
+
+    def _overrun(self, work: Pending, error: VerbatimError) -> None:
+        """Those that are at one stage are heard together, and take as long together."""
+        together = sum(other.stage == work.stage for other in self._works.values())
+        if error.transient and together > 1:
+            self._stop_together(together, error)
+        else:
+            self._stop(work, error)
+
     def _abandon(self, work: Pending) -> None:
         """Nobody waits for this any more. The child is asked to let go of it, and has a second to do so if it is at it."""
         work.abandoned = True
@@ -238,8 +251,7 @@ class Engine:
         if over and len(working) == 1:
             self._stop(*over[0])
         elif over:
-            log.warning("engine stopped", requests=len(working), code="memory_limit", error=over[0][1].message)
-            self._stop_child()
+            self._stop_together(len(working), over[0][1])
 
     async def _kill(self) -> None:
         """Its end is waited for also by who is cancelled meanwhile: it is near, and no child is left behind.

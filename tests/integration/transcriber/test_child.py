@@ -184,6 +184,17 @@ async def test_memory_of_several_is_held_against_none(tmp_path: Path) -> None:
     assert done.id == "a"
 
 
+async def test_a_hearing_of_several_that_hangs_is_held_against_none(tmp_path: Path) -> None:
+    """The clock of one of them runs out first, which says nothing: each is tried once more, alone, and who then hangs is told."""
+    async with running(limits=Limits(job=timedelta(seconds=60), stage=timedelta(seconds=0.3))) as engine:
+        sharing = asyncio.create_task(engine.transcribe(request(tmp_path, "a", "hear together"), ignore))
+        await asyncio.sleep(0)  # let it be sent
+        with pytest.raises(TransientError, match="time_limit"):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "b", "transcribe"), ignore), 60)
+        done, _ = await asyncio.wait_for(sharing, 60)
+    assert done.id == "a"
+
+
 async def test_a_kill_costs_only_the_one_that_it_is_for(tmp_path: Path) -> None:
     """What shared the engine with a request that hangs is done by the next child."""
     async with running(limits=Limits(job=timedelta(seconds=60), stage=timedelta(seconds=0.3))) as engine:

@@ -18,8 +18,6 @@ from common.transcript import Redaction
 from services.transcriber.engine.media import MOST_APART
 from services.transcriber.frames import Frames, sound
 
-CONTENT_TYPE = "audio/mpeg"
-
 _RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """What MP3 knows."""
 

@@ -15,7 +15,7 @@ from common.transcript import Redaction, Segment, Word
 from services.transcriber.engine.heard import Span
 from services.transcriber.engine.postprocess.passage import Passage, Rewriting
 from services.transcriber.engine.postprocess.sensitive import ORDER, find
-from services.transcriber.engine.postprocess.spoken import LANGUAGES
+from services.transcriber.engine.postprocess.spoken import LANGUAGES, MARKS
 
 MARGIN = 0.25
 """Seconds before and after a word that are not heard either: words' times are off by some 0.1 s."""
@@ -23,7 +23,6 @@ MARGIN = 0.25
 UNHEARD = "unheard"
 KINDS: tuple[str, ...] = (*ORDER, UNHEARD)
 _ROUNDS = 3
-_SIGNS = "\"'“”‘’«»„¿¡.,;:!?…()[]"  # noqa: RUF001 - every script's own marks
 
 
 def with_unheard(redactions: Sequence[Redaction], spans: Iterable[Span]) -> list[Redaction]:
@@ -110,7 +109,7 @@ def _labels(passage: Passage, number: int, marks: dict[tuple[int, int], Sensitiv
             indexes = list(run)
             start, end = passage.marks[indexes[0]][0], passage.marks[indexes[-1]][1]
             text = passage.text[start:end]
-            leading, trailing = len(text) - len(text.lstrip(_SIGNS)), len(text) - len(text.rstrip(_SIGNS))
+            leading, trailing = len(text) - len(text.lstrip(MARKS)), len(text) - len(text.rstrip(MARKS))
             yield Rewriting(start + leading, end - trailing, f"[{kind.upper()}]")
 
 

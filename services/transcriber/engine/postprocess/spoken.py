@@ -15,7 +15,7 @@ AT, DOT, DASH, UNDERSCORE, FILLER, AMOUNT = "\ue000", "\ue001", "\ue002", "\ue00
 """Signs that were spoken, what people say between digits, and numbers that are no digits. None of them is in any script."""
 
 _MOST_DIGITS = 9_999
-_EDGES = "\"'“”‘’«»„¿¡.,;:!?…()[]"  # noqa: RUF001 - every script's own marks
+MARKS = "\"'“”‘’«»„¿¡.,;:!?…()[]"  # noqa: RUF001 - every script's own marks
 _CLOSING = ".,;:!?…)"
 _TIMES = {"double": 2, "triple": 3, "doppel": 2, "doble": 2, "triplo": 3, "doppio": 2, "dubbel": 2, "dubbelt": 2}
 _WORDS: dict[str, dict[str, str]] = {
@@ -105,7 +105,7 @@ class _Token:
     """A word without the punctuation around it, which parts it from the next."""
 
     def __init__(self, word: str) -> None:
-        self.plain = word.strip(_EDGES).casefold()
+        self.plain = word.strip(MARKS).casefold()
         self.parted = word.endswith(tuple(_CLOSING))
 
     def text(self) -> str:
