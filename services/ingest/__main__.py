@@ -59,6 +59,7 @@ async def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nobody here asks from where a client comes
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             lifespan="off",
             ws_max_size=_WEBSOCKET_BYTES,

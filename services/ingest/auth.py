@@ -5,7 +5,7 @@ A key is 256 random bits, so a plain SHA-256 of it is enough to store: there is 
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
@@ -65,7 +65,7 @@ class Authentication:
     Without a `pool` no keys are asked for, and who calls is everybody, but for pages and names of other sites than `origins`.
     """
 
-    def __init__(self, pool: Pool | None, rate: RateLimit | None = None, origins: Sequence[str] = ()) -> None:
+    def __init__(self, pool: Pool | None, rate: RateLimit | None = None, origins: tuple[str, ...] = ()) -> None:
         self._callers = None if pool is None else Reads(pool, _callers)
         self._rate = rate
         self._origins = origins

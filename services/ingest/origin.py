@@ -17,29 +17,29 @@ from services.ingest.problems import Problem
 
 def check(scope: Scope, allowed: Sequence[str]) -> None:
     """Raises `Problem` 403 for a page that is neither of this server nor from one of the `allowed` origins, of which `*` is every one."""
-    origin = _header(scope, b"origin")
-    if origin and _netloc(origin) != _header(scope, b"host") and origin not in allowed and "*" not in allowed:
+    headers = dict(scope["headers"])
+    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+    if origin and _netloc(origin) != host and origin not in allowed and "*" not in allowed:
         raise Problem(403, "foreign_origin", "This is not for pages of other sites, but for those that CORS_ALLOW_ORIGINS names.")
 
 
-def check_host(scope: Scope, allowed: Sequence[str]) -> None:
+def check_host(scope: Scope, allowed: tuple[str, ...]) -> None:
     """The same for a name that somebody else may own, and that none of the `allowed` origins has."""
-    host = _header(scope, b"host")
-    if not _own(host) and host not in map(_netloc, allowed) and "*" not in allowed:
-        raise Problem(
-            403,
-            "foreign_host",
-            "Without keys this server answers to addresses and to localhost alone; name the origin in CORS_ALLOW_ORIGINS, or set AUTH=on.",
-        )
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    for name, value in scope["headers"]:
+        if name == b"host" and not _is_own(value, allowed):
+            raise Problem(
+                403,
+                "foreign_host",
+                "Without keys this server answers to addresses and to localhost; name the origin in CORS_ALLOW_ORIGINS, or set AUTH=on.",
+            )
 
 
 @lru_cache(maxsize=256)
-def _own(host: str) -> bool:
-    """Whether nobody can have the name registered: an address, or a name without a dot, or under `localhost`."""
+def _is_own(value: bytes, allowed: tuple[str, ...]) -> bool:
+    """Whether nobody can have the name registered (an address, a name without a dot, one under `localhost`), or it is allowed."""
+    host = value.decode("latin-1")
+    if host in map(_netloc, allowed) or "*" in allowed:
+        return True
     try:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         if "." not in name or name.endswith(".localhost"):
