@@ -70,7 +70,7 @@ def main() -> None:
         began = time.perf_counter()
         for path, language in zip(request.paths, languages, strict=True):
             audio = read(Path(path))
-            result = models[request.vad].transcribe(audio, batch_size=hardware.batch_size, language=language or None)
+            result = heard(models[request.vad], audio, batch_size=hardware.batch_size, language=language or None)
             turns = rest.finish(result, audio) if request.full else []
             files.append({"text": " ".join(segment["text"].strip() for segment in result["segments"]), "turns": turns})
         answer(seconds=time.perf_counter() - began, files=files)
