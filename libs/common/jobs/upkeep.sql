@@ -96,7 +96,7 @@ select * from jobs where tenant = $1 and status = 'queued' and claim_after <= no
 
 -- name: untold_jobs
 -- Ended longer ago than $1 and not longer than $2, wanted by a URL of the job's own or by an endpoint of its tenant, and neither among the deliveries
--- nor in the outbox.
+-- nor in the outbox, of which the ends are read and nothing else.
 select jobs.* from jobs
 where status in ('completed', 'failed', 'cancelled') and finished_at < now() - $1::interval and finished_at > now() - $2::interval
   and (options->>'webhook_url' is not null or options->>'upload_presigned_url' is not null and status = 'completed' or exists (
@@ -107,7 +107,9 @@ where status in ('completed', 'failed', 'cancelled') and finished_at < now() - $
       select from deliveries
       where deliveries.job_id = jobs.id and deliveries.event_type = 'job.' || jobs.status and deliveries.created_at >= jobs.finished_at
   )
-  and not exists (select from outbox where outbox.subject = jobs.id::text and outbox.type = 'job.' || jobs.status)
+  and (jobs.id::text, 'job.' || jobs.status) not in (
+      select subject, type from outbox where type in ('job.completed', 'job.failed', 'job.cancelled')
+  )
 order by finished_at
 limit $3;
 

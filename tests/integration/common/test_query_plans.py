@@ -68,6 +68,7 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "next_due": (outbox.SQL["next_due"], "", "", "outbox_due"),
     "promised_jobs": (removal.SQL["promised_jobs"], "uuid[], interval", "array[gen_random_uuid()], '7 days'", "jobs_pkey"),
     "count_tokens": (upkeep.SQL["count_tokens"], "interval", "'5 s'", "outbox_by_type"),
+    "untold_jobs": (upkeep.SQL["untold_jobs"], "interval, interval, int", "'30 s', '1 h', 1", "outbox_by_type"),
     "refused_tokens": (upkeep.SQL["count_tokens"], "interval", "'5 s'", "outbox_refused"),
 }
 _SMALL = {"queue_rounds", "lexicons", "job_lexicons", "deliveries", "endpoints", "workers"}  # three rows; and none in this test
