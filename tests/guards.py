@@ -245,8 +245,8 @@ GUARDS = (
     Guard(
         "an attempt has one maker",
         "services/notifier/claims.sql",
-        "where lane = entered.lane and state = 'pending' and due_at <= now()\n",
-        "where lane = entered.lane and state = 'pending'\n",
+        "state = 'pending' and due_at <= now()\n",
+        "state = 'pending'\n",
         f"{_WEBHOOKS}::test_an_attempt_announced_many_times",
     ),
     Guard(
@@ -254,7 +254,7 @@ GUARDS = (
         "services/notifier/claims.sql",
         "pg_try_advisory_xact_lock(hashtextextended('lane ' || lane, 0))",
         "true",
-        f"{_LANES}::test_a_crowd",
+        f"{_LANES}::test_two_at_the_same_moment",
     ),
     Guard(
         "a lane in which another is, is left for a moment",

@@ -37,7 +37,9 @@ _SECONDS = Histogram("verbatim_delivery_seconds", "Seconds until a receiver answ
 
 _RELEASE_SECONDS = 5.0
 _IN_A_ROW = 16
-"""After so many attempts in one lane the next is announced, behind whatever other lanes have in the queue."""
+_TURN_SECONDS = 60.0
+"""After so many attempts in one lane, or so long, the next is announced, behind whatever other lanes have in the queue. Nor may a message
+be held for as long as one likes: the broker takes back what is not acked in time."""
 
 
 class Attempts:
@@ -54,12 +56,12 @@ class Attempts:
         """Make attempts in the lane of the one that the event names, while any is due. Cancelling gives back unspent what is claimed."""
         due = _due(event)
         attempt = await self._claims.by_message(due, again=event.redelivered)
-        made = 0
+        made, began = 0, time.monotonic()
         while attempt is not None:
             with _within(attempt, due):
                 await self._make(attempt)
             made += 1
-            if made == _IN_A_ROW or self._stopping.is_set():
+            if made == _IN_A_ROW or time.monotonic() - began > _TURN_SECONDS or self._stopping.is_set():
                 await self._announce_next(attempt.lane)
                 return
             attempt = await self._claims.next(attempt.lane)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from common.database import Pool
+from common.database import Connection, Pool
 from common.envelope import Event
 from common.jobs.job import Job
 from common.storage import Storage
@@ -60,6 +60,19 @@ async def waiting(pool: Pool) -> int:
 async def announced(pool: Pool) -> int:
     found: int = await pool.fetchval("select count(*) from outbox where type = 'delivery.due'")
     return found
+
+
+async def until_held_up(connection: Connection, count: int) -> None:
+    """Until so many transactions wait for a lock on the deliveries that `connection` has."""
+
+    async def there() -> bool:
+        held_up: int = await connection.fetchval(
+            "select count(*) from pg_locks join pg_database on pg_database.oid = database"
+            " where not granted and relation = 'deliveries'::regclass and datname = current_database()"
+        )
+        return held_up == count
+
+    await wait_until(there, f"{count} claims to wait")
 
 
 async def handled(attempts: Attempts, messages: list[Event]) -> None:
@@ -200,6 +213,30 @@ async def test_a_crowd(
     assert 1 < most <= WIDTH
 
 
+async def test_two_at_the_same_moment(
+    pool: Pool, complete: Complete, notifier: Notifier, outgoing: Outgoing, storage: Storage, receiver: Receiver, other: Receiver
+) -> None:
+    """Of two notifiers who come for the places of one lane together, one has them; the other has what it came for elsewhere."""
+    receiver.answers.extend([receiver.held] * 10)
+    beside = Notifier(pool, outgoing, storage, schedule=Schedule())
+    jobs = await completed(complete, notifier, receiver.url, 8)
+    messages = await notifier.due()
+    elsewhere = await completed(complete, notifier, other.url, 1)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table deliveries in share mode")
+        running = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages[:WIDTH]]
+        await until_held_up(connection, 1)
+        running += [asyncio.create_task(beside.attempts.handle(message)) for message in [*messages[WIDTH:], *await notifier.due()]]
+        await until_held_up(connection, 2)
+    await other.wait(1)
+    await receiver.wait(WIDTH)
+    under_way = "select count(*) from deliveries where in_flight and state = 'pending' and job_id = any($1)"
+    assert await pool.fetchval(under_way, [job.id for job in jobs]) == WIDTH
+    receiver.release.set()
+    await asyncio.gather(*running)
+    assert await states(pool, [*jobs, *elsewhere]) == {"delivered": 9}
+
+
 async def test_who_dies_takes_no_place_along(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver) -> None:
     """The places of a notifier that was killed are free when its claims have run out; a message that comes again goes on with the rest."""
     receiver.answers.extend([receiver.held] * WIDTH)
@@ -287,15 +324,9 @@ async def test_stopping_at_the_moment_of_the_claim(pool: Pool, complete: Complet
     await completed(complete, notifier, receiver.url, 2)
     messages = await notifier.due()
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("lock table deliveries")
+        await connection.execute("lock table deliveries in share mode")
         tasks = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages]
-
-        async def asking() -> bool:
-            return bool(
-                await connection.fetchval("select exists (select from pg_locks where not granted and relation = 'deliveries'::regclass)")
-            )
-
-        await wait_until(asking, "the claim to wait")
+        await until_held_up(connection, 1)
         for task in tasks:
             task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
