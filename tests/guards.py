@@ -348,6 +348,20 @@ GUARDS = (
         "tests/unit/common/test_patience.py::test_a_cancellation_comes_through_whenever_it_comes",
     ),
     Guard(
+        "also while a connection is made",
+        "libs/common/broker.py",
+        "async with patience.heeding():\n            async with self._lock:",
+        "if True:\n            async with self._lock:",
+        f"{_COMMON}/test_broker.py::test_a_cancellation_comes_through_while_connecting",
+    ),
+    Guard(
+        "and though a connection breaks",
+        "libs/common/database.py",
+        "async with patience.heeding(), super().acquire() as connection:",
+        "async with super().acquire() as connection:",
+        f"{_COMMON}/test_database.py::test_a_cancellation_comes_through_though_the_connection_breaks",
+    ),
+    Guard(
         "a key opens what its scopes say",
         "services/ingest/auth.py",
         "if scope not in found.scopes:",
