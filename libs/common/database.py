@@ -4,6 +4,8 @@ jsonb columns travel as Python values. `Queries` reads a file whose queries are 
 the same name in SQL, in Python and in `pg_stat_activity`.
 """
 
+import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,12 +56,25 @@ class Pool(asyncpg.Pool):
 
     Where a connection breaks at the moment at which the task that has it is cancelled, asyncpg fails to take back the transaction or to
     give back the connection, and that error takes the cancellation's place. It is one of `AWAY`, so whoever asks again would never end.
+    Nor is a server that says nothing waited for by who is cancelled, or at the end: not for longer than `letting_go` seconds.
     """
+
+    letting_go = 5.0
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:  # type: ignore[override]  # only for a block, and with no limit of its own
         async with patience.heeding(), super().acquire() as connection:
             yield connection
+
+    async def release(self, connection: asyncpg.pool.PoolConnectionProxy, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - inherited
+        task = asyncio.current_task()
+        cancelled = task is not None and task.cancelling()
+        await super().release(connection, timeout=self.letting_go if cancelled else timeout)
+
+    async def close(self) -> None:
+        with contextlib.suppress(TimeoutError):  # who is cancelled while it closes cuts what is left
+            async with asyncio.timeout(self.letting_go):
+                await super().close()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ the attempt ends with, the job's row says so before the attempt returns; only a 
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -40,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+_RELEASE_SECONDS = 20.0
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(minutes=5)
 
@@ -188,7 +190,12 @@ class Attempts:
         metrics.ended("lost" if written is None else "retried" if written.status == "queued" else "failed")
 
     async def _release(self, job: Job) -> None:
-        if await self._write(lambda connection: store.release(connection, job)) is None:
+        """Bounded, as whoever stops us does not wait for ever: when Postgres says nothing for so long, the lease's end does it."""
+        released = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                released = await self._write(lambda connection: store.release(connection, job))
+        if released is None:
             metrics.ended("lost")
         else:
             metrics.ended("released")

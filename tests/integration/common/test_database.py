@@ -21,6 +21,7 @@ class Tunnel:
         self._host = host
         self._port = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self.silent = False
         self.hung_up = asyncio.Event()
 
     def cut(self) -> None:
@@ -39,7 +40,8 @@ class Tunnel:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(2**16):
-            writer.write(data)
+            if not self.silent:
+                writer.write(data)
         if self.hung_up.is_set():
             writer.close()
         self.hung_up.set()
@@ -98,6 +100,30 @@ async def test_a_cancellation_comes_through_though_the_connection_breaks(databas
                 done, _ = await asyncio.wait({working}, timeout=60)
                 assert done, f"lost at turn {turns}"
                 await pool.execute(f"select pg_terminate_backend(pid) from pg_locks where {waiting}")  # noqa: S608 - our own words
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for(database_url: str) -> None:
+    """By who is cancelled in the middle of a statement, and at the end: both would last as long as a statement may."""
+    begun = asyncio.Event()
+
+    async def work(led_pool: Pool) -> None:
+        async with led_pool.acquire() as connection:
+            begun.set()
+            await connection.execute("select pg_sleep(60)")
+
+    async def stop(url: str) -> None:
+        async with database.connect(url, name="test", max_size=2) as led_pool:
+            led_pool.letting_go = 0.1
+            async with led_pool.acquire():
+                working = asyncio.create_task(work(led_pool))
+                await begun.wait()
+            led.silent = True
+            working.cancel()
+            await asyncio.wait({working})
+
+    async with tunnel(database_url) as (led, url):
+        done, _ = await asyncio.wait({asyncio.create_task(stop(url))}, timeout=20)
+        assert done
 
 
 @pytest.mark.parametrize("code", ["25006", "25P03", "40001", "40P01", "53100", "53200", "53300", "58030"])
