@@ -1,8 +1,8 @@
 """Claims of attempts, for all who ask at one moment in one transaction.
 
-A message is a token for its lane: with it comes the attempt that has been due there for longest, and when that has been made the next,
-for as long as there is one. A message that finds its lane full or shut, or its endpoint paused, leaves no trace. What it names goes on
-being due, which costs nothing however much of it there is, and somebody comes to it:
+A message is a token for its lane, also when what it names has been made: with it comes the attempt that has been due there for longest, and
+when that has been made the next, for as long as there is one. A message that finds its lane full or shut, or its endpoint paused, leaves no
+trace. What it names goes on being due, which costs nothing however much of it there is, and somebody comes to it:
 
 - the lane was full: who makes an attempt there asks for the next after its end is committed. Whoever saw it as not yet ended looked before
   that, and what was due then is found;
@@ -131,7 +131,7 @@ class Claims:
     async def _claim(self, connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> tuple[dict[_Wish, Attempt], list[_Wish]]:
         """What came of the wishes, and those for lanes in which another is. `unsure`: it was tried before, and may have been done."""
         async with connection.transaction():
-            found = await _enter(connection, wishes, unsure=unsure)
+            found = await _enter(connection, wishes)
             asking = _by_lane(wishes, found)
             left = [wish for lane in found if lane.entered is False for wish in asking[lane.lane]]
             for wish in wishes:
@@ -155,20 +155,15 @@ class Claims:
         return [msgspec.convert(dict(row), Attempt) for row in rows]
 
 
-async def _enter(connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> list[_Lane]:
-    named = [(wish.due, wish.again or unsure) for wish in wishes if wish.due is not None]
-    rows = await connection.fetch(
-        SQL["enter_lanes"],
-        [due.delivery_id for due, _ in named],
-        [due.attempt for due, _ in named],
-        [again for _, again in named],
-        [wish.lane for wish in wishes if wish.lane is not None],
-    )
+async def _enter(connection: Connection, wishes: Sequence[_Wish]) -> list[_Lane]:
+    named = [wish.due.delivery_id for wish in wishes if wish.due is not None]
+    ended = [wish.lane for wish in wishes if wish.lane is not None]
+    rows = await connection.fetch(SQL["enter_lanes"], named, ended)
     return [msgspec.convert(dict(row), _Lane) for row in rows]
 
 
 def _by_lane(wishes: Sequence[_Wish], found: Sequence[_Lane]) -> dict[str, list[_Wish]]:
-    """Without those for whose message nothing is to be done."""
+    """Without those whose message names what is not there any more."""
     lane_of = {delivery_id: lane.lane for lane in found for delivery_id in lane.named}
     asking: dict[str, list[_Wish]] = {lane.lane: [] for lane in found}
     for wish in wishes:

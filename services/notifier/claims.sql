@@ -1,13 +1,11 @@
 -- name: enter_lanes
--- The lanes of what messages name ($1, $2; $3: whether or not it has been made), and of attempts that have ended ($4); locked until the end of
--- the transaction, so that nobody else takes a place there. `entered` is false where somebody else has it, and null where nothing is due.
+-- The lanes of what messages name ($1), whether or not it has been made, and of attempts that have ended ($2); locked until the end of the
+-- transaction, so that nobody else takes a place there. `entered` is false where somebody else has it, and null where nothing is due.
 -- `unprobed`: it is shut, and nobody has been sent to look when the time is up.
 with asked as (
-    select lane, id, event_type
-    from unnest($1::uuid[], $2::integer[], $3::boolean[]) as named (id, number, made) join deliveries using (id)
-    where made or state = 'pending' and attempt = number - 1
+    select lane, id, event_type from unnest($1::uuid[]) as named (id) join deliveries using (id)
     union all
-    select lane, null, null from unnest($4::text[]) as ended (lane)
+    select lane, null, null from unnest($2::text[]) as ended (lane)
 ), wanted as (
     select lane, count(*) as wanted, array_remove(array_agg(id), null) as named,
            coalesce(array_agg(id) filter (where event_type = 'webhook.test'), '{}') as tests

@@ -40,14 +40,14 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     ),
     "enter_lanes": (
         claims.SQL["enter_lanes"],
-        "uuid[], int[], boolean[], text[]",
-        f"array[{_ID}], array[1], array[false], array['a']",
+        "uuid[], text[]",
+        f"array[{_ID}], array['a']",
         "deliveries_pkey",
     ),
     "lanes_with_something_due": (
         claims.SQL["enter_lanes"],
-        "uuid[], int[], boolean[], text[]",
-        f"array[{_ID}], array[1], array[false], array['a']",
+        "uuid[], text[]",
+        f"array[{_ID}], array['a']",
         "deliveries_waiting",
     ),
     "claim_attempts": (
