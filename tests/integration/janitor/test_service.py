@@ -74,6 +74,7 @@ async def test_it_cleans_up_at_its_start_and_on_request(service: Services, pool:
         first = await finished_with_bytes(connection, storage, retention=PAST)
     janitor = await service("janitor", CLEANUP_INTERVAL_MINUTES=NEVER, LOG_FORMAT="json")
     await wait_until(lambda: expired(pool, first), "the sweep at the start")
+    await wait_until(lambda: '"duty": "expire", "dry_run": false' in janitor.log, "its end")
 
     async with pool.acquire() as connection:
         second = await finished_with_bytes(connection, storage, retention=PAST)
@@ -85,7 +86,7 @@ async def test_it_cleans_up_at_its_start_and_on_request(service: Services, pool:
     await wait_until(lambda: idle(broker), "the requests to be acked")
 
     # One that took longer than the broker waits for an ack comes again.
-    async with pool.acquire() as connection:
+    async with pool.acquire() as connection, connection.transaction():
         done = await cleanup.ask(connection, Cleanup(duties=("expire",)))
         await cleanup.finish(connection, done, [])
         third = await finished_with_bytes(connection, storage, retention=PAST)
