@@ -16,6 +16,7 @@ from bench.chaos.tap import QUEUE
 from bench.chaos.verdict import Finding
 from common import topology
 from common.jobs import upkeep
+from common.storage_keys import owner
 from deploy.local.service import REPOSITORY
 from services.janitor.duties.retell import REACH
 from tests import bucket
@@ -68,10 +69,10 @@ async def _of_bucket(place: Place, rows: set[str], over: set[str]) -> Iterable[F
     async with bucket.opened(place.environment) as store:
         keys = [found.key async for found in store.objects()]
         uploads = [found.key async for found in store.open_uploads()]
-    results = Counter(key.split("/")[1] for key in keys if key.startswith("results/"))
+    results = Counter(owner(key) for key in keys if key.startswith("results/"))
     return [
-        Finding("no object is left of deleted and expired jobs", len(keys), [key for key in keys if key.split("/")[1] in over]),
-        Finding("no object is left that nobody owns", len(keys), [key for key in keys if key.split("/")[1] not in rows] + uploads),
+        Finding("no object is left of deleted and expired jobs", len(keys), [key for key in keys if owner(key) in over]),
+        Finding("no object is left that nobody owns", len(keys), [key for key in keys if owner(key) not in rows] + uploads),
         Finding("a job has one result", len(results), [job_id for job_id, count in results.items() if count != 1]),
     ]
 

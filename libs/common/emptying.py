@@ -20,7 +20,7 @@ from common.ids import JobId
 from common.jobs.job import Job, Status
 from common.paging import pages
 from common.storage import Object, Storage
-from common.storage_keys import ARCHIVES, CHECKPOINTS, PREFIXES
+from common.storage_keys import ARCHIVES, CHECKPOINTS, PREFIXES, job_prefix, owner
 
 log = structlog.get_logger(__name__)
 
@@ -62,15 +62,15 @@ async def objects_of(storage: Storage, prefix: str, job_ids: Sequence[JobId]) ->
     wanted = sorted(str(job_id) for job_id in job_ids)
     place, after, size = 0, "", min(_PAGE, max(_FEW, len(wanted)))
     while place < len(wanted):
-        start = f"{prefix}{wanted[place]}/"
+        start = job_prefix(prefix, wanted[place])
         page, more = await storage.page(prefix, after=max(after, start), size=size)
         hits = 0
         for found in page:
-            owner = _owner(prefix, found.key)
-            place = bisect_left(wanted, owner, place)
+            job_id = owner(found.key)
+            place = bisect_left(wanted, job_id, place)
             if place == len(wanted):
                 return
-            if wanted[place] == owner:
+            if wanted[place] == job_id:
                 hits += 1
                 yield found
         if not more or not page:
@@ -88,12 +88,7 @@ async def _empty_prefix(storage: Storage, prefix: str, job_ids: Sequence[JobId])
             async for page in listing:
                 kept = await storage.delete_each(found.key for found in page)
                 deleted += len(page) - len(kept)
-                stuck |= {JobId(UUID(_owner(prefix, key))): error for key, error in kept.items()}
+                stuck |= {JobId(UUID(owner(key))): error for key, error in kept.items()}
     except TransientError as error:  # what was not listed may be anybody's
         return deleted, dict.fromkeys(job_ids, error)
     return deleted, stuck
-
-
-def _owner(prefix: str, key: str) -> str:
-    """Whose it is: what follows the prefix, which is a job's id if the key is one of ours."""
-    return key.removeprefix(prefix).partition("/")[0]

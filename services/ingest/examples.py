@@ -51,7 +51,7 @@ _RESULT = {
     "available": True,
     "expires_at": "2026-03-09T09:30:09.731266Z",
     "bucket": "verbatim",
-    "keys": {"transcript": f"results/{JOB_ID}/{_LEASE}/transcript.json"},
+    "keys": {"transcript": f"results/{JOB_ID}.{_LEASE}.transcript.json"},
     "objects": {"transcript": _TRANSCRIPT},
     "language": "en",
     "duration": 92.64,

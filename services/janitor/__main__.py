@@ -1,5 +1,6 @@
 """`python -m services.janitor`: expires, rescues, sweeps. `python -m services.janitor sweep [--dry-run]`: cleans up once and reports."""
 
+import os
 import sys
 
 import msgspec
@@ -31,6 +32,9 @@ from services.janitor.duty import Duty
 from services.janitor.schedule import every
 from services.janitor.settings import Settings
 from services.janitor.sweeper import Sweeper
+
+_NICE = 10
+"""Nobody waits for a sweep: where processor time is scarce, requests and recordings go first."""
 
 
 async def serve(settings: Settings) -> None:
@@ -90,6 +94,7 @@ def comparing(settings: Settings, storage: Storage) -> list[Duty]:
 
 
 def main() -> None:
+    os.nice(_NICE)
     settings = entry.settings("janitor", Settings)
     match sys.argv[1:]:
         case []:

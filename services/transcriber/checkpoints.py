@@ -39,9 +39,10 @@ class Checkpoints:
         """Bring what there is; most jobs have nothing, which costs one question."""
         try:
             async with asyncio.timeout(_FETCH_SECONDS):
-                self._found = [found.key async for found in self._storage.objects(checkpoint_prefix(self._job_id))]
+                prefix = checkpoint_prefix(self._job_id)
+                self._found = [found.key async for found in self._storage.objects(prefix)]
                 for key in self._found:
-                    await self._storage.download(key, self.folder / Path(key).name)
+                    await self._storage.download(key, self.folder / key.removeprefix(prefix))
         except (VerbatimError, TimeoutError, OSError) as error:
             log.warning("checkpoints not fetched", error=repr(error))
 

@@ -46,7 +46,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
             return found
 
         async with bucket.opened(environment) as store:
-            await wait_until(lambda: store.exists(f"checkpoints/{job_id}/transcribe.json"), "what was heard to be stored", 60)
+            await wait_until(lambda: store.exists(f"checkpoints/{job_id}.transcribe.json"), "what was heard to be stored", 60)
         before = await row()
         victim = next(worker for worker in workers if before["worker"].endswith(f":{worker.pid}"))
         orphans = psutil.Process(victim.pid).children(recursive=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from common import resumable
 from common.resumable import Upload, UploadStatus
 from common.storage import Storage
-from common.storage_keys import AUDIO
+from common.storage_keys import AUDIO, job_prefix
 from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Sweep
 
@@ -50,5 +50,5 @@ class ExpiredUploads:
 
     async def _discard_tails(self, upload: Upload) -> None:
         """Pieces that were left beside what is the job's recording by now."""
-        found = [each.key async for each in self._storage.objects(f"{AUDIO}{upload.id}/")]
+        found = [each.key async for each in self._storage.objects(job_prefix(AUDIO, upload.id))]
         await self._storage.delete(key for key in found if key != upload.key)

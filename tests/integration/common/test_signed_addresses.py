@@ -8,8 +8,8 @@ import httpx
 from common.storage import Storage
 from tests.running import wait_until
 
-MINE = "audio/01990000-0000-7000-8000-000000000000/source"
-OTHER = "audio/01990000-0000-7000-8000-000000000001/source"
+MINE = "audio/01990000-0000-7000-8000-000000000000.source"
+OTHER = "audio/01990000-0000-7000-8000-000000000001.source"
 WAV = "audio/wav"
 MINUTE = timedelta(minutes=1)
 MOMENT = timedelta(seconds=3)

@@ -16,7 +16,7 @@ from common.storage import Storage
 from common.upload import PART_BYTES, Upload
 from deploy.local.stack import Stack
 
-KEY = "audio/01990000-0000-7000-8000-000000000000/source"
+KEY = "audio/01990000-0000-7000-8000-000000000000.source"
 WAV = "audio/wav"
 MIB = 2**20
 
@@ -127,7 +127,7 @@ async def test_open_uploads_are_listed_with_their_age_and_can_be_aborted(storage
 async def test_open_uploads_beyond_one_page_are_all_listed(storage: Storage) -> None:
     """The listing goes on where a page ends."""
     client = storage._client
-    keys = {f"audio/{number}/source" for number in range(12)}
+    keys = {f"audio/{number}.source" for number in range(12)}
     for key in keys:
         await client.create_multipart_upload(Bucket=storage.bucket, Key=key)
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=storage.bucket, PaginationConfig={"PageSize": 5})
@@ -148,7 +148,7 @@ async def test_a_prefix_is_deleted_with_all_that_is_under_it(storage: Storage) -
 
 async def test_listings_go_on_over_pages(storage: Storage) -> None:
     """More objects than a page of S3's holds come in key order, each once."""
-    keys = [f"audio/{number:04}/source" for number in range(1_050)]
+    keys = [f"audio/{number:04}.source" for number in range(1_050)]
     room = asyncio.Semaphore(32)
 
     async def put(key: str) -> None:

@@ -59,7 +59,7 @@ async def test_retry(client: httpx.AsyncClient, sample: bytes, database_url: str
     due = await client.post(url)
     assert (due.status_code, due.json()["code"]) == (409, "audio_gone")
     await database.execute("update jobs set expires_at = now() + interval '1 hour'")
-    await store.delete([f"audio/{job['id']}/source"])
+    await store.delete([f"audio/{job['id']}.source"])
     gone = await client.post(url)
     assert (gone.status_code, gone.json()["code"]) == (409, "audio_gone")
 
@@ -95,7 +95,7 @@ async def test_delete(client: httpx.AsyncClient, sample: bytes, database_url: st
     done, queued = await submit(client, sample), await submit(client, sample)
     await finish(database_url, store, done["id"])
     for job in (done, queued):
-        await store.put(f"checkpoints/{job['id']}/align.json", b"{}", content_type="application/json")
+        await store.put(f"checkpoints/{job['id']}.align.json", b"{}", content_type="application/json")
         assert (await client.delete(f"{JOBS}/{job['id']}")).status_code == 204
         assert (await client.get(f"{JOBS}/{job['id']}")).status_code == 404
         assert (await client.delete(f"{JOBS}/{job['id']}")).json()["code"] == "job_not_found"

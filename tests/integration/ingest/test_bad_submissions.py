@@ -129,7 +129,7 @@ async def test_name_never_becomes_a_path(client: httpx.AsyncClient, store: Stora
     job = answer.json()
     assert answer.status_code == 202
     assert job["source"]["filename"] in {"../../etc/passwd", "passwd"}
-    assert [found.key async for found in store.objects()] == [f"audio/{job['id']}/source"]
+    assert [found.key async for found in store.objects()] == [f"audio/{job['id']}.source"]
 
 
 async def test_client_that_goes_away_leaves_nothing(

@@ -251,7 +251,7 @@ async def test_storage(client: httpx.AsyncClient, sample: bytes, pool: Pool, sto
     created = await sent(client, "/api/jobs", sample, data={"lexicon_id": lexicon, "language": "en"})
     assert (await client.get(f"/api/v1/jobs/{created['id']}")).json()["options"] == {"lexicon_id": lexicon, "language": "en"}
     assert (created["status"], created["lexicon_id"], created["original_text"]) == ("pending", lexicon, None)
-    assert created["audio_file_path"] == f"audio/{created['id']}/source"
+    assert created["audio_file_path"] == f"audio/{created['id']}.source"
     async with transcribing(pool, store, hear):
         done = await ended(client, f"/api/jobs/{created['id']}")
     assert (done["original_text"], done["processed_text"], done["error_message"]) == (TALK.text, TALK.text, None)

@@ -55,7 +55,7 @@ async def test_submission_is_stored_and_queued(client: httpx.AsyncClient, store:
         "deleted_at": None,
     }
     assert job["options"] == {"language": "en", "metadata": {"call": "7"}}
-    assert await store.get(f"audio/{job['id']}/source") == sample
+    assert await store.get(f"audio/{job['id']}.source") == sample
     assert (await client.get(answer.headers["location"])).json() == job
 
 
@@ -198,7 +198,7 @@ async def test_transcript_that_is_just_being_deleted(client: httpx.AsyncClient, 
     """The bytes go before the row says expired; in between, the result has expired all the same. One that nobody deleted is lost."""
     job = await submit(client, sample)
     await finish(database_url, store, job["id"])
-    await store.delete_prefix(f"results/{job['id']}/")
+    await store.delete_prefix(f"results/{job['id']}.")
     answer = await client.get(f"{JOBS}/{job['id']}/transcript")
     assert (answer.status_code, answer.json()["code"]) == (410, "result_expired")
     async with connect(database_url, name="test") as pool, pool.acquire() as connection:

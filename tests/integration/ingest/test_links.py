@@ -153,7 +153,7 @@ async def test_a_link_is_as_good_as_an_upload(client: httpx.AsyncClient, sample:
     assert (answer.status_code, answer.headers["location"]) == (202, f"{JOBS}/{job['id']}")
     assert (job["source"]["filename"], job["source"]["size"], job["source"]["content_type"]) == ("talk.wav", len(sample), "audio/wav")
     assert job["options"] == {"language": "en", "beam_size": 3, "metadata": {"a": "b"}}
-    assert await store.get(f"audio/{job['id']}/source") == sample
+    assert await store.get(f"audio/{job['id']}.source") == sample
     assert (nameless.status_code, nameless.json()["source"]["filename"]) == (202, "")
     assert guarded.status_code == 202
 

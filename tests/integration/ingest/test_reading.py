@@ -151,7 +151,7 @@ async def test_audio(client: httpx.AsyncClient, store: Storage, sample: bytes) -
         found = await anybody.get(answer.headers["location"])
     assert (found.status_code, found.content, found.headers["content-type"]) == (200, sample, "audio/wav")
     assert found.headers["content-disposition"] == "attachment; filename*=UTF-8''Gespr%C3%A4ch%3B%201.wav"
-    await store.delete([f"audio/{job['id']}/source"])
+    await store.delete([f"audio/{job['id']}.source"])
     gone = await client.get(f"{JOBS}/{job['id']}/audio")
     assert (gone.status_code, gone.json()["code"]) == (410, "audio_deleted")
 

@@ -50,14 +50,14 @@ async def test_a_copy_of_its_own(client: httpx.AsyncClient, sample: bytes, pool:
         events = await heard.until(5)
     assert (second["status"], second["cache"], second["progress"], second["attempt"]) == ("completed", "hit", 100.0, 0)
     assert (second["source"]["duration"], second["source"]["kind"], second["result"]["language"]) == (1.0, "video", "en")
-    assert second["result"]["keys"]["transcript"].startswith(f"results/{second['id']}/")
+    assert second["result"]["keys"]["transcript"].startswith(f"results/{second['id']}.")
     told = [(event.headers["ce-type"], event.headers["ce-subject"] == second["id"]) for event in events]
     assert sorted(told) == sorted(
         [("job.created", False), ("job.started", False), ("job.completed", False), ("job.created", True), ("job.completed", True)]
     )
     assert (await client.delete(f"{JOBS}/{first['id']}")).status_code == 204
     left = {found.key async for found in store.objects()}
-    assert left == {f"audio/{second['id']}/source", second["result"]["keys"]["transcript"]}
+    assert left == {f"audio/{second['id']}.source", second["result"]["keys"]["transcript"]}
     text = await client.get(f"{JOBS}/{second['id']}/transcript")
     assert (text.status_code, text.json()["text"]) == (200, "Hello?")
     async with pool.acquire() as connection:

@@ -72,8 +72,8 @@ async def test_an_independent_client(client: httpx.AsyncClient, long: bytes, sto
     job = answer.json()
     assert (answer.status_code, job["id"]) == (202, url.rpartition("/")[2])
     assert (job["source"]["filename"], job["source"]["sha256"]) == ("talk.wav", hashlib.sha256(long).hexdigest())
-    assert [found.key async for found in store.objects()] == [f"audio/{job['id']}/source"]
-    assert await store.get(f"audio/{job['id']}/source") == long
+    assert [found.key async for found in store.objects()] == [f"audio/{job['id']}.source"]
+    assert await store.get(f"audio/{job['id']}.source") == long
     again = await client.head(httpx.URL(url).path, headers=TUS)
     assert int(again.headers["upload-offset"]) == int(again.headers["upload-length"]) == len(long)
 
@@ -175,7 +175,7 @@ async def test_a_death_costs_what_was_not_told(service: Services, long: bytes, s
 
         await wait_until(freed, "the dead one's lease to end", 40)
         job = (await submit(client, file)).json()
-    assert await store.get(f"audio/{job['id']}/source") == long
+    assert await store.get(f"audio/{job['id']}.source") == long
 
 
 async def test_finished_when_it_is_submitted(client: httpx.AsyncClient, sample: bytes, database: asyncpg.Connection) -> None:

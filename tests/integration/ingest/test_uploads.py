@@ -92,7 +92,7 @@ async def test_from_parts_to_a_job(client: httpx.AsyncClient, long: bytes, store
     assert (answer.status_code, job["id"], job["status"]) == (202, begun["id"], "queued")
     assert (job["source"]["filename"], job["source"]["size"], job["source"]["kind"]) == ("talk.wav", len(long), "audio")
     assert (round(job["source"]["duration"]), job["source"]["duration_estimated"]) == (360, False)
-    assert await store.get(f"audio/{job['id']}/source") == long
+    assert await store.get(f"audio/{job['id']}.source") == long
     seen = (await client.get(begun["links"]["self"])).json()
     assert (seen["status"], seen["job_id"]) == ("submitted", job["id"])
     left = await left_behind(store, database)
@@ -107,7 +107,7 @@ async def test_one_job_an_upload(client: httpx.AsyncClient, sample: bytes, store
     again = await submit(client, upload_id)
     assert (again.json()["code"], again.json()["job_id"]) == ("upload_submitted", upload_id)
     assert (await client.delete(f"{UPLOADS}/{upload_id}")).json()["code"] == "upload_submitted"
-    assert await store.exists(f"audio/{upload_id}/source")
+    assert await store.exists(f"audio/{upload_id}.source")
 
     other = await uploaded(client, sample)
     first = await submit(client, other, {"Idempotency-Key": "k"})
@@ -187,7 +187,7 @@ async def test_lost_by_the_store(client: httpx.AsyncClient, sample: bytes, store
     assert (answer.status_code, answer.json()["code"]) == (410, "upload_lost")
 
     finished = await uploaded(client, sample)
-    await store.delete([f"audio/{finished}/source"])
+    await store.delete([f"audio/{finished}.source"])
     answer = await submit(client, finished)
     assert (answer.status_code, answer.json()["code"]) == (410, "upload_lost")
     for upload_id in (begun["id"], finished):

@@ -82,7 +82,7 @@ async def test_a_job_from_its_submission_to_its_result(
     assert "result" not in await read(client, job_id, include_result="false")
     assert (await client.get(JOBS)).json() == {"jobs": []}
 
-    await storage.delete_prefix(f"results/{job_id}/")
+    await storage.delete_prefix(f"results/{job_id}.")
     gone = await read(client, job_id)
     assert (gone["status"], gone["result_note"], "result" in gone) == ("completed", NOTE, False)
     await pool.execute("update jobs set expires_at = now()")

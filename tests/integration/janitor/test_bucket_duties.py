@@ -144,7 +144,7 @@ async def test_orphans_and_losers_go_and_what_is_owned_stays(pool: Pool, storage
     loser, stranger = LeaseToken(ids.new()), JobId(ids.new())
     owned = {source_key(running.id), transcript_key(running.id, lease(running.lease_token)), source_key(waiting.id)}
     owned |= {checkpoint_key(running.id, "transcribe"), checkpoint_key(waiting.id, "transcribe")}
-    foreign = {"audio/readme.txt", f"results/{done.id}/notes.txt", "backups/x"}
+    foreign = {"audio/readme.txt", f"results/{done.id}.notes.txt", "backups/x"}
     orphaned = {
         source_key(stranger),
         transcript_key(stranger, loser),

@@ -59,7 +59,7 @@ async def test_a_due_job_loses_its_bytes_and_leaves_a_tombstone(pool: Pool, stor
     async with pool.acquire() as connection:
         due = await finished_with_bytes(connection, storage, retention=PAST)
         await connection.execute("update jobs set queued_at = now() + interval '1 second'")  # for another attempt
-        for left in (f"{RESULTS}{due.id}/{due.id}/transcript.json", checkpoint_key(due.id, "align")):
+        for left in (f"{RESULTS}{due.id}.{due.id}.transcript.json", checkpoint_key(due.id, "align")):
             await storage.put(left, b"{}", content_type="application/json")
         before = await keys(storage)
         kept = await finished_with_bytes(connection, storage)
@@ -114,7 +114,7 @@ async def test_one_job_that_cannot_be_emptied_holds_up_no_other(pool: Pool, stor
     async with pool.acquire() as connection:
         stuck, *others = [await finished_with_bytes(connection, storage, retention=PAST) for _ in range(4)]
 
-        report = await sweep(sweeper, Reluctant(storage, f"{RESULTS}{stuck.id}/"))
+        report = await sweep(sweeper, Reluctant(storage, f"{RESULTS}{stuck.id}."))
 
         assert (report.scanned, report.swept, report.failed) == (4, 3, 1)
         assert await reread(connection, stuck) == stuck

@@ -23,7 +23,7 @@ async def test_jobs_without_their_objects_are_told_and_marked(pool: Pool, storag
         await put(storage, source_key(waiting.id))
         without_result, without_both, whole = jobs
         for job in (without_result, without_both, due):
-            await storage.delete_prefix(f"results/{job.id}/")
+            await storage.delete_prefix(f"results/{job.id}.")
         await storage.delete([source_key(without_both.id)])
 
         assert (await sweep(sweeper, duty, dry_run=True)).failed == 3

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import get_args
 
 import msgspec
+import psutil
 from aio_pika import Message
 
 from common import cleanup, outbox, topology
@@ -50,6 +51,12 @@ async def test_a_lost_job_is_offered_again_within_seconds(service: Services, poo
         late = await connection.fetchval("select clock_timestamp() - $1::timestamptz", lost.lease_until)
     assert message.headers["ce-subject"] == str(lost.id)
     assert timedelta(0) < late < timedelta(seconds=30)
+
+
+async def test_it_lets_others_go_first(service: Services) -> None:
+    """On a machine that it shares it gets processor time after those for whom somebody waits."""
+    janitor = await service("janitor")
+    assert psutil.Process(janitor.pid).nice() == min(19, psutil.Process().nice() + 10)
 
 
 async def test_purged_tokens_come_back(service: Services, pool: Pool, broker: Broker) -> None:

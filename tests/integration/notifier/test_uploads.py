@@ -241,7 +241,7 @@ async def test_where_it_may_not_go(pool: Pool, storage: Storage, receiver: Recei
 async def test_nothing_left_to_send(pool: Pool, storage: Storage, notifier: Notifier, receiver: Receiver) -> None:
     """A result that has gone meanwhile is said to be gone, and so is an expired one; a job that failed has nothing to upload."""
     job = await completed(pool, storage, receiver.url)
-    await storage.delete_prefix(f"results/{job.id}/")
+    await storage.delete_prefix(f"results/{job.id}.")
     told, _ = await uploaded(pool, notifier, job)
     assert told.code == "result_gone"
 

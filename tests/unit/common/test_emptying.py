@@ -57,7 +57,7 @@ async def listed(listing: Listing, *numbers: int) -> list[str]:
 
 
 def result(number: int, name: str = "transcript.json") -> str:
-    return f"{RESULTS}{UUID(int=number)}/lease/{name}"
+    return f"{RESULTS}{UUID(int=number)}.lease.{name}"
 
 
 async def test_neighbours_are_listed_together() -> None:
@@ -82,7 +82,7 @@ async def test_nothing_is_missed_and_nothing_is_anybody_elses(seed: int) -> None
     chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
     stored = {number: [result(number, f"{part}.json") for part in range(chance.choice([0, 1, 1, 2, 60]))] for number in range(400)}
     wanted = chance.sample(range(450), chance.choice([1, 20, 300]))
-    found = await listed(Listing(*chain(*stored.values()), f"{AUDIO}{UUID(int=wanted[0])}/source"), *wanted)
+    found = await listed(Listing(*chain(*stored.values()), f"{AUDIO}{UUID(int=wanted[0])}.source"), *wanted)
     assert found == sorted(key for number in wanted for key in stored.get(number, []))
 
 
@@ -126,8 +126,8 @@ def ended(number: int, **more: Any) -> Job:
 async def test_a_job_is_empty_when_nothing_of_it_is_left() -> None:
     """Under any prefix; what is refused of one job makes no difference to another."""
     jobs = [ended(number) for number in (1, 2, 3)]
-    everything = [key for job in jobs for key in (job.source_key, *(f"{prefix}{job.id}/x" for prefix in PREFIXES))]
-    for kept in (jobs[1].source_key, f"{ARCHIVES}{jobs[1].id}/x"):
+    everything = [key for job in jobs for key in (job.source_key, *(f"{prefix}{job.id}.x" for prefix in PREFIXES))]
+    for kept in (jobs[1].source_key, f"{ARCHIVES}{jobs[1].id}.x"):
         listing = Listing(*everything, "audio/readme.txt", kept=(kept,))
         emptied = await empty(store(listing), jobs)
         assert emptied.jobs == [jobs[0].id, jobs[2].id]
@@ -138,11 +138,11 @@ async def test_a_job_is_empty_when_nothing_of_it_is_left() -> None:
 
 async def test_results_are_listed_where_an_attempt_may_have_lost() -> None:
     """A job that was queued once and completed has those that its row names; archives and checkpoints are in no row."""
-    result_keys = {"transcript": f"{RESULTS}{UUID(int=1)}/won/transcript.json"}
+    result_keys = {"transcript": f"{RESULTS}{UUID(int=1)}.won.transcript.json"}
     won = Result(bucket="b", keys=result_keys, language="en", duration=1, speakers=1)
     done = ended(1, status=Status.COMPLETED, result=won)
     again = msgspec.structs.replace(done, queued_at=NOW + timedelta(seconds=1))
-    others = [f"{ARCHIVES}{done.id}/x", f"{RESULTS}{done.id}/lost/transcript.json"]
+    others = [f"{ARCHIVES}{done.id}.x", f"{RESULTS}{done.id}.lost.transcript.json"]
     for job, left in ((done, others[1:]), (again, [])):
         listing = Listing(job.source_key, *result_keys.values(), *others)
         assert (await empty(store(listing), [job])).jobs == [job.id]

@@ -38,7 +38,7 @@ def test_everything_of_a_job_is_under_its_prefixes() -> None:
     keys = (source_key(JOB), transcript_key(JOB, LEASE), checkpoint_key(JOB, "align"), archive_key(JOB, "segment-mp3"))
     assert all(key.startswith(prefixes) for key in keys)
     assert tuple(f"{kind}/" for kind in KINDS) == PREFIXES
-    assert all(prefix.endswith(f"/{JOB}/") for prefix in prefixes)
+    assert all(prefix.endswith(f"/{JOB}.") for prefix in prefixes)
     assert checkpoint_prefix(JOB) in prefixes
 
 
@@ -49,11 +49,12 @@ def test_everything_of_a_job_is_under_its_prefixes() -> None:
         "audio",
         "audio/",
         f"audio/{JOB}",
-        "audio/not-an-id/source",
-        f"results/{JOB}/transcript.json",
-        f"results/{JOB}/not-a-lease/transcript.json",
-        f"results/{JOB}/{LEASE}/a/b.json",
-        f"backups/{JOB}/source",
+        "audio/not-an-id.source",
+        f"results/{JOB}.transcript.json",
+        f"results/{JOB}.not-a-lease.transcript.json",
+        f"results/{JOB}.{LEASE}.a.b.json",
+        f"results/{JOB}/{LEASE}/transcript.json",
+        f"backups/{JOB}.source",
     ],
 )
 def test_a_key_that_is_not_ours_is_not_understood(key: str) -> None:
