@@ -57,6 +57,9 @@ class Pool(asyncpg.Pool):
     Where a connection breaks at the moment at which the task that has it is cancelled, asyncpg fails to take back the transaction or to
     give back the connection, and that error takes the cancellation's place. It is one of `AWAY`, so whoever asks again would never end.
     Nor is a server that says nothing waited for by who is cancelled, or at the end: not for longer than `letting_go` seconds.
+
+    A connection that breaks as it is given back is thrown away, and nobody is told: what was done with it is done, and who was told that
+    Postgres is away would take back what goes with a commit.
     """
 
     letting_go = 5.0
@@ -69,7 +72,8 @@ class Pool(asyncpg.Pool):
     async def release(self, connection: asyncpg.pool.PoolConnectionProxy, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - inherited
         task = asyncio.current_task()
         cancelled = task is not None and task.cancelling()
-        await super().release(connection, timeout=self.letting_go if cancelled else timeout)
+        with contextlib.suppress(*AWAY):
+            await super().release(connection, timeout=self.letting_go if cancelled else timeout)
 
     async def close(self) -> None:
         with contextlib.suppress(TimeoutError):  # who is cancelled while it closes cuts what is left

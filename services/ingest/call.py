@@ -40,8 +40,9 @@ RETRY = "X-Should-Retry"
 
 _RETRY_SECONDS = 1.0
 _ABANDON_SECONDS = 60.0
-_PARTING_SECONDS = 1.0
-"""Before the connections of a service that stops are cut, calls are answered."""
+_PARTING_SECONDS = 5.0
+"""Before the connections of a service that stops are cut, calls are answered: so long before that a machine which is short of breath
+has answered them by then."""
 
 log = structlog.get_logger(__name__)
 

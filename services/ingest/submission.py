@@ -142,7 +142,7 @@ class Submissions:
                 except (*AWAY, asyncio.CancelledError):
                     undo.pop_all()
                     raise
-            undo.pop_all()
+                undo.pop_all()  # before the connection is given back: whatever happens to us there, the job needs its recording
         log.info("job submitted", status=job.status.value, job_id=str(job.id), size=job.source.size, content_type=job.source.content_type)
         return Accepted(job_id, body)
 

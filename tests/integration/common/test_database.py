@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from common import database
-from common.database import Pool
+from common.database import Connection, Pool
 from tests.running import wait_until
 
 
@@ -71,6 +71,25 @@ async def test_a_connection_that_was_told_of_its_end_counts_as_away(database_url
             await led_pool.fetchval("select 1")
         assert isinstance(raised.value, asyncpg.InternalClientError)
         assert await led_pool.fetchval("select 1") == 1
+
+
+async def test_what_was_done_is_done_though_the_connection_breaks_afterwards(database_url: str, pool: Pool) -> None:
+    """As it is given back: nobody is told that Postgres is away, and the next use has a new one."""
+    async with database.connect(database_url, name="test", max_size=1) as breaking:
+        for _ in range(2):
+            async with breaking.acquire() as connection:
+                backend = await connection.fetchval("select pg_backend_pid()")
+                await breaks_when_given_back(connection)
+        assert await breaking.fetchval("select pg_backend_pid()") != backend
+
+
+async def breaks_when_given_back(connection: Connection) -> None:
+    """What resets it ends it."""
+    await connection.execute(
+        "create or replace function public.pg_advisory_unlock_all() returns void language sql"
+        " as 'select pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'"
+    )
+    await connection.execute("set search_path = public, pg_catalog")
 
 
 async def test_a_cancellation_comes_through_though_the_connection_breaks(database_url: str, pool: Pool) -> None:

@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -24,7 +25,7 @@ from common.storage import Storage
 from common.storage_keys import audio_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
 from tests.integration.engine.recorded import silent_video
-from tests.running import wait_until
+from tests.running import Services, wait_until
 from tests.tap import tap
 
 JOBS = "/api/v1/jobs"
@@ -91,6 +92,22 @@ async def test_submission_is_announced_in_its_trace(client: httpx.AsyncClient, s
         return bool(await database.fetchval("select count(*) = 0 from outbox"))
 
     await wait_until(published, "the event to leave the outbox")
+
+
+async def test_a_job_keeps_its_recording_though_the_connection_breaks(
+    service: Services, sample: bytes, store: Storage, database: asyncpg.Connection, database_url: str
+) -> None:
+    """Once it is committed: when every connection breaks that is given back from then on, the submission is answered, and whole."""
+    await database.execute(
+        "create function public.pg_advisory_unlock_all() returns void language sql"
+        " as 'select pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()) from public.jobs'"
+    )
+    name = urlsplit(database_url).path.lstrip("/")
+    await database.execute(f'alter database "{name}" set search_path = public, pg_catalog')
+    ingest = await service("ingest")
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
+        job = await submit(client, sample)
+    assert await store.get(f"audio/{job['id']}/source") == sample
 
 
 async def test_pages_are_newest_first_and_complete(client: httpx.AsyncClient, sample: bytes) -> None:
