@@ -116,9 +116,10 @@ class Feed:
 class Feeds:
     """`notify` is called by the listener for both channels of the job's state, `hear` for that of what is heard; `run` is the reader."""
 
-    def __init__(self, most: int = MOST_WATCHERS, heartbeat: float = _HEARTBEAT_SECONDS) -> None:
+    def __init__(self, most: int = MOST_WATCHERS, heartbeat: float = _HEARTBEAT_SECONDS, poll: float = _POLL_SECONDS) -> None:
         self._most = most
         self._heartbeat = heartbeat
+        self._poll = poll
         self._watchers = 0
         self._feeds: dict[JobId, Feed] = {}
         self._stale: set[JobId] = set()
@@ -209,7 +210,7 @@ class Feeds:
     async def _keep_reading(self, pool: Pool) -> None:
         while True:
             try:
-                async with asyncio.timeout(_POLL_SECONDS):
+                async with asyncio.timeout(self._poll):
                     await self._wake.wait()
             except TimeoutError:
                 self.notify("")

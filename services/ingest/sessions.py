@@ -27,8 +27,9 @@ _LIVE = "select id from api_keys where id = any($1::uuid[]) and revoked_at is nu
 class Sessions:
     """`notify` is called by the listener on `CHANNEL`; `on_end` when streams have to look whether they are over."""
 
-    def __init__(self, on_end: Callable[[], None]) -> None:
+    def __init__(self, on_end: Callable[[], None], poll: float = _POLL_SECONDS) -> None:
         self._on_end = on_end
+        self._poll = poll
         self._open: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._wake = asyncio.Event()
 
@@ -69,7 +70,7 @@ class Sessions:
     async def _keep_looking(self, pool: Pool) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_SECONDS):
+                async with asyncio.timeout(self._poll):
                     await self._wake.wait()
             self._wake.clear()
             try:

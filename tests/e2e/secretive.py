@@ -46,7 +46,7 @@ async def signed_in_parts(client: httpx.AsyncClient, recording: bytes) -> list[s
     """The signatures of the addresses by which an upload came, of which a job was made."""
     begun = (await client.post(UPLOADS, json={"size": len(recording)})).json()
     urls = [part["url"] for part in begun["urls"]]
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=90) as anybody:
         await anybody.put(urls[0], content=recording)
     assert (await client.post(begun["links"]["complete"])).status_code == 200
     assert (await client.post(JOBS, json={"source": {"upload_id": begun["id"]}})).status_code == 202

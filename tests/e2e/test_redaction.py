@@ -16,7 +16,7 @@ async def test_what_is_redacted_is_nowhere(service: Services, environment: dict[
     """The lexicon is used though it is gone by then; the text has a label, the audio is the copy, and the original is deleted."""
     ingest = await service("ingest")
     await service("transcriber")
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client, bucket.opened(environment) as store:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client, bucket.opened(environment) as store:
         lexicon = (await client.post("/api/v1/lexicons", json=LEXICON)).json()
         options = {"language": "en", "redact": "phone", "lexicon_id": lexicon["id"]}
         submitted = await client.post(JOBS, files={"file": ("talk.wav", sample())}, data=options)

@@ -25,7 +25,7 @@ _SERVERS = re.compile(r"localhost:(8000|3333)")
 _JOBS = re.compile(
     r"\{job_id\}|abc123-def456-789|550e8400-e29b-41d4-a716-446655440000|a1b2c3d4-e5f6-7890-abcd-ef1234567890",
 )
-_SECONDS = 60.0
+_SECONDS = 150.0
 
 
 class Ended(NamedTuple):

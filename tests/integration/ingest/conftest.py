@@ -21,7 +21,7 @@ async def ingest(service: Services) -> RunningService:
 @pytest.fixture
 async def client(ingest: RunningService) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of that ingest."""
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as http:
         yield http
 
 

@@ -114,7 +114,7 @@ async def house(
 ) -> AsyncIterator[House]:
     ingest = await service("ingest", AUTH="on")
     owner = await create_key(database, tenant="a", name=MARK, scopes=SCOPES)
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as http:
         http.headers["Authorization"] = f"Bearer {owner}"
         found = await _furnish(http, database, database_url, storage, sample)
         del http.headers["Authorization"]

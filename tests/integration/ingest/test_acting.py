@@ -148,7 +148,7 @@ async def test_clear_keeps_to_the_tenant(service: Services, sample: bytes, datab
     ingest = await service("ingest", AUTH="on")
     mine, other = [await create_key(database, tenant=tenant, name="", scopes=("read", "write")) for tenant in ("a", "b")]
     reader = await create_key(database, tenant="a", name="", scopes=("read",))
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         headers = {"Authorization": f"Bearer {mine}"}
         await client.post(JOBS, files={"file": ("talk.wav", sample)}, headers=headers)
         for key, deleted in ((other, 0), (mine, 1)):

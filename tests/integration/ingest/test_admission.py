@@ -23,7 +23,7 @@ async def post(client: httpx.AsyncClient, sample: bytes, **headers: str) -> http
 async def test_the_queue_is_full(service: Services, sample: bytes, store: Storage, database: asyncpg.Connection) -> None:
     """A submission to a full queue is refused before its body is read; a copy of an accepted one is not; room is used again."""
     ingest = await service("ingest", MAX_QUEUED_JOBS="2")
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         first = await post(client, sample, Idempotency_Key="k")
         assert (await post(client, sample)).status_code == 202
         full = await post(client, b"not even a recording")
@@ -40,7 +40,7 @@ async def test_a_tenant_has_its_share(service: Services, sample: bytes, store: S
     """However many arrive at once, a tenant gets exactly its quota, through two processes too; another tenant is not concerned."""
     ingests = [await service("ingest", AUTH="on", MAX_QUEUED_JOBS_PER_TENANT="3") for _ in range(2)]
     mine, other = [await create_key(database, tenant=tenant, name="", scopes=("write",)) for tenant in ("a", "b")]
-    clients = [httpx.AsyncClient(base_url=ingest.url, timeout=30) for ingest in ingests]
+    clients = [httpx.AsyncClient(base_url=ingest.url, timeout=90) for ingest in ingests]
     answers = await asyncio.gather(*(post(clients[n % 2], sample, Authorization=f"Bearer {mine}") for n in range(10)))
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 7
     assert {answer.json()["code"] for answer in answers if answer.status_code == 429} == {"quota_exceeded"}
@@ -54,7 +54,7 @@ async def test_a_tenant_has_its_share(service: Services, sample: bytes, store: S
 async def test_trying_again_takes_a_place_too(service: Services, sample: bytes) -> None:
     """Who cancels and submits cannot have more in the queue than its share by retrying; what is queued already stays so."""
     ingest = await service("ingest", MAX_QUEUED_JOBS_PER_TENANT="1")
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         first = f"{JOBS}/{(await post(client, sample)).json()['id']}"
         await client.post(f"{first}/cancel")
         second = f"{JOBS}/{(await post(client, sample)).json()['id']}"
@@ -67,20 +67,20 @@ async def test_trying_again_takes_a_place_too(service: Services, sample: bytes) 
 
 async def test_a_key_comes_too_often(service: Services, database: asyncpg.Connection) -> None:
     """Two processes share a key's bucket; it is refilled by the database's clock; another key has its own."""
-    ingests = [await service("ingest", AUTH="on", RATE_LIMIT_PER_MINUTE="6") for _ in range(2)]
+    ingests = [await service("ingest", AUTH="on", RATE_LIMIT_PER_MINUTE="2") for _ in range(2)]
     keys = [await create_key(database, tenant="a", name="", scopes=("read",)) for _ in range(2)]
-    clients = [httpx.AsyncClient(base_url=ingest.url, timeout=30) for ingest in ingests]
+    clients = [httpx.AsyncClient(base_url=ingest.url, timeout=90) for ingest in ingests]
 
     async def ask(number: int, key: str) -> httpx.Response:
         return await clients[number % 2].get(JOBS, headers={"Authorization": f"Bearer {key}"})
 
     answers = await asyncio.gather(*(ask(number, keys[0]) for number in range(12)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 6 + [429] * 6
+    assert sorted(answer.status_code for answer in answers) == [200] * 2 + [429] * 10
     refused = next(answer for answer in answers if answer.status_code == 429)
-    assert (refused.json()["code"], refused.json()["limit"]) == ("rate_limited", 6)
-    assert 0 < int(refused.headers["retry-after"]) <= 10
+    assert (refused.json()["code"], refused.json()["limit"]) == ("rate_limited", 2)
+    assert 0 < int(refused.headers["retry-after"]) <= 30
     assert (await ask(0, keys[1])).status_code == 200
-    await database.execute("update rate_limits set full_at = full_at - interval '10 seconds'")
+    await database.execute("update rate_limits set full_at = full_at - interval '30 seconds'")
     assert [(await ask(number, keys[0])).status_code for number in range(2)] == [200, 429]
     assert (await clients[0].get("/health/ready")).status_code == 200
     for client in clients:

@@ -89,7 +89,7 @@ async def test_refused_clearly(client: httpx.AsyncClient, store: Storage, databa
 async def test_only_models_that_are_offered(service: Services) -> None:
     """A job may name one of WHISPER_MODELS; for another the answer says which there are."""
     choosy = await service("ingest", WHISPER_MODELS="small, medium")
-    async with httpx.AsyncClient(base_url=choosy.url) as client:
+    async with httpx.AsyncClient(base_url=choosy.url, timeout=90) as client:
         refused = await client.post(JOBS, data={"model": "tiny"}, files=GOOD)
         accepted = await client.post(JOBS, data={"model": "medium"}, files=GOOD)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_option")
@@ -117,7 +117,7 @@ async def test_too_large_without_saying_so(service: Services, store: Storage, da
         for _ in range(64):
             yield bytes(2**20)
 
-    async with httpx.AsyncClient(base_url=small.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=small.url, timeout=90) as http:
         answer = await http.post(JOBS, content=endless(), headers={"Content-Type": "multipart/form-data; boundary=b"})
     assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (413, "too_large", 20 * 2**20)
     assert await left_behind(store, database) == NOTHING

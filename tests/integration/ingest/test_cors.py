@@ -22,7 +22,7 @@ def varied(answer: httpx.Response) -> set[str]:
 async def test_only_pages_from_named_origins_may_call(service: Services, pool: Pool) -> None:
     """A page's preflight, request and WebSocket are let in, on tus too; another's get no header that would let its page read."""
     ingest = await service("ingest", CORS_ALLOW_ORIGINS=PAGE)
-    async with httpx.AsyncClient(base_url=ingest.url) as http:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as http:
         for path, method, named in ((JOBS, "POST", "authorization"), ("/files", "POST", "tus-resumable,upload-length")):
             asks = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": named}
             let_in = await http.options(path, headers={"Origin": PAGE, **asks})
@@ -71,7 +71,7 @@ async def test_no_page_acts_without_a_key(service: Services, database: asyncpg.C
     """With `AUTH=off` a page needs no key, and a browser asks nobody before it sends a form or a text: other sites' are refused."""
     ingest = await service("ingest", CORS_ALLOW_ORIGINS=PAGE)
     endpoint = '{"url": "https://elsewhere.example/hook", "payload": "full"}'
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30, headers={"Content-Type": "text/plain"}) as http:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90, headers={"Content-Type": "text/plain"}) as http:
         for origin in (OTHER, "null", "http://[::1"):
             refused = await http.post("/api/v1/webhooks", content=endpoint, headers={"Origin": origin})
             assert (refused.status_code, refused.json()["code"]) == (403, "foreign_origin")

@@ -224,7 +224,7 @@ async def test_clips_of_a_known_text(service: Services, sample: bytes, pool: Poo
     ingest = await service("ingest", REFERENCE_TEXTS_DIR=str(texts))
     stopping = asyncio.Event()
     cutting = asyncio.create_task(Archives(pool, store, broker, tmp_path).run(stopping))
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client, transcribing(pool, store, recite):
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client, transcribing(pool, store, recite):
         jobs = [
             (await sent(client, "/transcribe/async", sample, field="audio_file", name=name))["job_id"]
             for name in ("surah_112.mp3", "surah_112-other.mp3")
@@ -274,7 +274,7 @@ async def test_refusals(client: httpx.AsyncClient, service: Services, sample: by
         nothing = await client.post(path, files={"other": (None, "nothing")})
         assert (nothing.status_code, nothing.json()["code"]) == (422, "file_missing")
     strict = await service("ingest", MAX_UPLOAD_BYTES="1000")
-    async with httpx.AsyncClient(base_url=strict.url, timeout=30) as small:
+    async with httpx.AsyncClient(base_url=strict.url, timeout=90) as small:
         large = await small.post("/process", files={"file": ("talk.wav", sample)})
     assert (large.status_code, large.json()["code"]) == (400, "too_large")
     wrong = await client.post("/process", files={"file": ("talk.wav", sample)}, params={"language": "klingon"})

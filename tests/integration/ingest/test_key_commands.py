@@ -22,7 +22,7 @@ async def test_a_keys_life(service: Services, database_url: str, database: async
     assert row is not None
     assert (row["scopes"], row["lasting"].total_seconds()) == (["read"], 129_600)
     ingest = await service("ingest", AUTH="on")
-    async with httpx.AsyncClient(base_url=ingest.url, headers={"Authorization": f"Bearer {key}"}) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, headers={"Authorization": f"Bearer {key}"}, timeout=90) as client:
         assert (await client.get(JOBS)).status_code == 200
         assert (await client.delete(JOBS, params={"status": "failed"})).status_code == 403
         listed = await told("list")

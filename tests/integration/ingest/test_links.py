@@ -59,7 +59,7 @@ NO_SCHEME_OF_OURS = (
 @pytest.fixture
 async def ingest(service: Services) -> RunningService:
     """Ingest that may fetch from 127.0.0.1 and from no other address of this machine."""
-    return await service("ingest", URL_ALLOW_NETWORKS=ALLOWED, MAX_UPLOAD_BYTES=str(8 * 2**20), URL_TIMEOUT_SECONDS="5")
+    return await service("ingest", URL_ALLOW_NETWORKS=ALLOWED, MAX_UPLOAD_BYTES=str(8 * 2**20), URL_TIMEOUT_SECONDS="30")
 
 
 class Site:
@@ -186,7 +186,7 @@ async def test_addresses_that_are_not_public(
 async def test_without_an_allowed_network_this_machine_is_out_of_reach(service: Services, sample: bytes) -> None:
     """By default nothing that is not public is fetched, `localhost` included."""
     closed = await service("ingest", URL_ALLOW_NETWORKS="")
-    async with site(sample) as url, httpx.AsyncClient(base_url=closed.url, timeout=30) as client:
+    async with site(sample) as url, httpx.AsyncClient(base_url=closed.url, timeout=90) as client:
         for address in (url, url.replace("127.0.0.1", "localhost")):
             assert (await post(client, f"{address}/talk.wav")).json()["code"] == "source_refused"
 
@@ -212,7 +212,7 @@ async def test_a_name_that_is_bound_anew(sample: bytes) -> None:
     resolver = _Rebinding()
     async with (
         site(sample) as url,
-        opened(limit=timedelta(seconds=5), allowed=[ip_network(ALLOWED)], resolver=resolver) as remote,
+        opened(limit=timedelta(seconds=60), allowed=[ip_network(ALLOWED)], resolver=resolver) as remote,
     ):
         named = url.replace("127.0.0.1", "rebind.example")
         with pytest.raises(Problem, match="not public"):

@@ -147,7 +147,7 @@ async def test_audio(client: httpx.AsyncClient, store: Storage, sample: bytes) -
     job = (await client.post(JOBS, files={"file": ("Gespräch; 1.wav", sample)})).json()
     answer = await client.get(f"{JOBS}/{job['id']}/audio")
     assert (answer.status_code, answer.headers["cache-control"], answer.content) == (302, "no-store", b"")
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=90) as anybody:
         found = await anybody.get(answer.headers["location"])
     assert (found.status_code, found.content, found.headers["content-type"]) == (200, sample, "audio/wav")
     assert found.headers["content-disposition"] == "attachment; filename*=UTF-8''Gespr%C3%A4ch%3B%201.wav"
@@ -165,7 +165,7 @@ async def test_a_redacted_recording(client: httpx.AsyncClient, store: Storage, s
     assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (202, "not_ready", "2")
     await finish(database_url, store, job["id"], audio=b"redacted")
     answer = await client.get(url)
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=90) as anybody:
         found = await anybody.get(answer.headers["location"])
     assert (found.content, found.headers["content-type"]) == (b"redacted", "audio/mpeg")
     assert found.headers["content-disposition"] == "attachment; filename*=UTF-8''Gespr%C3%A4ch.redacted.mp3"
@@ -177,7 +177,7 @@ async def test_a_redacted_recording(client: httpx.AsyncClient, store: Storage, s
 async def test_audio_by_the_host_that_clients_reach(service: Services, sample: bytes, database: asyncpg.Connection) -> None:
     """`S3_PUBLIC_ENDPOINT_URL` is where the link leads, and what it is signed for."""
     ingest = await service("ingest", S3_PUBLIC_ENDPOINT_URL="https://media.example.com")
-    async with httpx.AsyncClient(base_url=ingest.url) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         job = await submit(client, sample)
         location = (await client.get(f"{JOBS}/{job['id']}/audio")).headers["location"]
     assert location.startswith("https://media.example.com/")

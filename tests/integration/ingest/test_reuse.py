@@ -111,7 +111,7 @@ async def test_within_a_tenant(service: Services, sample: bytes, pool: Pool, sto
         keys = [await create_key(connection, tenant=tenant, name="", scopes=("read", "write")) for tenant in "ab"]
     guarded = await service("ingest", AUTH="on")
     mine, other = ({"Authorization": f"Bearer {key}"} for key in keys)
-    async with httpx.AsyncClient(base_url=guarded.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=guarded.url, timeout=90) as client:
         client.headers.update(mine)
         await submit(client, sample)
         await transcribed(pool, store)

@@ -78,7 +78,7 @@ async def test_what_a_stop_cuts_off(service: Services, environment: dict[str, st
     async with gateway(environment["S3_ENDPOINT_URL"], store) as (held, address):
         held.stuck = lambda request: request.query.get("partNumber") == "2"
         ingest = await service("ingest", DRAIN_SECONDS="1", S3_ENDPOINT_URL=address)
-        async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as http:
             files = [(await http.post("/files", headers=TUS | {"Upload-Length": str(len(long))})).headers["location"] for _ in range(2)]
         form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + long[: 7 * MIB]
         headers = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}

@@ -35,7 +35,7 @@ async def begin(client: httpx.AsyncClient, data: bytes, **more: Any) -> dict[str
 async def put(begun: dict[str, Any], data: bytes, urls: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
     """Put parts as anybody would who has the addresses."""
     done = []
-    async with httpx.AsyncClient(timeout=30) as anybody:
+    async with httpx.AsyncClient(timeout=90) as anybody:
         for part in urls or begun["urls"]:
             start = (part["number"] - 1) * begun["part_size"]
             answer = await anybody.put(part["url"], content=data[start : start + part["size"]])
@@ -147,7 +147,7 @@ async def test_what_is_not_what_it_should_be(
 async def test_a_part_is_as_large_as_announced(client: httpx.AsyncClient, sample: bytes) -> None:
     """An address takes its part's size and no other, and no part passes for another: the limit on uploads holds in the store too."""
     begun = await begin(client, sample)
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=90) as anybody:
         refused = await anybody.put(begun["urls"][0]["url"], content=sample + b"more")
         assert refused.status_code == 403
         elsewhere = begun["urls"][0]["url"].replace("partNumber=1", "partNumber=2")
@@ -239,7 +239,7 @@ async def test_bad_requests(client: httpx.AsyncClient, sample: bytes, store: Sto
 async def test_a_full_queue(service: Services, sample: bytes) -> None:
     """Nothing is begun for a queue that is full, and what was complete before waits until there is room."""
     ingest = await service("ingest", MAX_QUEUED_JOBS="1")
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         first, second = await uploaded(client, sample), await uploaded(client, sample)
         assert (await submit(client, first)).status_code == 202
         for full in (await submit(client, second), await client.post(UPLOADS, json={"size": 5})):
@@ -251,7 +251,7 @@ async def test_a_full_queue(service: Services, sample: bytes) -> None:
 async def test_addresses_for_the_host_that_clients_reach(service: Services) -> None:
     """Signed for `S3_PUBLIC_ENDPOINT_URL`, for an hour; they reach no log."""
     public = await service("ingest", S3_PUBLIC_ENDPOINT_URL="https://media.example.com")
-    async with httpx.AsyncClient(base_url=public.url) as client:
+    async with httpx.AsyncClient(base_url=public.url, timeout=90) as client:
         begun = (await client.post(UPLOADS, json={"size": 6 * 2**20})).json()
     for part in begun["urls"]:
         assert part["url"].startswith("https://media.example.com/")

@@ -93,7 +93,7 @@ async def test_anothers_endpoint_is_not_there(service: Services, database: async
     def acting(who: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {keys[who]}"}
 
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         made = (await client.post(WEBHOOKS, json={"url": URL}, headers=acting("owner"))).json()
         own = made["links"]["self"]
         sent = (await client.post(f"{own}/test", headers=acting("owner"))).json()

@@ -130,7 +130,7 @@ async def test_jobs_that_come_to_nothing(client: httpx.AsyncClient, pool: Pool, 
 async def test_results_that_are_not_kept(service: Services, pool: Pool, storage: Storage, sample: bytes) -> None:
     """With JOB_RESULT_RETENTION_SECONDS=0 the job's data remain to be read, the result does not; who waits for it gets it all the same."""
     ingest = await service("ingest", JOB_RESULT_RETENTION_SECONDS="0", JOB_RESULTS_DIR="/tmp/whisper-job-results")  # noqa: S108
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         job_id = await submitted(client, sample)
         async with transcribing(pool, storage):
             done = await until(client, job_id, "completed")

@@ -37,7 +37,7 @@ class Receiver:
         self.stop: Callable[[], Awaitable[None]] = _nothing
         self._news = asyncio.Condition()
 
-    async def wait(self, count: int, limit: float = 10) -> list[Received]:
+    async def wait(self, count: int, limit: float = 60) -> list[Received]:
         """What was received, once it is `count` requests or more."""
         async with asyncio.timeout(limit), self._news:
             await self._news.wait_for(lambda: len(self.received) >= count)
