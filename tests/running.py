@@ -16,7 +16,7 @@ from deploy.local.stack import Stack
 from tests.nursery import Nursed
 
 _BATCH = 16
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
 

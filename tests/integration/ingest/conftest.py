@@ -9,7 +9,7 @@ import pytest
 
 from common.storage import Storage
 from tests import bucket, recordings
-from tests.running import RunningService, Services
+from tests.running import RunningService, Services, wait_until
 
 
 @pytest.fixture
@@ -29,6 +29,19 @@ async def client(ingest: RunningService) -> AsyncIterator[httpx.AsyncClient]:
 def sample() -> bytes:
     """The two-speaker conversation that pyannote.audio ships (30 s, WAV)."""
     return recordings.sample()
+
+
+async def until_ready(client: httpx.AsyncClient) -> dict[str, str]:
+    """What is said of each dependency, once all have answered as soon as is expected of them."""
+    answer: list[httpx.Response] = []
+
+    async def ready() -> bool:
+        answer.append(await client.get("/health/ready"))
+        return answer[-1].status_code == 200
+
+    await wait_until(ready, "ingest to be ready")
+    found: dict[str, str] = answer[-1].json()
+    return found
 
 
 class Traces(msgspec.Struct, frozen=True):

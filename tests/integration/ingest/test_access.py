@@ -13,7 +13,6 @@ import asyncpg
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from common import cleanup, ids
@@ -31,6 +30,7 @@ from services.ingest.settings import Settings
 from tests.integration.ingest.access import NEEDS, OWN_IDS, SENT
 from tests.integration.ingest.test_jobs import JOBS, finish, submit
 from tests.running import Services, wait_until
+from tests.sockets import connect
 
 MARK = "zebra"
 HEARD = "Hello <there>"

@@ -82,7 +82,7 @@ async def test_a_key_comes_too_often(service: Services, database: asyncpg.Connec
     assert (await ask(0, keys[1])).status_code == 200
     await database.execute("update rate_limits set full_at = full_at - interval '30 seconds'")
     assert [(await ask(number, keys[0])).status_code for number in range(2)] == [200, 429]
-    assert (await clients[0].get("/health/ready")).status_code == 200
+    assert (await clients[0].get("/health/live")).status_code == 200
     for client in clients:
         await client.aclose()
 

@@ -3,12 +3,12 @@
 import asyncpg
 import httpx
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from common.database import Pool
 from tests.jobs import queued
 from tests.running import Services
+from tests.sockets import connect
 
 PAGE, OTHER = "https://app.example.com", "https://elsewhere.example.com"
 JOBS = "/api/v1/jobs"

@@ -25,6 +25,7 @@ from common.storage import Storage
 from common.storage_keys import audio_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
 from tests.integration.engine.recorded import silent_video
+from tests.integration.ingest.conftest import until_ready
 from tests.running import Services, wait_until
 from tests.tap import tap
 
@@ -226,8 +227,7 @@ async def test_transcript_that_is_just_being_deleted(client: httpx.AsyncClient, 
 
 async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
     """Ready names each dependency; metrics count jobs and requests."""
-    ready = await client.get("/health/ready")
-    assert (ready.status_code, ready.json()) == (200, {"database": "ok", "broker": "ok", "storage": "ok", "storage_space": "ok"})
+    assert await until_ready(client) == {"database": "ok", "broker": "ok", "storage": "ok", "storage_space": "ok"}
     assert (await client.get("/health/live")).status_code == 200
     await client.get(JOBS)
     metrics = (await client.get("/metrics")).text

@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from websockets.asyncio.client import connect
 
 from common.broker import Broker
 from common.database import Pool
@@ -27,6 +26,7 @@ from services.transcriber.settings import Settings
 from tests.integration.ingest.test_watching import JOBS, Seen, events, received
 from tests.jobs import claimed, queued
 from tests.running import RunningService, Services, wait_until
+from tests.sockets import connect
 
 SETTINGS = Settings(database_url="", amqp_url="", aws_access_key_id="", aws_secret_access_key="")
 SCRIPTED = (sys.executable, "-m", "tests.scripted_engine")

@@ -8,7 +8,6 @@ from typing import Any, cast
 import httpx
 import msgspec
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from common import database, ids
@@ -18,6 +17,7 @@ from common.jobs.job import Job
 from services.ingest.auth import Authentication, create_key
 from tests.jobs import HOUR, claimed, finished, queued
 from tests.running import RunningService, Services, wait_until
+from tests.sockets import connect
 
 JOBS = "/api/v1/jobs"
 
@@ -183,7 +183,7 @@ async def test_websocket_refuses_what_it_is_not_for(ingest: RunningService, clie
     with pytest.raises(InvalidStatus) as foreign:
         await connect(f"{base}{JOBS}/{job.id}/ws", origin="https://elsewhere.example")  # type: ignore[arg-type]  # a NewType of str
     assert refusal(foreign.value) == (403, "foreign_origin")
-    assert '"error"' not in ingest.log
+    assert '"level": "error"' not in ingest.log
     plain = await client.get(f"{JOBS}/{job.id}/ws")
     assert (plain.status_code, plain.json()["code"]) == (426, "upgrade_required")
     async with connect(f"{base}{JOBS}/{job.id}/ws") as socket:
