@@ -5,6 +5,7 @@ one stops it. A test that stops or kills a server takes `own_stack` instead.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -165,9 +166,14 @@ async def _drop_left_behind(stack: Stack) -> None:
 
 
 async def _execute(stack: Stack, statement: str) -> None:
+    """Whoever is still in a database that is dropped or copied is sent away; Postgres waits five seconds for that, and we for longer."""
     connection = await asyncpg.connect(stack.database_url)
     try:
-        await connection.execute(statement)
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(asyncpg.ObjectInUseError):
+                    await connection.execute(statement)
+                    return
     finally:
         await connection.close()
 

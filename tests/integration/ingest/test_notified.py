@@ -78,11 +78,15 @@ async def test_changes_of_jobs(database_url: str, pool: Pool, feeds: Feeds, sess
 
 
 async def test_the_end_of_a_key(database_url: str, pool: Pool, feeds: Feeds, sessions: Sessions) -> None:
-    """Revoking it ends what it has opened."""
+    """Revoking it ends what it has opened, after the first look has ended what another had that was revoked before."""
     async with pool.acquire() as connection:
-        await create_key(connection, tenant="a", name="", scopes=("read",))
-        key_id = await connection.fetchval("select id from api_keys")
-    with sessions.opened(key_id) as over:
+        for name in ("before", "after"):
+            await create_key(connection, tenant="a", name=name, scopes=("read",))
+        await connection.execute("update api_keys set revoked_at = now() where name = 'before'")
+        before, after = [row["id"] for row in await connection.fetch("select id from api_keys order by name desc")]
+    with sessions.opened(before) as first, sessions.opened(after) as over:
         async with told(database_url, pool, feeds, sessions):
-            await pool.execute("update api_keys set revoked_at = now()")
+            await first.wait()
+            assert not over.is_set()
+            await pool.execute("update api_keys set revoked_at = now() where name = 'after'")
             await over.wait()
