@@ -108,7 +108,7 @@ async def test_a_job_keeps_its_recording_though_the_connection_breaks(
     ingest = await service("ingest")
     async with httpx.AsyncClient(base_url=ingest.url, timeout=90) as client:
         job = await submit(client, sample)
-    assert await store.get(f"audio/{job['id']}/source") == sample
+    assert await store.get(f"audio/{job['id']}.source") == sample
 
 
 async def test_pages_are_newest_first_and_complete(client: httpx.AsyncClient, sample: bytes) -> None:
