@@ -103,7 +103,14 @@ async def test_four_services_side_by_side(clients: Clients, pool: Pool, storage:
         )
     well(stored)
     await service("janitor", CLEANUP_INTERVAL_MINUTES="600")
-    stats, cleaned, health = well(await clients.run("storage/operate.sh")).answers()
+    told: list[dict[str, Any]] = []
+
+    async def carried_out() -> bool:
+        told[:] = well(await clients.run("storage/operate.sh")).answers()
+        return told[1].get("code") != "no_janitor"  # one that gets no processor time may take longer than such a call waits
+
+    await wait_until(carried_out, "a cleanup in time", limit=120)
+    stats, cleaned, health = told
     assert (stats["level"], cleaned["failed"], health["status"]) == ("ok", 0, "healthy")
 
 
