@@ -65,20 +65,34 @@ async def test_cleanup_is_carried_out_and_reported(client: httpx.AsyncClient, se
 
         await wait_until(carried_out, "the request that was made before there was a janitor")
         assert [report["duty"] for report in found["reports"]] == ["orphans"]
-        await wait_until(lambda: '"duty": "expire", "dry_run": false' in janitor.log, "the end of the janitor's own first sweep")
+        await wait_until(lambda: '"duty": "expire", "dry_run": false' in janitor.log, "the end of the janitor's own first sweep", 120)
 
         job = await finished_with_bytes(connection, storage, retention=PAST)
-        dry = (await client.post(f"{ADMIN}/cleanup", params={"wait": 60}, json={"dry_run": True})).json()
+        dry = await cleanup(client, {"dry_run": True})
         assert {report["duty"] for report in dry["reports"]} >= {"expire", "uploads", "orphans", "dead_letters", "measure"}
         assert [report["swept"] for report in dry["reports"] if report["duty"] == "expire"] == [1]
         assert (await reread(connection, job)).status == "completed"
-        real = await client.post(f"{ADMIN}/cleanup", params={"wait": 60})
-        assert (real.status_code, real.json()["status"], real.json()["dry_run"]) == (200, "finished", False)
+        real = await cleanup(client, {})
+        assert (real["status"], real["dry_run"]) == ("finished", False)
         assert (await reread(connection, job)).status == "expired"
     refused(await client.post(f"{ADMIN}/cleanup", json={"duties": ["everything"]}), 422, "invalid_option", "duties")
     refused(await client.post(f"{ADMIN}/cleanup", json={"all": True}), 422, "invalid_option", "all")
     refused(await client.post(f"{ADMIN}/cleanup", content=b"{"), 400, "malformed_json")
     refused(await client.get(f"{ADMIN}/cleanup/{job.id}"), 404, "cleanup_not_found")
+
+
+async def cleanup(client: httpx.AsyncClient, asked: dict[str, Any]) -> dict[str, Any]:
+    """One that is asked for and carried out; a janitor that gets no processor time may take longer than a call waits."""
+    answer = await client.post(f"{ADMIN}/cleanup", params={"wait": 60}, json=asked)
+    found: dict[str, Any] = answer.json()
+    assert answer.status_code == (200 if found["status"] == "finished" else 202)
+
+    async def carried_out() -> bool:
+        found.update((await client.get(f"{ADMIN}/cleanup/{found['id']}")).json())
+        return bool(found["status"] == "finished")
+
+    await wait_until(carried_out, "the cleanup")
+    return found
 
 
 async def test_storage_and_a_store_that_is_nearly_full(
