@@ -18,7 +18,8 @@ _TIMES = 20
 class Kept(Generic[T]):
     """One thing, of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = asyncio.Lock()
         self._found: T | None = None
         self._good_until = 0.0
@@ -26,9 +27,9 @@ class Kept(Generic[T]):
     async def get(self, look: Callable[[], Awaitable[T]]) -> T:
         """As it was lately; `look` is how to look it up, if that has to be done, and gives no None."""
         async with self._lock:
-            if self._found is None or time.monotonic() > self._good_until:
-                began = time.monotonic()
+            if self._found is None or self._clock() > self._good_until:
+                began = self._clock()
                 self._found = await look()
-                ended = time.monotonic()
+                ended = self._clock()
                 self._good_until = ended + max(_LEAST_SECONDS, _TIMES * (ended - began))
             return self._found

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Self
@@ -17,6 +18,12 @@ from services.transcriber.protocol import Done, Event, Failed, Options, Ready, T
 
 SECONDS = 120.0
 MODELS = REPOSITORY / ".verbatim" / "models"
+COMMAND = (sys.executable, "-m", "services.transcriber.engine")
+
+
+def environment(**environ: str) -> dict[str, str]:
+    """The child's, with more of it."""
+    return os.environ | {"VERBATIM_MODEL_DIR": str(MODELS), "WHISPER_DEVICE": "cpu"} | environ
 
 
 class Child:
@@ -27,12 +34,7 @@ class Child:
         self._events: SimpleQueue[Event | Exception] = SimpleQueue()
         with (folder / "log").open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.transcriber.engine"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=REPOSITORY,
-                env=os.environ | {"VERBATIM_MODEL_DIR": str(MODELS), "WHISPER_DEVICE": "cpu"} | environ,
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=REPOSITORY, env=environment(**environ)
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -74,6 +76,22 @@ class Child:
         events = [self.next_event()]
         while not (isinstance(events[-1], Done | Failed) and events[-1].id == request.id):
             events.append(self.next_event())
+        return events
+
+    def until_decoded(self, source: Path) -> None:
+        """The samples of a recording that has a folder of its own are in the child's memory."""
+        deadline = time.monotonic() + SECONDS
+        while f"{source.parent}/" not in Path(f"/proc/{self.process.pid}/maps").read_text():
+            assert time.monotonic() < deadline, f"waited in vain for {source}"
+            time.sleep(0.02)
+
+    def rest(self) -> list[Event]:
+        """What it said to its end, and has not been looked at."""
+        events = list[Event]()
+        while not isinstance(event := self._events.get(timeout=SECONDS), EOFError):
+            if isinstance(event, Exception):
+                raise event
+            events.append(event)
         return events
 
     def transcribe(self, source: Path, options: Options | None = None) -> Transcript:

@@ -71,7 +71,7 @@ def loudness(samples: Samples, time: float) -> float:
     return float(samples[int((time - 0.02) * SAMPLE_RATE) : int((time + 0.02) * SAMPLE_RATE)].std())
 
 
-def client(server: Scripted, pauses: list[float] | None = None, timeout: float = 20.0) -> Server:
+def client(server: Scripted, pauses: list[float] | None = None, timeout: float = 60.0) -> Server:
     return Server(base_url=server.url, key=KEY, timeout=timeout, pause=(pauses if pauses is not None else []).append)
 
 

@@ -167,5 +167,5 @@ async def main():
 
 asyncio.run(main())
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=30, capture_output=True)
+    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=120, capture_output=True)
     assert ended.returncode == 130

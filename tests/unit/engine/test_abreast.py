@@ -9,7 +9,7 @@ import pytest
 from services.transcriber.engine.abreast import Abreast
 
 GIB = 2**30
-SECONDS = 10
+SECONDS = 60
 ROUNDS = 4
 
 

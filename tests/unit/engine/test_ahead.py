@@ -11,7 +11,7 @@ from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.protocol import Options, Transcribe
 
-SECONDS = 10
+SECONDS = 60
 LONG, SHORT = 200, 5
 
 

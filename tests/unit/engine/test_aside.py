@@ -5,7 +5,7 @@ from queue import SimpleQueue
 
 from services.transcriber.engine.aside import Aside
 
-SECONDS = 10
+SECONDS = 60
 
 
 def test_one_piece_at_a_time() -> None:

@@ -8,7 +8,7 @@ import textwrap
 def run(script: str) -> None:
     """Runs in a fresh interpreter; fails with what that wrote to standard error."""
     code = "import sys\nfrom services.transcriber.engine.imports import lean, whole\n" + textwrap.dedent(script)
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert outcome.returncode == 0, outcome.stderr
 
 

@@ -26,7 +26,7 @@ raise ValueError("unforeseen")
 
 def test_what_libraries_print_is_logged() -> None:
     """Every line is one of the log's: prints of any thread, progress bars, warnings, and the trace of whatever ends the process."""
-    outcome = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
+    outcome = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
     assert outcome.stdout == ""
     lines = [msgspec.json.decode(line) for line in outcome.stderr.splitlines()]
     assert all(line["service"] == "transcriber.engine" for line in lines)

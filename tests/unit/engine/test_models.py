@@ -82,7 +82,7 @@ def test_two_at_once_fetch_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert found == [b"first half, second half"] * 4
     assert index.asked == 1
 

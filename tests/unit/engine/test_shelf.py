@@ -6,7 +6,7 @@ import pytest
 
 from services.transcriber.engine.shelf import Name, Shelf
 
-SECONDS = 10
+SECONDS = 60
 SIZES = {"base": 100, "small": 100, "large": 250, "aligner": 20}
 
 

@@ -20,7 +20,7 @@ from services.transcriber.engine.speakers import Turn
 from services.transcriber.engine.stages import Stages
 from services.transcriber.protocol import Event, Options, StageDone
 
-SECONDS = 10
+SECONDS = 60
 TURNS = [Turn(0.0, 1.0, "A")]
 
 

@@ -44,7 +44,7 @@ async def application(_scope: Any, _receive: Any, send: Any) -> None:
 
 
 def connected() -> tuple[Hasty, Line]:
-    config = uvicorn.Config(application, log_config=None, lifespan="off")
+    config = uvicorn.Config(application, log_config=None, lifespan="off", timeout_keep_alive=60)
     protocol, line = Hasty(config, ServerState(), {}), Line()
     protocol.connection_made(line)
     return protocol, line

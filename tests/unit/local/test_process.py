@@ -40,7 +40,7 @@ def test_it_is_found_again_by_its_pid_file(process: Process, tmp_path: Path) -> 
     pid = start(process, SLEEP, tmp_path)
     other = Process(process.pid_file, process.log)
     assert other.pid == pid
-    other.stop(signal.SIGTERM, 10)
+    other.stop(signal.SIGTERM, 60)
     assert process.pid is None
 
 
@@ -78,7 +78,7 @@ def test_one_that_ignores_the_signal_is_killed(process: Process, tmp_path: Path)
 def test_what_it_left_behind_is_killed_too(process: Process, tmp_path: Path) -> None:
     """A child that outlived its parent is found through the session, and does not outlive the stop."""
     start(process, [sys.executable, "-c", PARENT], tmp_path)
-    assert process.wait_gone(10)
+    assert process.wait_gone(60)
     orphan = psutil.Process(int(process.log_tail()))
     process.stop(signal.SIGTERM, 1)
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
@@ -87,5 +87,5 @@ def test_what_it_left_behind_is_killed_too(process: Process, tmp_path: Path) -> 
 def test_a_failure_shows_the_end_of_the_log(process: Process, tmp_path: Path) -> None:
     """Whoever reads the error sees what the process said last."""
     process.spawn([sys.executable, "-c", "print('out of cheese')"], env=dict(os.environ), cwd=tmp_path)
-    assert process.wait_gone(10)
+    assert process.wait_gone(60)
     assert "out of cheese" in str(process.failure("It ended."))
