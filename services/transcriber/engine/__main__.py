@@ -116,7 +116,7 @@ def _whisperx(settings: EngineSettings) -> "Engine":
     from services.transcriber.engine.loaded import Loaded, LoadedModels, Rung  # noqa: PLC0415
     from services.transcriber.engine.recogniser import ON_CPU, SMALLER_COMPUTE_TYPE, load_recogniser  # noqa: PLC0415
 
-    shelf = _shelf(settings, hardware.device)
+    shelf = shelf_for(settings, hardware.device)
 
     def label(whisper: Whisper, hardware: Hardware = hardware) -> str:
         return f"whisper {whisper.name} ({hardware.compute_type})"
@@ -153,13 +153,13 @@ def _openai(settings: EngineSettings) -> "Engine":
     from services.transcriber.engine.remote.recogniser import connect  # noqa: PLC0415
 
     hardware = choose(settings, cuda_devices=0)
-    shelf = _shelf(settings, hardware.device)
+    shelf = shelf_for(settings, hardware.device)
     models = {"asr": f"openai {settings.openai_model}", "vad": VAD_MODEL}
     aligners = choose_aligners(settings, hardware, shelf, hub=False)
     return Engine(connect(settings), aligners, SpeechTurns(shelf, loader(settings, hardware)), hardware, models)
 
 
-def _shelf(settings: EngineSettings, device: str) -> Shelf:
+def shelf_for(settings: EngineSettings, device: str) -> Shelf:
     """For all models, within the settings' bounds."""
     shelf = Shelf(
         budget=None if settings.models_memory_mb is None else settings.models_memory_mb * 2**20,

@@ -38,7 +38,7 @@ class Turn(NamedTuple):
     @property
     def seconds(self) -> float:
         """Of sound in memory, once it is decoded; none when it cannot be."""
-        return 0.0 if self.decoded.exception() else len(self.decoded.result().result.samples) / SAMPLE_RATE
+        return _seconds(self.decoded)
 
     @property
     def short(self) -> bool:
@@ -82,7 +82,8 @@ class Ahead:
 
     def done(self, turn: Turn) -> None:
         """The recording that was taken is not needed any more."""
-        turn.speech.add_done_callback(lambda _speech: self._release(turn.seconds))
+        decoded = turn.decoded  # a future keeps its callbacks: with the turn in one, it would keep itself, and the recording
+        turn.speech.add_done_callback(lambda _speech: self._release(_seconds(decoded)))
 
     def _release(self, seconds: float) -> None:
         with self._changed:
@@ -111,6 +112,10 @@ class Ahead:
             turn.fail(error.with_traceback(None))  # its frames would keep the recording
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the request, whose turn raises it
             turn.fail(error)
+
+
+def _seconds(decoded: Future[Timed[Audio]]) -> float:
+    return 0.0 if decoded.exception() else len(decoded.result().result.samples) / SAMPLE_RATE
 
 
 def _together(one: protocol.Options, other: protocol.Options) -> bool:

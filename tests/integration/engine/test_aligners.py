@@ -96,7 +96,8 @@ def test_every_bundled_lexicon_says_how_words_sound(phonemes: Phonemes, language
 
 def test_words_are_found_where_they_are_said(phonemes: Phonemes, samples: Samples) -> None:
     """Both greetings are where the reference has them; what cannot be read stands between its neighbours."""
-    alignment = Alignment([PhonemeModels(Shelf(), lambda: install(ALIGNER, MODELS), threads=1)])
+    shelf = Shelf()
+    alignment = Alignment([PhonemeModels(shelf, lambda: install(ALIGNER, MODELS), threads=1)])
     placed = alignment.place(greeting("en"), samples, lambda _fraction: None)
     hello, symbol, again = placed.words
     assert hello.start == pytest.approx(6.68, abs=0.1)
@@ -104,16 +105,19 @@ def test_words_are_found_where_they_are_said(phonemes: Phonemes, samples: Sample
     assert [word.timing for word in placed.words] == ["aligned", "interpolated", "aligned"]
     assert hello.end <= symbol.start < symbol.end <= again.start
     assert placed.aligners == (phonemes.name,)
+    assert [each.kind for each in shelf.names] == ["aligner"], "where it can be unloaded"
 
 
 def test_a_wav2vec2_model_in_the_model_directory_is_used(own_model: Path, samples: Samples) -> None:
     """It aligns its language without any hub; others keep attention's times. The weights are random: only plumbing is tested."""
     (own_model / "hub" / "models--somebody--something-else").mkdir(parents=True)
-    alignment = Alignment([LetterModels(Shelf(), own_model, "cpu", download=False)])
+    shelf = Shelf()
+    alignment = Alignment([LetterModels(shelf, own_model, "cpu", download=False)])
     placed = alignment.place(greeting("en"), samples, lambda _fraction: None)
     assert placed.aligners == ("wav2vec2 wav2vec2-en",)
     assert [word.timing for word in placed.words] == ["aligned", "interpolated", "aligned"]
     assert all(6.5 <= word.start < word.end <= 8.3 for word in placed.words)
+    assert [each.kind for each in shelf.names] == ["aligner"], "where it can be unloaded"
     for language in ("de", "ja", "sw"):
         assert alignment.place(greeting(language), samples, lambda _fraction: None).aligners == (OWN,)
 

@@ -1,9 +1,13 @@
 """Which models are in memory, whatever they are for."""
 
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
+from services.transcriber.engine.__main__ import shelf_for
+from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.engine.shelf import Name, Shelf
 
 SECONDS = 60
@@ -95,6 +99,27 @@ def test_idle_models_are_unloaded() -> None:
     assert machine.names() == []
     machine.use("base")
     assert machine.loads == ["base", "aligner", "base"]
+
+
+def test_they_go_by_themselves() -> None:
+    """Nobody has to ask: where the settings say after how long, there is a thread that looks."""
+    shelf = shelf_for(EngineSettings(model_idle_seconds=0.05), "cpu")
+    with shelf.use(name("base"), lambda: "base"):
+        pass
+    deadline = time.monotonic() + SECONDS
+    while shelf.names:
+        assert time.monotonic() < deadline, "nobody looked"
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="what this process takes cannot be told here")
+def test_the_settings_bound_them() -> None:
+    """By what this process takes more while they are loaded."""
+    shelf = shelf_for(EngineSettings(models_memory_mb=100), "cpu")
+    for model in ("base", "small", "large"):
+        with shelf.use(name(model), lambda: b"x" * 95 * 2**20):
+            pass
+    assert shelf.names == [name("large")]
 
 
 def test_a_model_that_cannot_be_loaded_leaves_nothing() -> None:

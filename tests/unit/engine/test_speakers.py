@@ -58,13 +58,13 @@ def test_it_agrees_with_looking_at_every_turn(seed: int) -> None:
 
 
 def test_hours_of_words_take_no_time() -> None:
-    """54,000 words against 5,000 turns of eight speakers take seconds of the processor's time, and not minutes."""
+    """54,000 words against 5,000 turns of eight speakers take a second of the processor's time at most, which others cannot lengthen."""
     chance = np.random.default_rng(7)
     turns = random_turns(chance, 5_000, 8, 16_200.0)
     words = [word(i * 0.3, i * 0.3 + 0.25) for i in range(54_000)]
-    began = time.process_time()
+    began = time.thread_time()
     attributed, _ = attribute(words, turns)
-    assert time.process_time() - began <= 10
+    assert time.thread_time() - began <= 1
     assert len({each.speaker for each in attributed}) == 8
 
 
