@@ -170,16 +170,17 @@ def test_a_track_that_cannot_be_decoded_is_passed_over(tmp_path: Path, samples: 
 
 
 _MEASURED = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from services.transcriber.engine.media import decode
 
-def used():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def most():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 
-before = used()
-print(decode(Path(sys.argv[1])).seconds, (used() - before) // 1024)
+before = most()
+print(decode(Path(sys.argv[1])).seconds, (most() - before) // 1024)
 """
+"""Not by what `resource` says, which a process inherits from whoever started it."""
 
 
 def test_a_videos_picture_takes_no_memory(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_a_videos_picture_takes_no_memory(tmp_path: Path) -> None:
             frame.sample_rate, frame.pts = SAMPLE_RATE, number * 1_600
             container.mux(sound.encode(frame))
     assert path.stat().st_size > 30 * 2**20
-    done = subprocess.run([sys.executable, "-c", _MEASURED, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", _MEASURED, str(path)], capture_output=True, text=True, timeout=120, check=True)
     seconds, megabytes = done.stdout.split()
     assert float(seconds) == pytest.approx(7.0)
     assert int(megabytes) < 15
