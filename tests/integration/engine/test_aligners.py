@@ -122,6 +122,16 @@ def test_a_wav2vec2_model_in_the_model_directory_is_used(own_model: Path, sample
         assert alignment.place(greeting(language), samples, lambda _fraction: None).aligners == (OWN,)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_is_asked_for_by_name(own_model: Path) -> None:
+    """Where the engine runs on one, so do these models."""
+    with (
+        pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"),
+        LetterModels(Shelf(), own_model, "cuda", download=False).use("en"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("named", "device", "order"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from common import transcript
 from common.transcript import Transcript
@@ -127,6 +128,29 @@ def test_shared_embeddings_are_those_that_each_window_would_have(pipeline: Any, 
     both = ~np.isnan(shared).any(axis=2) & ~np.isnan(apart).any(axis=2)
     cosine = (shared * apart).sum(axis=2) / np.linalg.norm(shared, axis=2) / np.linalg.norm(apart, axis=2)
     assert np.median(cosine[both]) > 0.9
+
+
+def test_what_runs_on_a_gpu_tells_the_same(pipeline: Any, ask: Callable[..., Recording]) -> None:
+    """There both networks are torch's. They hear the same speakers in the same frames as those of ONNX Runtime, and the same voices."""
+    from services.transcriber.engine.diarization.embedding import embed  # noqa: PLC0415 - imports pyannote
+    from services.transcriber.engine.diarization.pipeline import Diarizer, networks  # noqa: PLC0415
+
+    other = Diarizer.adopt(pipeline, "cpu", networks(Path(), pipeline, "cuda", threads=1))
+    assert other.networks.segmentation is None
+    windows = Windows(ask().audio.samples[8 * SAMPLE_RATE : 19 * SAMPLE_RATE], 10 * SAMPLE_RATE, SAMPLE_RATE)
+    batch = windows.stack(range(len(windows)))
+    spoken = pipeline._segment(batch) > 0
+    assert ((other._segment(batch) > 0) == spoken).mean() > 0.999
+    one, same = (embed(windows, spoken, each.networks.embedding, Batches(), lambda _done, _total: None) for each in (pipeline, other))
+    np.testing.assert_allclose(one, same, atol=1e-3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_is_asked_for_by_name() -> None:
+    """Where the engine runs on one and there is none, speakers are not told apart on the CPU in silence."""
+    settings = EngineSettings(verbatim_model_dir=str(MODELS), diarization_model="bundled")
+    with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"):
+        loader(settings, Hardware("cuda", "float16", batch_size=16, threads=1))()
 
 
 @pytest.mark.filterwarnings("ignore:\\s*torchcodec")  # pyannote's at its import, about a decoder that is not used

@@ -174,10 +174,11 @@ def load(source: str, device: str, threads: int, token: str | None, cache: Path)
     loaded = Pipeline.from_pretrained(source, token=token, cache_dir=cache)
     if not isinstance(loaded, SpeakerDiarization):
         raise TypeError(f"{source} holds no speaker diarization pipeline")
-    return Diarizer.adopt(loaded, device, _networks(Path(source), loaded, device, threads))
+    return Diarizer.adopt(loaded, device, networks(Path(source), loaded, device, threads))
 
 
-def _networks(source: Path, loaded: SpeakerDiarization, device: str, threads: int) -> Networks:
+def networks(source: Path, loaded: SpeakerDiarization, device: str, threads: int) -> Networks:
+    """What the pipeline of `source` runs on `device`: on a CPU the networks that lie beside it."""
     embedding = loaded._embedding.model_  # noqa: SLF001
     ours = isinstance(embedding, CampPlus)
     if device == "cpu":
