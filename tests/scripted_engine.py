@@ -1,6 +1,9 @@
 """An engine child that does what each request's prompt tells it to: for the cases that a real engine cannot be made to show on command.
 
 `tests/integration/transcriber/test_child.py` runs the same contract against this one and the real one.
+
+What it says of a request reaches the parent at once, in one piece, up to where the script has it pause: however slow the machine, no limit
+passes between two of its words.
 """
 
 import os
@@ -34,10 +37,12 @@ HEARD = PartialSegment(start=6.7, end=11.7, text="Hello, this is Diane.")
 
 def main() -> None:
     say(Ready("cpu", {"asr": "scripted"}, 0.0))
+    sys.stdout.flush()
     for line in sys.stdin.buffer:
         request = protocol.decode_request(line)
         if isinstance(request, Transcribe):
             act(request)
+            sys.stdout.flush()
 
 
 def act(request: Transcribe) -> None:
@@ -62,7 +67,13 @@ def succeed(request: Transcribe) -> None:
 
 
 def hang(_request: Transcribe) -> None:
+    sys.stdout.flush()
     time.sleep(600)
+
+
+def die(_request: Transcribe) -> None:
+    sys.stdout.flush()
+    os._exit(11)
 
 
 def hang_at(stage: Stage) -> Callable[[Transcribe], None]:
@@ -78,6 +89,7 @@ def let_go(request: Transcribe) -> None:
     """Hear something, whatever was asked for, and work until told that nobody waits."""
     say(Partial(request.id, HEARD))
     say(Progress(request.id, "transcribe", 50.0))
+    sys.stdout.flush()
     while protocol.decode_request(sys.stdin.buffer.readline()) != Cancel(request.id):
         pass
     say(Failed(request.id, "cancelled", "Nobody waits for it.", transient=False))
@@ -95,19 +107,18 @@ def wait_and_hang(request: Transcribe) -> None:
     """Its turn comes late, and lasts."""
     say(Progress(request.id, "transcribe", 50.0))
     say(Waits(request.id))
+    sys.stdout.flush()
     time.sleep(WAIT_SECONDS)
     say(Progress(request.id, "diarize", 60.0))
     hang(request)
 
 
 def nonsense(_request: Transcribe) -> None:
-    sys.stdout.write("what?\n")
-    sys.stdout.flush()
+    sys.stdout.buffer.write(b"what?\n")
 
 
 def babble(_request: Transcribe) -> None:
-    sys.stdout.write("x" * 2**21)
-    sys.stdout.flush()
+    sys.stdout.buffer.write(b"x" * 2**21)
 
 
 def stumble(request: Transcribe) -> None:
@@ -130,7 +141,7 @@ def hear_together(request: Transcribe) -> None:
 
 SCRIPT: dict[str, Callable[[Transcribe], None]] = {
     "babble": babble,
-    "die": lambda _request: os._exit(11),
+    "die": die,
     "hang": hang,
     "hear together": hear_together,
     "join": join,
@@ -145,7 +156,6 @@ SCRIPT: dict[str, Callable[[Transcribe], None]] = {
 
 def say(event: protocol.Event) -> None:
     sys.stdout.buffer.write(protocol.encode(event) + b"\n")
-    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -41,8 +41,10 @@ COMMAND = (sys.executable, "-m", "services.transcriber.engine")
 _LINE_BYTES = 2**20
 _STARTS = 3
 _RESTART_SECONDS = 1.0
-_LET_GO_SECONDS = 1.0
 _MEMORY_SECONDS = 0.5
+
+LET_GO_SECONDS = 1.0
+"""How long a child may take to let go of a request that nobody waits for any more; then it is ended."""
 
 
 class EngineUnusable(Exception):
@@ -52,8 +54,15 @@ class EngineUnusable(Exception):
 class Engine:
     """Await `transcribe` from any number of tasks while `run` runs in one. `environ` is the child's; by default it inherits ours."""
 
-    def __init__(self, *, limits: Limits, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] | None = None) -> None:
-        self._limits = limits
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        command: tuple[str, ...] = COMMAND,
+        environ: Mapping[str, str] | None = None,
+        let_go_seconds: float = LET_GO_SECONDS,
+    ) -> None:
+        self._limits, self._let_go_seconds = limits, let_go_seconds
         self._command = command
         self._environ = environ
         self._process: asyncio.subprocess.Process | None = None
@@ -199,7 +208,7 @@ class Engine:
             self._let_go(work)
 
     def _let_go(self, work: Pending) -> None:
-        asyncio.get_running_loop().call_later(_LET_GO_SECONDS, self._insist, work)
+        asyncio.get_running_loop().call_later(self._let_go_seconds, self._insist, work)
 
     def _insist(self, work: Pending) -> None:
         if self._works.get(work.request.id) is work:
