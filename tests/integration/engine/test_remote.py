@@ -1,19 +1,22 @@
 """The `openai` engine against a scripted server: what is sent, what is made of the answer, and what each failure means."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from common import transcript
 from common.errors import VerbatimError
+from services.transcriber import protocol
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.remote.recogniser import LONGEST_UNTIMED, RemoteRecogniser
 from services.transcriber.engine.remote.server import Question, Server
 from services.transcriber.engine.speech import find_speech
-from services.transcriber.protocol import Options
+from services.transcriber.protocol import Done, Options, Transcribe, Waits
 from tests.integration.engine.child import Child
 from tests.integration.engine.scripted import Reply, Script, Scripted, Upload, error, in_turn
 
@@ -253,22 +256,46 @@ def test_a_language_that_is_not_allowed_is_asked_about_again(
     assert heard.language == "da"
 
 
-def test_the_child_transcribes_without_torch(serve: Callable[[Script], Scripted], conversation: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, Scripted]]:
+    """A child that is ready, and the server that hears for it."""
+    with Scripted(lambda _upload: Reply(VERBOSE)) as server:
+        environ = {"ENGINE": "openai", "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY, "ALIGNMENT": "whisper", "LOG_LEVEL": "debug"}
+        with Child(tmp_path_factory.mktemp("light"), **environ) as child:
+            assert child.wait_ready().models["asr"] == "openai whisper-1"
+            yield child, server
+
+
+def test_the_child_transcribes_without_torch(light: tuple[Child, Scripted], conversation: Path, tmp_path: Path) -> None:
     """The same protocol and the same transcript from a light process, in whose log the key is not to be found."""
-    server = serve(lambda _upload: Reply(VERBOSE))
+    child, server = light
+    server.uploads.clear()
     (tmp_path / "silence.flac").write_bytes(conversation.read_bytes()[: 44 + 2 * 5 * SAMPLE_RATE])
-    environ = {"ENGINE": "openai", "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY, "ALIGNMENT": "whisper", "LOG_LEVEL": "debug"}
-    with Child(tmp_path, **environ) as child:
-        assert child.wait_ready().models["asr"] == "openai whisper-1"
-        transcript = child.transcribe(conversation)
-        assert [segment.text for segment in transcript.segments] == ["Hello, this is Diane.", "In New Jersey!"]
-        assert transcript.language.code == "en"
-        assert transcript.models["asr"] == "openai whisper-1"
-        assert {word.timing for segment in transcript.segments for word in segment.words} == {"asr"}
-        assert child.transcribe(tmp_path / "silence.flac").warnings[-1].code == "no_speech"
-        assert len(server.uploads) == 1, "silence is not sent"
-        server.script = lambda _upload: Reply(error(f"Incorrect API key provided: {KEY}", "invalid_api_key"), 401)
-        failure = child.refuse(conversation)
-        assert (failure.code, failure.transient) == ("engine_auth", False)
-        assert "libtorch" not in Path(f"/proc/{child.process.pid}/maps").read_text()
-        assert KEY not in child.log()
+    told = child.transcribe(conversation)
+    assert [segment.text for segment in told.segments] == ["Hello, this is Diane.", "In New Jersey!"]
+    assert told.language.code == "en"
+    assert told.models["asr"] == "openai whisper-1"
+    assert {word.timing for segment in told.segments for word in segment.words} == {"asr"}
+    assert child.transcribe(tmp_path / "silence.flac").warnings[-1].code == "no_speech"
+    assert len(server.uploads) == 1, "silence is not sent"
+    server.script = lambda _upload: Reply(error(f"Incorrect API key provided: {KEY}", "invalid_api_key"), 401)
+    failure = child.refuse(conversation)
+    server.script = lambda _upload: Reply(VERBOSE)
+    assert (failure.code, failure.transient) == ("engine_auth", False)
+    assert "libtorch" not in Path(f"/proc/{child.process.pid}/maps").read_text()
+    assert KEY not in child.log()
+
+
+def test_one_is_finished_while_the_next_is_heard(light: tuple[Child, Scripted], conversation: Path, tmp_path: Path) -> None:
+    """A server hears, and leaves the processor free: who has been heard before the other is written says that it waits for that."""
+    child, _ = light
+    first = Transcribe("first", str(conversation), str(tmp_path / "first.json"), Options())
+    pipe = tmp_path / "first.json.partial"
+    os.mkfifo(pipe)  # whoever writes there waits for a reader
+    child.write(protocol.encode(first) + b"\n")
+    second = child.submit(conversation)
+    while child.next_event() != Waits(second.id):
+        pass
+    assert transcript.decode(pipe.read_bytes()).segments
+    answers = [event.id for event in child.until_answered(second) if isinstance(event, Done)]
+    assert answers == [first.id, second.id]
