@@ -94,6 +94,14 @@ def test_every_bundled_lexicon_says_how_words_sound(phonemes: Phonemes, language
     assert phonemes.tokens(" ♪", language) == []
 
 
+def test_what_is_remembered_of_words_is_bounded(phonemes: Phonemes) -> None:
+    """An engine lives for months, and words without end sound the same when they are met again."""
+    forgetful = Phonemes(install(ALIGNER, MODELS), threads=1, most_known=3)
+    words = [" Yankee", " 12", " agent", " 13", " Yankee"]
+    assert [forgetful.tokens(word, "en") for word in words] == [phonemes.tokens(word, "en") for word in words]
+    assert len(forgetful._known) <= 3
+
+
 def test_words_are_found_where_they_are_said(phonemes: Phonemes, samples: Samples) -> None:
     """Both greetings are where the reference has them; what cannot be read stands between its neighbours."""
     shelf = Shelf()

@@ -22,15 +22,21 @@ from services.transcriber.engine.shelf import Name, Shelf
 
 LANGUAGES = frozenset({"en", "es", "fr", "it", "ru"})
 
+_MOST_KNOWN = 50_000
+"""Words, of all languages together."""
+
 
 class Phonemes:
-    """The model, read from its `directory` at once; a lexicon when its language is first met."""
+    """The model, read from its `directory` at once; a lexicon when its language is first met.
+
+    How a word sounds is remembered, of `most_known` words: speech never comes to the end of its numbers and names.
+    """
 
     name: str = ALIGNER.name
     late: float = 0.02
     separator: int | None = None
 
-    def __init__(self, directory: Path, threads: int) -> None:
+    def __init__(self, directory: Path, threads: int, most_known: int = _MOST_KNOWN) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(directory / "phonemes.onnx", options, providers=["CPUExecutionProvider"])
@@ -40,10 +46,13 @@ class Phonemes:
         self._directory = directory
         self._lexicons: dict[str, g2p2.Model] = {}
         self._known: dict[tuple[str, str], list[int]] = {}
+        self._most_known = most_known
 
     def tokens(self, word: str, language: str) -> list[int]:
         key = (language, word)
         if key not in self._known:
+            if len(self._known) >= self._most_known:
+                self._known.clear()
             phones = "".join(self._lexicon(language).phonemize_many(spoken(word, language)))
             self._known[key] = ipa.tokens(phones, self._vocabulary)
         return self._known[key]
