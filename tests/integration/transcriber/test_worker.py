@@ -19,7 +19,7 @@ from services.transcriber.settings import Settings
 from services.transcriber.worker import Worker
 from tests.jobs import BROKEN, queued
 
-SECONDS = 20
+SECONDS = 60
 SETTINGS = Settings(database_url="", amqp_url="", aws_access_key_id="", aws_secret_access_key="", short_jobs_together=3)
 
 
