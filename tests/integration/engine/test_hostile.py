@@ -19,7 +19,7 @@ from tests.integration.engine.child import Child
 from tests.recordings import wav
 
 MEMORY = 256 * 2**20
-SECONDS = 20
+SECONDS = 60
 SEED = 7
 
 Reader = Callable[[Path], Lanes]
@@ -27,7 +27,7 @@ Reader = Callable[[Path], Lanes]
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    """With less memory than it has outside of tests, and less time."""
+    """With less memory than it has outside of tests, and less time, though enough for all of these where the machine is slow."""
     with closing(Decoder(memory=MEMORY, seconds=SECONDS)) as real:
         yield real
 
