@@ -4,6 +4,7 @@ Every choice can be overridden by its `WHISPER_*` variable. The CPU defaults are
 faster than float32 and hears the same words, and a wider batch gains little on a few cores while it makes progress coarser.
 """
 
+import ctypes
 import gc
 import os
 from collections.abc import MutableMapping
@@ -92,8 +93,13 @@ def lower(hardware: Hardware) -> tuple[Hardware, ...]:
 
 
 def release_memory(device: str) -> None:
-    """Give back what nothing refers to any more, before something else is to have it."""
+    """Give back what nothing refers to any more, before something else is to have it.
+
+    Weights are many pieces among others that stay: what they leave behind the C library keeps, most of it, unless it is told (glibc).
+    """
     gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
     if device == "cuda":
         import torch  # noqa: PLC0415 - where there is no GPU nothing here needs it
 

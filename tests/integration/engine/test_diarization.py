@@ -137,11 +137,13 @@ def test_what_runs_on_a_gpu_tells_the_same(pipeline: Any, ask: Callable[..., Rec
 
     other = Diarizer.adopt(pipeline, "cpu", networks(Path(), pipeline, "cuda", threads=1))
     assert other.networks.segmentation is None
+    assert other.networks.embedding is not None
     windows = Windows(ask().audio.samples[8 * SAMPLE_RATE : 19 * SAMPLE_RATE], 10 * SAMPLE_RATE, SAMPLE_RATE)
     batch = windows.stack(range(len(windows)))
     spoken = pipeline._segment(batch) > 0
     assert ((other._segment(batch) > 0) == spoken).mean() > 0.999
-    one, same = (embed(windows, spoken, each.networks.embedding, Batches(), lambda _done, _total: None) for each in (pipeline, other))
+    of = [pipeline.networks.embedding, other.networks.embedding]
+    one, same = (embed(windows, spoken, network, Batches(), lambda _done, _total: None) for network in of)
     np.testing.assert_allclose(one, same, atol=1e-3)
 
 

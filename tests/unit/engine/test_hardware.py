@@ -1,14 +1,26 @@
 """What is chosen when nothing is set, and what the user's word outweighs."""
 
+import ctypes
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from services.transcriber.engine.hardware import Hardware, choose, forbid_telemetry, lower, prepare_environment, threads, usable_cores
+from services.transcriber.engine.hardware import (
+    Hardware,
+    choose,
+    forbid_telemetry,
+    lower,
+    prepare_environment,
+    release_memory,
+    threads,
+    usable_cores,
+)
 from services.transcriber.engine.settings import EngineSettings
+from services.transcriber.memory import resident
 
 
 def test_a_gpu_is_used_when_there_is_one() -> None:
@@ -58,6 +70,20 @@ def test_nothing_is_kept_for_a_librarys_maker(tmp_path: Path) -> None:
     forbid_telemetry(told)
     subprocess.run([sys.executable, "-c", "import onnxruntime"], env=told, check=True)
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library cannot be told")
+def test_what_is_released_goes_back_to_the_system() -> None:
+    """Also what lay between pieces that stay: a model that was unloaded is no memory of this process any more."""
+    pieces = [np.ones(8_000) for _ in range(2_000)]
+    del pieces[::2]
+    before = resident(os.getpid())
+    release_memory("cpu")
+    after = resident(os.getpid())
+    assert before is not None
+    assert after is not None
+    assert before - after > 32 * 2**20
+    assert len(pieces) == 1_000
 
 
 @pytest.mark.parametrize(("quota", "most"), [("100000 100000", 1), ("20000 100000", 1), ("max 100000", 1_000), ("", 1_000)])
