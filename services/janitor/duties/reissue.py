@@ -32,8 +32,9 @@ _LIMIT = 1_000
 class Reissue:
     name = "reissue"
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, patience: timedelta = PATIENCE) -> None:
         self._broker = broker
+        self._patience = patience
         self._missing_before = 0
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
@@ -43,18 +44,18 @@ class Reissue:
             self._missing_before = found
         jobs = []
         if due:
-            jobs = await upkeep.reissue(sweep.connection, older_than=PATIENCE, limit=due)
+            jobs = await upkeep.reissue(sweep.connection, older_than=self._patience, limit=due)
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
         late = sweep.late(max(job.claim_after, job.queued_at or job.claim_after) for job in jobs)
         yield Counts(scanned=found, swept=len(jobs), late=late)
 
     async def _count(self, connection: Connection) -> int:
-        before = await upkeep.tokens(connection, older_than=PATIENCE)
+        before = await upkeep.tokens(connection, older_than=self._patience)
         if not before.waiting:
             return 0
         ready = await self._broker.ready(topology.TRANSCRIBER_JOBS)
-        after = await upkeep.tokens(connection, older_than=PATIENCE)
+        after = await upkeep.tokens(connection, older_than=self._patience)
         return min(missing(before, ready), missing(after, ready))
 
 

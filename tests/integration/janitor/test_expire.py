@@ -269,7 +269,7 @@ async def endpoint(pool: Pool, tenant: str) -> None:
     """One that is told of what is heard."""
     await pool.execute(
         "insert into endpoints (id, tenant, url, events, description, payload, created_at, updated_at) values"
-        " (gen_random_uuid(), $1, 'https://example.com/all', '{job.completed}', '', 'full', '2026-01-01', '2026-01-01')",
+        " (gen_random_uuid(), $1, 'https://example.com/all', '{job.completed}', '', 'full', '2020-01-01', '2020-01-01')",
         tenant,
     )
 

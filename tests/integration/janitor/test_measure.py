@@ -39,7 +39,7 @@ async def test_metrics(service: Services) -> None:
     janitor = await service("janitor")
 
     async def told() -> bool:
-        async with httpx.AsyncClient(base_url=janitor.url) as client:
+        async with httpx.AsyncClient(base_url=janitor.url, timeout=60) as client:
             text = (await client.get("/metrics")).text
         return "verbatim_storage_bytes 0.0" in text and 'verbatim_duty_complete_timestamp_seconds{duty="expire"}' in text
 

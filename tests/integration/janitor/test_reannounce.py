@@ -75,7 +75,7 @@ async def test_a_backlog_is_no_loss(pool: Pool, broker: Broker, sweeper: Sweeper
     assert await look(sweeper, broker) == (0, 0)
     oldest = await pool.fetchval("select id from deliveries order by due_at limit 1")
     async with await broker.channel() as channel:
-        message = await (await channel.get_queue(QUEUE.name, ensure=False)).get()
+        message = await (await channel.get_queue(QUEUE.name, ensure=False)).get(timeout=60)
         assert message is not None
         await message.ack()
     assert await look(sweeper, broker) == (1, 1)

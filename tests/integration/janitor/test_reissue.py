@@ -43,7 +43,7 @@ async def purge(broker: Broker, count: int) -> None:
     async with await broker.channel() as channel:
         queue = await channel.get_queue(QUEUE.name, ensure=False)
         for _ in range(count):
-            message = await queue.get()
+            message = await queue.get(timeout=60)
             assert message is not None
             await message.ack()
 
@@ -109,7 +109,7 @@ async def test_tokens_that_workers_hold_are_for_the_jobs_they_have(pool: Pool, b
     reissue = Reissue(broker)
     async with await broker.channel() as channel, pool.acquire() as connection:
         queue = await channel.get_queue(QUEUE.name, ensure=False)
-        assert await queue.get() is not None
+        assert await queue.get(timeout=60) is not None
         await claimed(connection)
         assert [await look(sweeper, reissue) for _ in range(2)] == [(0, 0)] * 2
         await purge(broker, 2)
@@ -119,7 +119,7 @@ async def test_tokens_that_workers_hold_are_for_the_jobs_they_have(pool: Pool, b
 async def test_jobs_that_have_only_just_come_are_given_time(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
     """A new job, one released just now and one that waits for its retry get no second token."""
     await waiting_jobs(pool, broker, 2)
-    reissue = Reissue(broker)
+    reissue = Reissue(broker, patience=HOUR / 2)
     async with pool.acquire() as connection:
         released, retried = await claimed(connection), await claimed(connection)
         await purge(broker, 2)
@@ -198,7 +198,7 @@ async def test_busy_workers_are_not_mistaken_for_losses(pool: Pool, broker: Brok
         for slot in range(slots):
             group.create_task(work(f"slot-{slot}"))
         group.create_task(janitor())
-        await wait_until(lambda: done == jobs, "every job", limit=60)
+        await wait_until(lambda: done == jobs, "every job", limit=180)
         stopping.set()
     assert issued <= slots
 
