@@ -29,7 +29,7 @@ LINK = timedelta(hours=24)
 KEPT = timedelta(hours=1)
 """How long it works at the least, also where a result is kept for no time at all."""
 
-_READ_SECONDS = 5.0
+_PATIENCE = timedelta(seconds=5)
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -40,12 +40,13 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Bodies:
-    """`most_bytes` of a transcript are put into a body."""
+    """`most_bytes` of a transcript are put into a body, if the store gives them within its `patience`."""
 
-    def __init__(self, *, pool: Pool, storage: Storage, most_bytes: int) -> None:
+    def __init__(self, *, pool: Pool, storage: Storage, most_bytes: int, patience: timedelta = _PATIENCE) -> None:
         self._pool = pool
         self._storage = storage
         self._most = most_bytes
+        self._patience = patience.total_seconds()
 
     async def of(self, attempt: Attempt) -> Body:
         """What to send in this attempt."""
@@ -87,7 +88,7 @@ class Bodies:
             return None
         key = job.result.keys["transcript"]
         try:
-            async with asyncio.timeout(_READ_SECONDS):
+            async with asyncio.timeout(self._patience):
                 size = await self._storage.size(key)
                 if size <= self._most:
                     return job, await self._storage.get(key)

@@ -60,7 +60,7 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield started
 
 
-LIMIT = timedelta(seconds=20)
+LIMIT = timedelta(seconds=60)
 SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
 
 
@@ -77,7 +77,7 @@ class Notifier:
     def __init__(
         self, pool: Pool, outgoing: Outgoing, storage: Storage, *, schedule: Schedule, width: int = 4, most_bytes: int = 2**20
     ) -> None:
-        bodies = Bodies(pool=pool, storage=storage, most_bytes=most_bytes)
+        bodies = Bodies(pool=pool, storage=storage, most_bytes=most_bytes, patience=LIMIT)
         self.stopping = asyncio.Event()
         self._pool = pool
         self._intake = Intake(pool)

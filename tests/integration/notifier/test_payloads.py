@@ -110,7 +110,7 @@ async def test_a_large_one(pool: Pool, storage: Storage, outgoing: Outgoing, rec
     assert list(call.event) == ["type", "timestamp", "version", "data", "transcript_url"]
     link = call.event["transcript_url"]
     assert link["size"] == len(TRANSCRIPT)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(link["url"])).content == TRANSCRIPT
     expected = retention or timedelta(hours=1)
     assert abs(await pool.fetchval("select $1::timestamptz - now()", datetime.fromisoformat(link["expires_at"])) - expected) < timedelta(
@@ -132,7 +132,7 @@ async def test_as_the_earlier_service(pool: Pool, storage: Storage, outgoing: Ou
     short = Notifier(pool, outgoing, storage, schedule=Schedule(), most_bytes=10)
     large = await told(short, receiver, await completed(pool, storage, receiver.url, webhook_payload="process"))
     assert large.event["result"] is None
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(large.event["result_url"])).content == TRANSCRIPT
 
     async with pool.acquire() as connection:

@@ -26,13 +26,13 @@ async def test_results_go_out(service: Services, pool: Pool, storage: Storage, r
     ingest, keeps_none = await service("ingest"), await service("ingest", JOB_RESULT_RETENTION_SECONDS="0")
     await service("notifier", WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8")
     address = {"upload_presigned_url": receiver.url}
-    async with httpx.AsyncClient(base_url=ingest.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=ingest.url, timeout=60) as client:
         ways: list[tuple[RunningService, dict[str, str]]] = [(ingest, {}), (ingest, {"stored_output": "true"}), (keeps_none, {})]
         for count, (door, fields) in enumerate(ways, 1):
             answer = await client.post(f"{door.url}{HEAR}", files={"file": ("audio.mp3", sample())}, data=address | fields)
             assert answer.json()["status"] == "in_progress"
             async with transcribing(pool, storage):
-                received = await receiver.wait(count, limit=30)
+                received = await receiver.wait(count)
             assert received[-1].body == encode(TALK)
             job = (await client.get(f"{JOBS}/{answer.json()['job_id']}")).json()
             assert job["status"] == "completed"
@@ -45,12 +45,12 @@ async def test_results_go_out(service: Services, pool: Pool, storage: Storage, r
             ended = await clients.run(example, before=before, instead=(theirs, receiver.url))
             assert ended.status == 0, ended.errors
             async with transcribing(pool, storage):
-                await receiver.wait(count, limit=30)
+                await receiver.wait(count)
 
         receiver.answers.append(answering(403))
         answer = await client.post(HEAR, files={"file": ("audio.mp3", sample())}, data=address)
         async with transcribing(pool, storage):
-            await receiver.wait(6, limit=30)
+            await receiver.wait(6)
         job_id = answer.json()["job_id"]
 
         async def told() -> bool:
