@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import DeliveryError
 
 from common import ids, topology
 from common.broker import LOST, Broker, settle
@@ -82,10 +83,15 @@ async def test_a_message_that_is_never_acked_ends_as_a_dead_letter(broker: Broke
     dead = topology.Queue(QUEUE.dead, ())
     async with await broker.channel() as channel:
         queue = await channel.get_queue(QUEUE.name, ensure=False)
+
+        async def given_back() -> bool:
+            message = await queue.get(fail=False, timeout=60)
+            if message is not None:
+                await message.nack(requeue=True)
+            return message is not None
+
         for _ in range(topology.DELIVERY_LIMIT + 1):
-            message = await queue.get()
-            assert message is not None
-            await message.nack(requeue=True)
+            await wait_until(given_back, "the message to be there")
     await wait_until(lambda: _ready(broker, dead, 1), "the dead letter")
     assert await broker.ready(QUEUE) == 0
 
@@ -96,7 +102,7 @@ async def test_ready_counts_what_waits_and_not_what_is_held(broker: Broker) -> N
         await broker.publish(event(), mandatory=True)
     async with await broker.channel() as channel:
         queue = await channel.get_queue(QUEUE.name, ensure=False)
-        message = await queue.get()
+        message = await queue.get(timeout=60)
         assert message is not None
         assert await broker.ready(QUEUE) == 2
     await wait_until(lambda: _ready(broker, QUEUE, 3), "the message to come back")
@@ -128,8 +134,15 @@ async def test_a_consumer_outlives_its_queue(amqp_url: str) -> None:
         await wait_until(lambda: received == [first.id], "the first event")
         async with await broker.channel() as channel:
             await channel.queue_delete(QUEUE.name)
-        await wait_until(lambda: _ready(broker, QUEUE, 0), "the queue to be back")
-        await broker.publish(second, mandatory=True)
+
+        async def published() -> bool:
+            try:
+                await broker.publish(second, mandatory=True)
+            except DeliveryError:  # no queue yet, or one that is not bound yet
+                return False
+            return True
+
+        await wait_until(published, "the queue to be back")
         await wait_until(lambda: received == [first.id, second.id], "the second event")
         stopping.set()
         await asyncio.wait_for(consuming, 60)

@@ -140,7 +140,7 @@ async def test_heartbeats_move_progress_forward_only(pool: Pool) -> None:
         assert late is not None
         assert late.progress == pytest.approx(60)
         remaining = await connection.fetchval("select lease_until - now() from jobs")
-        assert HOUR - timedelta(seconds=30) < remaining <= HOUR
+        assert HOUR - timedelta(minutes=5) < remaining <= HOUR
 
 
 async def test_a_retry_waits_and_keeps_its_reason(pool: Pool) -> None:

@@ -44,7 +44,7 @@ async def test_migrating_twice_changes_nothing(empty_url: str) -> None:
 
 async def test_services_that_start_together_migrate_once(empty_url: str) -> None:
     """One does the work, the others wait for it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
     assert await applied(empty_url)
 

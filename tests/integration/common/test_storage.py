@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -238,7 +239,7 @@ async def test_the_bucket_is_made_when_it_is_missing(stack: Stack) -> None:
     """Starting against an empty store makes the bucket; starting again changes nothing, also when two start at once."""
     async with stores.connect(
         endpoint_url=stack.s3.endpoint_url,
-        bucket="test-made-at-start",
+        bucket=f"test-{secrets.token_hex(6)}",
         access_key=stack.s3.access_key,
         secret_key=stack.s3.secret_key,
         region="us-east-1",
