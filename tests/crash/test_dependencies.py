@@ -45,11 +45,11 @@ async def test_submissions_while_a_dependency_is_away(client: httpx.AsyncClient,
     own_stack.postgres.kill()
     await refused("database_unavailable")
     own_stack.postgres.start()
-    await wait_until(accepted, "ingest to find Postgres again", 30)
+    await wait_until(accepted, "ingest to find Postgres again")
     own_stack.seaweedfs.kill()
     await refused("storage_unavailable")
     own_stack.seaweedfs.start()
-    await wait_until(accepted, "ingest to find S3 again", 30)
+    await wait_until(accepted, "ingest to find S3 again")
     connection = await asyncpg.connect(own_environment["DATABASE_URL"])
     jobs = await connection.fetchval("select count(*) from jobs")
     await connection.close()
@@ -71,7 +71,7 @@ async def test_servers_restart_under_a_job(client: httpx.AsyncClient, own_servic
         assert job["attempt"] <= 1
         return bool(job["status"] == wanted)
 
-    await wait_until(lambda: status("processing"), "a worker to have the job", 60)
+    await wait_until(lambda: status("processing"), "a worker to have the job")
     own_stack.rabbitmq.kill()
     own_stack.postgres.kill()
     own_stack.postgres.start()
