@@ -172,7 +172,7 @@ class Broker:
             source = await channel.get_queue(queue.name, ensure=False)
             while True:
                 found: list[AbstractIncomingMessage] = []
-                while len(found) < size and (message := await source.get(fail=False)) is not None:
+                while len(found) < size and (message := await source.get(fail=False, timeout=_CONFIRM_SECONDS)) is not None:
                     found.append(message)
                 if found:
                     yield found

@@ -2,15 +2,17 @@
 
 At most `_IN_FLIGHT + 1` parts are held, whatever the size, and no more than `BUFFERS` by all uploads of a process together: who begins to
 fill another one waits until there is room, and a part that was sent makes room, so uploads take turns by the part and none waits for ever.
-An upload that does not end well is aborted, also when its task is cancelled, so that nothing is left behind.
+An upload that does not end well is aborted, also when its task is cancelled, so that nothing is left behind. What the store was asked for
+last it may do although nobody waits for the answer any more, so it is undone only after that has come.
 """
 
 import asyncio
 import contextlib
 import hashlib
 import io
+from collections.abc import Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -40,7 +42,7 @@ class Upload:
         self._key = key
         self._content_type = content_type
         self._begun: asyncio.Task[str] | None = None
-        self._completing = False
+        self._making: asyncio.Task[object] | None = None
         self._buffers = buffers
         self._patience = patience.total_seconds()
         self._filling = False
@@ -68,16 +70,16 @@ class Upload:
 
     async def complete(self) -> None:
         """Make the object. A recording that fits one part is stored in a single request."""
-        self._completing = True
         if self._begun is None:
-            async with asyncio.timeout(self._patience):
-                await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=self._rewound(), ContentType=self._content_type)
+            await self._make(self._put())
             return
         if self._buffer.tell():
             await self._send()
         parts = await asyncio.gather(*self._tasks)
-        await self._client.complete_multipart_upload(
-            Bucket=self._bucket, Key=self._key, UploadId=await self._begun, MultipartUpload={"Parts": list(parts)}
+        await self._make(
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket, Key=self._key, UploadId=await self._begun, MultipartUpload={"Parts": list(parts)}
+            )
         )
 
     async def abort(self) -> None:
@@ -88,14 +90,28 @@ class Upload:
         with contextlib.suppress(ClientError, BotoCoreError, OSError):  # a timeout is one of the last
             async with asyncio.timeout(min(self._patience, _ABORT_SECONDS)):
                 await self._undo()
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.gather(self._making, return_exceptions=True)
 
     async def _undo(self) -> None:
+        if self._making is not None:
+            await asyncio.wait({self._making})
         if self._begun is not None:
             with contextlib.suppress(ClientError, BotoCoreError, OSError):
                 await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=await self._begun)
-        if self._completing:
+        if self._making is not None:
             # The store may have made the object although we did not hear of it.
             await self._client.delete_object(Bucket=self._bucket, Key=self._key)
+
+    async def _put(self) -> None:
+        async with asyncio.timeout(self._patience):
+            await self._client.put_object(Bucket=self._bucket, Key=self._key, Body=self._rewound(), ContentType=self._content_type)
+
+    async def _make(self, request: Coroutine[Any, Any, object]) -> None:
+        """The request that makes the object; `abort` waits for it where we are cancelled meanwhile."""
+        self._making = asyncio.create_task(request, name=f"make-{self._key}")
+        await asyncio.shield(self._making)
 
     def close(self) -> None:
         """Give back the room of a buffer that became no part."""

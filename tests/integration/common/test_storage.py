@@ -1,13 +1,15 @@
 """The bucket: what is stored is there whole or not at all, in bounded memory, and every failure says whether trying again can help."""
 
 import asyncio
+import functools
 import hashlib
 import secrets
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,46 @@ async def test_an_upload_cancelled_at_any_moment_leaves_nothing(storage: Storage
         assert await everything(storage) == ([] if task.cancelled() else [KEY])
         await storage.delete([KEY])
     assert True in outcomes
+
+
+class Late:
+    """A client whose last request the store gets round to late, whether or not anybody waits for it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.asked, self.proceed = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return functools.partial(self._late, found) if name in {"put_object", "complete_multipart_upload"} else found
+
+    async def _late(self, request: Callable[..., Awaitable[object]], **said: object) -> object:
+        async def make() -> object:
+            await self.proceed.wait()
+            return await request(**said)
+
+        self.asked.set()
+        return await asyncio.shield(asyncio.create_task(make()))
+
+
+@pytest.mark.parametrize("size", [4, PART_BYTES + 4])
+async def test_what_the_store_does_late_is_undone_too(storage: Storage, size: int) -> None:
+    """An upload that is cancelled at its last request leaves nothing, though the store carries that out afterwards."""
+    late: Any = Late(storage._client)
+
+    async def work() -> None:
+        async with Storage(late, storage.bucket).upload(KEY, content_type=WAV) as upload:
+            await upload.write(bytes(size))
+            await upload.write(b"tail")
+
+    task = asyncio.create_task(work())
+    await late.asked.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=0.3)  # in which it would have been undone too early
+    late.proceed.set()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert await everything(storage) == []
 
 
 async def test_open_uploads_are_listed_with_their_age_and_can_be_aborted(storage: Storage) -> None:
