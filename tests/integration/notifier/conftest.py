@@ -61,6 +61,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 LIMIT = timedelta(seconds=60)
+PATIENT = Schedule((timedelta(hours=1),) * 9)
+"""What failed is not due again by itself, however long the test takes."""
+
 SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
 
 
@@ -126,8 +129,8 @@ def event(kind: str, job: Job, data: bytes) -> Event:
 
 @pytest.fixture
 def notifier(pool: Pool, outgoing: Outgoing, storage: Storage) -> Notifier:
-    """On this test's database and bucket, with the default schedule."""
-    return Notifier(pool, outgoing, storage, schedule=Schedule())
+    """On this test's database and bucket."""
+    return Notifier(pool, outgoing, storage, schedule=PATIENT)
 
 
 async def wanting(connection: Any, url: str | None, *, retention: timedelta = timedelta(hours=1), **options: Any) -> Job:

@@ -20,7 +20,7 @@ from tests.integration.notifier.receiver import Receiver, answering
 
 @pytest.fixture
 def attempts(notifier: Notifier) -> Attempts:
-    """With the default schedule."""
+    """Those of a notifier in this process."""
     return notifier.attempts
 
 

@@ -21,21 +21,12 @@ from services.notifier.attempts import Attempts
 from services.notifier.health import PATIENCE
 from services.notifier.lanes import SHUTS_AFTER
 from services.notifier.outgoing import Outgoing
-from services.notifier.schedule import Schedule
-from tests.integration.notifier.conftest import Complete, Notifier, due_now, wanting
+from tests.integration.notifier.conftest import PATIENT, Complete, Notifier, due_now, wanting
 from tests.integration.notifier.receiver import Receiver, answering, receiving
 from tests.jobs import claimed, finished
 from tests.running import wait_until
 
 WIDTH = 4
-PATIENT = Schedule((timedelta(hours=1),) * 9)
-"""What failed is not due again by itself, however long the test takes."""
-
-
-@pytest.fixture
-def notifier(pool: Pool, outgoing: Outgoing, storage: Storage) -> Notifier:
-    """A patient one."""
-    return Notifier(pool, outgoing, storage, schedule=PATIENT)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from common.jobs.job import Job, Result, Upload
 from common.storage import Storage
 from common.storage_keys import transcript_key
 from deploy.local.stack import Stack
-from services.notifier.outgoing import opened
+from services.notifier.outgoing import Outgoing, opened
 from services.notifier.schedule import Schedule
 from tests.integration.notifier.conftest import LIMIT, Delivery, Notifier, Tried, delivery, due_now, wanting
 from tests.integration.notifier.receiver import Receiver, answering
@@ -125,9 +125,10 @@ async def test_refused_by_a_real_store(pool: Pool, storage: Storage, notifier: N
 
 
 async def test_only_the_databases_clock(
-    pool: Pool, storage: Storage, notifier: Notifier, s3: Any, bucket: str, database_url: str, receiver: Receiver
+    pool: Pool, storage: Storage, outgoing: Outgoing, s3: Any, bucket: str, database_url: str, receiver: Receiver
 ) -> None:
     """An hour between the clocks of database and services: the URL's end, the schedule and signatures go by the database's."""
+    notifier = Notifier(pool, outgoing, storage, schedule=Schedule())
     url = await signed(s3, bucket)
     await clock_off(pool, database_url, "1 hour")
     told, found = await uploaded(pool, notifier, await completed(pool, storage, url))
