@@ -178,7 +178,7 @@ async def test_what_is_being_made_can_be_stopped(pool: Pool, storage: Storage, b
     credentials = {"access_key": stack.s3.access_key, "secret_key": stack.s3.secret_key, "region": "us-east-1"}
     async with (
         gateway(stack.s3.endpoint_url or "", storage) as (between, url),
-        stores.connect(endpoint_url=url, bucket=storage.bucket, patience=timedelta(seconds=0.5), **credentials) as seen,
+        stores.connect(endpoint_url=url, bucket=storage.bucket, patience=timedelta(seconds=2), **credentials) as seen,
     ):
         between.stuck = begins
         running = asyncio.create_task(Archives(pool, seen, broker, tmp_path, command=flood).run(asyncio.Event()))
