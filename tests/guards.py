@@ -236,6 +236,13 @@ GUARDS = (
         f"{_COMMON}/test_storage.py::test_a_failed_upload_leaves_nothing",
     ),
     Guard(
+        "and only after the last word of the store",
+        "libs/common/upload.py",
+        "            await asyncio.wait({self._making})\n",
+        "            pass\n",
+        f"{_COMMON}/test_storage.py::test_what_the_store_does_late_is_undone_too",
+    ),
+    Guard(
         "one delivery for an event",
         "libs/common/migrations/0010_delivering.sql",
         "create unique index deliveries_of_job_once",
