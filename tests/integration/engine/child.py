@@ -16,7 +16,7 @@ from deploy.local.service import REPOSITORY
 from services.transcriber import protocol
 from services.transcriber.protocol import Done, Event, Failed, Options, Ready, Transcribe
 
-SECONDS = 120.0
+SECONDS = 240.0
 MODELS = REPOSITORY / ".verbatim" / "models"
 COMMAND = (sys.executable, "-m", "services.transcriber.engine")
 

@@ -35,7 +35,7 @@ async def running(
     engine = Engine(limits=limits, command=command, environ=os.environ | models, let_go_seconds=let_go_seconds)
     task = asyncio.create_task(engine.run())
     try:
-        await asyncio.wait_for(engine.ready.wait(), 120)
+        await asyncio.wait_for(engine.ready.wait(), 240)
         yield engine
     finally:
         task.cancel()
@@ -285,7 +285,7 @@ async def test_no_child_outlives_its_keeper() -> None:
     """Also one that is cancelled again while it waits for the child's end."""
     engine = Engine(limits=LIMITS, command=SCRIPTED)
     keeper = asyncio.create_task(engine.run())
-    await asyncio.wait_for(engine.ready.wait(), 120)
+    await asyncio.wait_for(engine.ready.wait(), 240)
     keeper.cancel()
     await asyncio.sleep(0)  # it kills the child
     keeper.cancel()
