@@ -113,7 +113,7 @@ class Late:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self.asked, self.proceed = asyncio.Event(), asyncio.Event()
+        self.asked, self.proceed, self.over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
@@ -122,7 +122,10 @@ class Late:
     async def _late(self, request: Callable[..., Awaitable[object]], **said: object) -> object:
         async def make() -> object:
             await self.proceed.wait()
-            return await request(**said)
+            try:
+                return await request(**said)
+            finally:
+                self.over.set()
 
         self.asked.set()
         return await asyncio.shield(asyncio.create_task(make()))
@@ -144,6 +147,7 @@ async def test_what_the_store_does_late_is_undone_too(storage: Storage, size: in
     await asyncio.wait({task}, timeout=0.3)  # in which it would have been undone too early
     late.proceed.set()
     await asyncio.wait({task})
+    await late.over.wait()
     assert task.cancelled()
     assert await everything(storage) == []
 
