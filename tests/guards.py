@@ -303,7 +303,7 @@ GUARDS = (
         "services/ingest/idempotency.sql",
         "where held.expires_at < now()",
         "where true",
-        "tests/integration/ingest/test_idempotency.py::test_a_race",
+        "tests/integration/ingest/test_idempotency.py::test_while_the_first_is_in_flight",
     ),
     Guard(
         "an answer names its request's lease",

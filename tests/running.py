@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -131,6 +131,25 @@ class Services:
         for service in self._started:
             service.process.kill()
             print(f"--- log of {service.name} ({service.process.log})\n{service.process.log_tail(80)}")  # noqa: T201
+
+
+@asynccontextmanager
+async def standstill() -> AsyncIterator[Callable[[], float]]:
+    """For how many seconds the machine kept us waiting since the block began: who is late by no more than that is excused."""
+    lost = 0.0
+
+    async def count() -> None:
+        nonlocal lost
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(_POLL_SECONDS)
+            lost += time.monotonic() - began - _POLL_SECONDS
+
+    counting = asyncio.create_task(count())
+    try:
+        yield lambda: lost
+    finally:
+        counting.cancel()
 
 
 async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str, limit: float = 60) -> None:

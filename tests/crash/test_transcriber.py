@@ -14,16 +14,17 @@ from openai.types.audio import TranscriptionDiarized
 from common.storage import Storage
 from tests import bucket
 from tests.recordings import sample
-from tests.running import Services, wait_until
+from tests.running import Services, standstill, wait_until
 
 JOBS = "/api/v1/jobs"
 _LEASE_SECONDS = 15
+_SLACK_SECONDS = 5
 _FEWER = 2
 """A minute: long enough to be killed while speakers are told apart."""
 
 
 async def test_another_worker_finishes_the_job(service: Services, environment: dict[str, str], database_url: str) -> None:
-    """Another worker has it soon after the lease, and goes on from its checkpoints: one `job.completed`, one result.
+    """Another worker has it within the lease and five seconds, and goes on from its checkpoints: one `job.completed`, one result.
 
     The job is that of a call which waits for it; the call notices nothing.
     """
@@ -49,15 +50,18 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
         before = await row()
         victim = next(worker for worker in workers if before["worker"].endswith(f":{worker.pid}"))
         orphans = psutil.Process(victim.pid).children(recursive=True)
-        victim.kill()
-        killed = time.monotonic()
 
         async def taken_over() -> bool:
             now = await row()
             return bool(now["attempt"] == 2 and now["worker"] != before["worker"])
 
-        await wait_until(taken_over, "another worker to take the job", _LEASE_SECONDS + 60)
-        print(f"taken over {time.monotonic() - killed:.1f} s after the kill")  # noqa: T201 - shown with -rP
+        async with standstill() as excused:
+            victim.kill()
+            killed = time.monotonic()
+            await wait_until(taken_over, "another worker to take the job", _LEASE_SECONDS + 60)
+            took = time.monotonic() - killed
+            print(f"taken over {took:.1f} s after the kill")  # noqa: T201 - shown with -rP
+            assert took <= _LEASE_SECONDS + _SLACK_SECONDS + excused()
         assert orphans
         await wait_until(lambda: not any(child.is_running() for child in orphans), "the engine child to follow its parent")
 
