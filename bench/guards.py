@@ -6,12 +6,13 @@ A guard whose removal no test notices is one that the next change may take out u
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench._system import report
@@ -88,5 +89,10 @@ def _run(copy: Path, *tests: str, quiet: bool = False) -> int:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "libs")]), "PYTHONDONTWRITEBYTECODE": "1"}
     limited = [f"--timeout={_SECONDS}", "--timeout-method=thread"]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *limited, *tests]
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=quiet, check=False)
-    return done.returncode
+    output = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(command, cwd=copy, env=environment, stdout=output, stderr=output, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what the guard would have ended

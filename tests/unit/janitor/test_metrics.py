@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from prometheus_client import REGISTRY
 
 from common.cleanup import Report
@@ -29,6 +30,6 @@ def test_a_sweep_counts_and_a_dry_run_does_not() -> None:
     metrics.swept(msgspec.structs.replace(REPORT, complete=False, backlog_seconds=3.0))
     second = told()
     grown = {name: second[name] - first[name] for name in ("scanned", "swept", "failed", "verbatim_duty_seconds_total")}
-    assert grown == {"scanned": 7, "swept": 4, "failed": 2, "verbatim_duty_seconds_total": 1.5}
+    assert grown == pytest.approx({"scanned": 7, "swept": 4, "failed": 2, "verbatim_duty_seconds_total": 1.5})
     assert (first["verbatim_duty_backlog_seconds"], second["verbatim_duty_backlog_seconds"]) == (90, 3)
     assert second["verbatim_duty_complete_timestamp_seconds"] == first["verbatim_duty_complete_timestamp_seconds"]
