@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from services.transcriber.confinement import sealed
 from services.transcriber.engine.decoder import messages
-from services.transcriber.engine.decoder.confinement import sealed
 from services.transcriber.engine.decoder.messages import Ask, Exhausted, Told
 
 

@@ -30,7 +30,8 @@ async def serve(settings: Settings, engine: Engine) -> None:
             shared.life.side("engine", engine.run())
             shared.life.side("presence", presence(shared.pool, engine, settings))
             shared.life.side("health", health.serve(shared.health, host=settings.health_host, port=settings.health_port))
-            shared.life.work("archives", Archives(shared.pool, shared.storage, shared.broker, folder).run(shared.life.stopping))
+            archives = Archives(shared.pool, shared.storage, shared.broker, folder, memory=settings.decode_memory_limit_mb * 2**20)
+            shared.life.work("archives", archives.run(shared.life.stopping))
             for slot in range(settings.max_concurrent_jobs):
                 shared.life.work(f"slot-{slot}", worker.run(slot, shared.life.stopping))
             await shared.life.run()

@@ -6,6 +6,8 @@ down; a transcriber that stops before leaves it to another.
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,8 @@ from common.jobs.job import Failure, Job
 from common.storage import Storage
 from services.transcriber.clips import order
 from services.transcriber.clips.order import Order
+from services.transcriber.confinement import bare
+from services.transcriber.limits import DECODE_MEGABYTES
 from services.transcriber.scratch import workplace
 
 log = structlog.get_logger(__name__)
@@ -36,11 +40,22 @@ _RETRY_SECONDS = 1.0
 class Archives:
     """Makes archives one at a time, in `scratch`, each with a process of its own by `command`."""
 
-    def __init__(self, pool: Pool, storage: Storage, broker: Broker, scratch: Path, *, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        storage: Storage,
+        broker: Broker,
+        scratch: Path,
+        *,
+        memory: int = DECODE_MEGABYTES * 2**20,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        """A recording takes no more than `memory` bytes to be cut."""
         self._pool = pool
         self._storage = storage
         self._broker = broker
         self._scratch = scratch
+        self._memory = memory
         self._command = command
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -114,39 +129,47 @@ class Archives:
                 failure=str(failure),
                 cut=wanted.cut,
                 language=job.options.language,
+                memory=self._memory,
+                seconds=MAKING_LIMIT.total_seconds(),
             )
             try:
                 async with asyncio.timeout(MAKING_LIMIT.total_seconds()):
                     await self._cut(asked, wanted.key)
             except TimeoutError:
-                raise PermanentError("time_limit", "Cutting the recording took too long.") from None
+                raise _too_long() from None
 
     async def _cut(self, asked: Order, key: str) -> None:
         """From the process's output into the bucket, a part at a time."""
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True, env=bare(os.environ)
         )
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(order.encode(asked))
-            process.stdin.close()
+            process.stdin.write(order.encode(asked) + b"\n")
             async with self._storage.upload(key, content_type="application/zip") as upload:
                 while chunk := await process.stdout.read(_READ_BYTES):
                     await upload.write(chunk)
                 if await process.wait() != 0:
-                    raise await asyncio.to_thread(_reason, Path(asked.failure))
+                    raise await asyncio.to_thread(_reason, process.returncode, Path(asked.failure))
         finally:
+            process.stdin.close()
             if process.returncode is None:
                 process.kill()
                 await process.communicate()  # its end is told only when all that it wrote has been read
 
 
-def _reason(failure: Path) -> VerbatimError:
-    """Why the process failed; one that could not say so died."""
+def _reason(status: int | None, failure: Path) -> VerbatimError:
+    """Why the process failed; one that could not say so died, or was ended by the kernel for the time that it took."""
+    if status == -signal.SIGXCPU:
+        return _too_long()
     try:
         found = order.decode_failure(failure.read_bytes())
     except (OSError, msgspec.DecodeError):
         return TransientError("cutting_died", "The process that cuts the recording died.")
     kind = TransientError if found.retryable else PermanentError
     return kind(found.code, found.message)
+
+
+def _too_long() -> VerbatimError:
+    return PermanentError("time_limit", "Cutting the recording took too long.")

@@ -5,6 +5,8 @@ that hold sound themselves, so that no playlist names other files or addresses, 
 so that no picture is decoded on the way to it; and no protocol at all. Frames that cannot be decoded are skipped, not fatal.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -34,6 +36,14 @@ _SYNTHETIC = {"anull", "wavesynth"}
 """Decoders that take no sound."""
 
 _ASIDE = Disposition.comment | Disposition.visual_impaired | Disposition.descriptions
+
+
+def load() -> None:
+    """What is read from the disk when it is first needed, while that can still be done: kinds of streams, and names of languages."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    tracks.choose([Track("ger"), Track("eng")], "en")
 
 
 @contextmanager

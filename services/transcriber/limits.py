@@ -17,6 +17,9 @@ from services.transcriber.protocol import Stage
 DECODE_SECONDS = 300.0
 """Unless `DECODE_TIME_LIMIT_SECONDS` says otherwise."""
 
+DECODE_MEGABYTES = 1024
+"""Unless `DECODE_MEMORY_LIMIT_MB` says otherwise."""
+
 _ENGINES_TIME = 1.1
 """Times the limit for decoding: enough for the engine to end its decoder and say so."""
 

@@ -3,11 +3,12 @@
 import os
 import socket
 from datetime import timedelta
+from typing import Annotated
 
 import msgspec
 
 from common.settings import Common
-from services.transcriber.limits import DECODE_SECONDS, Limits
+from services.transcriber.limits import DECODE_MEGABYTES, DECODE_SECONDS, Limits
 from services.transcriber.protocol import Stage
 
 _BOUNDED: tuple[Stage, ...] = ("vad", "transcribe", "align", "diarize", "postprocess", "redact")
@@ -28,6 +29,7 @@ class Settings(Common, frozen=True, kw_only=True):
     heartbeat_seconds: float = 4
     job_time_limit_seconds: float = 1_700
     decode_time_limit_seconds: float = DECODE_SECONDS
+    decode_memory_limit_mb: Annotated[int, msgspec.Meta(ge=64)] = DECODE_MEGABYTES
     stage_time_limit_seconds: float = 300
     stage_time_limit_ratio: float = 5
     engine_memory_limit_mb: int | None = None

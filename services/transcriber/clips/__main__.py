@@ -5,7 +5,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import msgspec
 
@@ -15,10 +15,12 @@ from common.errors import PermanentError, VerbatimError
 from common.jobs.job import Failure
 from common.rendering.layout import Layout
 from common.transcript import Transcript
+from services.transcriber import confinement
 from services.transcriber.clips import order
 from services.transcriber.clips.cutting import cut
 from services.transcriber.clips.order import Order
 from services.transcriber.clips.plan import plan
+from services.transcriber.limits import decoder_overrun
 
 _NICE = 10
 """The engine works beside us, and goes first."""
@@ -34,14 +36,23 @@ _NOTHING: dict[By, str] = {
 
 def main() -> None:
     os.nice(_NICE)
-    asked = order.decode(sys.stdin.buffer.read())
+    asked = order.decode(sys.stdin.buffer.readline())
+    confinement.end_with(sys.stdin.fileno())
+    confinement.bound_memory(asked.memory)
+    confinement.bound_time(asked.seconds)
     try:
         archive(asked, sys.stdout.buffer)
     except BrokenPipeError:
         os._exit(1)  # the parent is gone, and what is buffered has nowhere to go
+    except MemoryError:
+        _fail(asked, decoder_overrun(asked.memory))
     except VerbatimError as error:
-        Path(asked.failure).write_bytes(order.encode(Failure(error.code, error.message, retryable=error.transient)))
-        sys.exit(1)
+        _fail(asked, error)
+
+
+def _fail(asked: Order, error: VerbatimError) -> NoReturn:
+    Path(asked.failure).write_bytes(order.encode(Failure(error.code, error.message, retryable=error.transient)))
+    sys.exit(1)
 
 
 def archive(asked: Order, output: IO[bytes]) -> None:

@@ -1,7 +1,7 @@
 """What the transcriber's parent and the cutting process say to each other.
 
-The order goes down the process's stdin as JSON, the zip comes up its stdout as it is made. A process that fails leaves the reason in a
-file, and the zip unfinished.
+The order goes down the process's stdin as a line of JSON, the zip comes up its stdout as it is made. A process that fails leaves the reason
+in a file, and the zip unfinished; one whose stdin ends has nobody left to work for.
 """
 
 import msgspec
@@ -13,7 +13,8 @@ from common.jobs.job import Failure
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Cut the recording at `source` as the transcript at `transcript` says; `failure` is where a `Failure` goes.
 
-    Of several audio tracks the one that was transcribed is cut, which depends on the `language` that the job asked for.
+    Of several audio tracks the one that was transcribed is cut, which depends on the `language` that the job asked for. No more than
+    `memory` bytes and `seconds` of CPU are taken for it.
     """
 
     job_id: str
@@ -22,6 +23,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     failure: str
     cut: Cut
     language: str | None = None
+    memory: int
+    seconds: float
 
 
 encode = msgspec.json.encode

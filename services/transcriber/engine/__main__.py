@@ -65,9 +65,12 @@ def main() -> None:
 
 def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     # Here and below, not at the top: these read the environment that was prepared above while they are imported.
+    from services.transcriber.engine.copier.keeper import Copier  # noqa: PLC0415
     from services.transcriber.engine.decoder.keeper import Decoder  # noqa: PLC0415
 
-    decoder = Decoder(memory=settings.decode_memory_limit_mb * 2**20, seconds=settings.decode_time_limit_seconds)
+    memory = settings.decode_memory_limit_mb * 2**20
+    decoder = Decoder(memory=memory, seconds=settings.decode_time_limit_seconds)
+    copier = Copier(memory=memory, seconds=settings.decode_time_limit_seconds)
     engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
 
     from services.transcriber.engine.ahead import Ahead  # noqa: PLC0415
@@ -100,7 +103,7 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     # Elsewhere finishing would take from hearing what it gains.
     apart = settings.engine == "openai" or engine.hardware.device == "cuda"
     ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2)
-    work(ahead, engine, channel.send, report, Aside() if apart else None)
+    work(ahead, engine, channel.send, report, copier.copy, Aside() if apart else None)
 
 
 def _whisperx(settings: EngineSettings) -> "Engine":

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from common.settings import Url
-from services.transcriber.limits import DECODE_SECONDS
+from services.transcriber.limits import DECODE_MEGABYTES, DECODE_SECONDS
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -39,7 +39,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     verbatim_model_dir: str = ".verbatim/models"
     checkpoint_least_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5
     decode_time_limit_seconds: Annotated[float, msgspec.Meta(gt=0)] = DECODE_SECONDS
-    decode_memory_limit_mb: Annotated[int, msgspec.Meta(ge=64)] = 1024
+    decode_memory_limit_mb: Annotated[int, msgspec.Meta(ge=64)] = DECODE_MEGABYTES
     log_level: str = "info"
     log_format: str = "json"
 

@@ -16,13 +16,12 @@ from typing import Protocol
 
 from common import transcript
 from common.errors import PermanentError
-from common.transcript import Transcript
+from common.transcript import Redaction, Transcript
 from services.transcriber import protocol
 from services.transcriber.engine import failures
 from services.transcriber.engine.ahead import Ahead, Turn
 from services.transcriber.engine.aside import Aside
 from services.transcriber.engine.heard import Heard
-from services.transcriber.engine.postprocess.copying import copy_redacted
 from services.transcriber.engine.recording import Recording
 from services.transcriber.engine.stages import Send, Stages
 
@@ -35,6 +34,21 @@ Report = Callable[[protocol.Transcribe], Stages]
 """Opens a request's report."""
 
 
+class Copy(Protocol):
+    """Makes the redacted copy of a recording (`copier.keeper.Copier.copy`)."""
+
+    def __call__(
+        self,
+        source: Path,
+        output: Path,
+        redactions: Sequence[Redaction],
+        seconds: float,
+        progress: Callable[[float], None],
+        *,
+        language: str | None,
+    ) -> None: ...
+
+
 class Transcriber(Protocol):
     """The two steps of a request whose recording is ready (`engine.Engine`); only the first takes several at once."""
 
@@ -43,18 +57,18 @@ class Transcriber(Protocol):
     def finish(self, recording: Recording, heard: Heard) -> Transcript: ...
 
 
-def work(ahead: Ahead, engine: Transcriber, send: Send, report: Report, aside: Aside | None = None) -> None:
+def work(ahead: Ahead, engine: Transcriber, send: Send, report: Report, copy: Copy, aside: Aside | None = None) -> None:
     """Until the process ends, which a device that failed brings about (`SystemExit`)."""
     while True:
-        work_once(ahead, engine, send, report, aside)
+        work_once(ahead, engine, send, report, copy, aside)
 
 
-def work_once(ahead: Ahead, engine: Transcriber, send: Send, report: Report, aside: Aside | None = None) -> None:
+def work_once(ahead: Ahead, engine: Transcriber, send: Send, report: Report, copy: Copy, aside: Aside | None = None) -> None:
     """Wait for a request, and answer it and those that it is heard with, or leave that to `aside`; then their recordings are forgotten."""
     first = ahead.take()
     if aside is not None and first.request.alone:
         aside.wait()
-    group = _take_up(first, ahead, engine, send, report)
+    group = _take_up(first, ahead, partial(_Request, engine=engine, report=report, send=send, copy=copy))
     _hear(engine, [request for request in group if request.open])
 
     finish = partial(_finish, ahead, group)
@@ -64,12 +78,12 @@ def work_once(ahead: Ahead, engine: Transcriber, send: Send, report: Report, asi
         _hand_over(group, finish, aside)
 
 
-def _take_up(first: Turn, ahead: Ahead, engine: Transcriber, send: Send, report: Report) -> list["_Request"]:
+def _take_up(first: Turn, ahead: Ahead, opened: Callable[[Turn], "_Request"]) -> list["_Request"]:
     """Those for `first`'s company are chosen when it is ready: the longer that took, the more of them are ready too."""
-    group = [_Request(first, engine, report(first.request), send)]
+    group = [opened(first)]
     group[0].attempt(group[0].begin)
     if group[0].open:
-        group += [_Request(turn, engine, report(turn.request), send) for turn in ahead.company(first)]
+        group += [opened(turn) for turn in ahead.company(first)]
     for request in group[1:]:
         request.attempt(request.begin)
     for request in group:
@@ -122,8 +136,9 @@ class _Request:
     recording: Recording
     heard: Heard
 
-    def __init__(self, turn: Turn, engine: Transcriber, stages: Stages, send: Send) -> None:
-        self.turn, self._engine, self._stages, self._send = turn, engine, stages, send
+    def __init__(self, turn: Turn, engine: Transcriber, report: Report, send: Send, copy: Copy) -> None:
+        self.turn, self._engine, self._send, self._copy = turn, engine, send, copy
+        self._stages = report(turn.request)
         self._id = turn.request.id
         self.open = True
 
@@ -166,7 +181,7 @@ class _Request:
         if request.options.redact:
             assert request.audio is not None
             with self._stages.stage("redact") as progress:
-                copy_redacted(
+                self._copy(
                     Path(request.source),
                     Path(request.audio),
                     result.redactions,

@@ -83,7 +83,7 @@ def test_the_kernel_ends_whoever_spins(tmp_path: Path) -> None:
 
 _SEALED = """
 import socket, sys
-from services.transcriber.engine.decoder.confinement import sealed
+from services.transcriber.confinement import sealed
 with open(sys.argv[1]) as before, sealed(9):
     for attempt in (lambda: open(sys.argv[1]), socket.socket):
         try:

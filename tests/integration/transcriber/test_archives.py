@@ -188,6 +188,24 @@ async def test_what_is_being_made_can_be_stopped(pool: Pool, storage: Storage, b
         assert done
 
 
+async def test_who_cuts_knows_nothing_that_it_need_not(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) -> None:
+    """Passwords and keys of the transcriber's environment are not in its own, which is here what it writes."""
+    await ask(pool, storage, broker)
+    stopping = asyncio.Event()
+    command = (sys.executable, "-c", "import os; print(dict(os.environ))")
+    running = asyncio.create_task(Archives(pool, storage, broker, tmp_path, command=command).run(stopping))
+
+    async def made() -> bool:
+        return bool([found async for found in storage.objects() if found.key.endswith(".zip")])
+
+    await wait_until(made, "what it writes", limit=60)
+    stopping.set()
+    await running
+    [written] = [await storage.get(found.key) async for found in storage.objects() if found.key.endswith(".zip")]
+    assert b"PATH" in written
+    assert b"PYTEST_CURRENT_TEST" not in written
+
+
 async def test_asking_and_failing(pool: Pool) -> None:
     """Who asks twice makes one request; a failure that may pass is tried a few times; one that is old is asked for anew; expiry ends it."""
     async with pool.acquire() as connection:

@@ -1,10 +1,13 @@
 """Recordings cut by the real codecs."""
 
 import io
+import signal
 import subprocess
 import sys
 import wave
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -20,6 +23,8 @@ from services.transcriber.clips.__main__ import archive
 from services.transcriber.clips.cutting import cut
 from services.transcriber.clips.order import Order
 from services.transcriber.clips.plan import Clip
+from tests.hostile.bombs import NO_MEMORY, packed_index
+from tests.hostile.flac import flac
 from tests.integration.engine.recorded import Dub, film
 
 RATE = 16_000
@@ -44,6 +49,36 @@ def clip(number: int, start: float, end: float, channel: int | None = None) -> C
 def pcm_of(data: bytes) -> np.ndarray:
     with wave.open(io.BytesIO(data)) as file:
         return np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, file.getnchannels())
+
+
+def transcribed(folder: Path) -> None:
+    lines = (Segment(0, 0.0, 1.0, "One.", 0.9, ()), Segment(1, 1.0, 2.5, "Two.", 0.9, ()))
+    (folder / "transcript.json").write_bytes(encode(Transcript("One. Two.", Language("en", 1.0), 3.0, lines, (), {}, {})))
+
+
+def asked(folder: Path, source: str, by: By = "segment", *, seconds: float = 60) -> Order:
+    return Order(
+        job_id="7",
+        source=str(folder / source),
+        transcript=str(folder / "transcript.json"),
+        failure=str(folder / "failure.json"),
+        cut=Cut(by, "wav"),
+        memory=2**28,
+        seconds=seconds,
+    )
+
+
+@contextmanager
+def started(asked: Order) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, at work on what is asked, until the block ends."""
+    with subprocess.Popen([sys.executable, "-m", "services.transcriber.clips"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        try:
+            process.stdin.write(order.encode(asked) + b"\n")
+            process.stdin.flush()
+            yield process
+        finally:
+            process.kill()
 
 
 def test_clips_are_exact_to_the_sample(tmp_path: Path) -> None:
@@ -77,25 +112,18 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
 
 def test_the_process(tmp_path: Path) -> None:
     """The zip comes on stdout and needs no seeking; a failure leaves its reason and no zip."""
-    lines = (Segment(0, 0.0, 1.0, "One.", 0.9, ()), Segment(1, 1.0, 2.5, "Two.", 0.9, ()))
-    transcript = Transcript("One. Two.", Language("en", 1.0), 3.0, lines, (), {}, {})
-    (tmp_path / "transcript.json").write_bytes(encode(transcript))
+    transcribed(tmp_path)
     recording(tmp_path / "a.wav")
 
-    def ordered(source: str, by: By = "segment") -> subprocess.CompletedProcess[bytes]:
-        asked = Order(
-            job_id="7",
-            source=str(tmp_path / source),
-            transcript=str(tmp_path / "transcript.json"),
-            failure=str(tmp_path / "failure.json"),
-            cut=Cut(by, "wav"),
-        )
-        command = [sys.executable, "-m", "services.transcriber.clips"]
-        return subprocess.run(command, input=order.encode(asked), capture_output=True, timeout=60, check=False)
+    def ordered(source: str, by: By = "segment") -> tuple[int, bytes]:
+        with started(asked(tmp_path, source, by)) as process:
+            assert process.stdout is not None
+            written = process.stdout.read()
+            return process.wait(60), written
 
-    done = ordered("a.wav")
-    assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(io.BytesIO(done.stdout)) as zipped:
+    status, zipped_up = ordered("a.wav")
+    assert status == 0
+    with zipfile.ZipFile(io.BytesIO(zipped_up)) as zipped:
         assert zipped.testzip() is None
         assert set(zipped.namelist()) == {
             "clips/0001.wav",
@@ -112,11 +140,32 @@ def test_the_process(tmp_path: Path) -> None:
         ]
         assert b"Two." in zipped.read("transcript.srt")
         assert len(pcm_of(zipped.read("clips/0002.wav"))) == 24_000
-    assert ordered("a.wav", "line").returncode == 1
+    assert ordered("a.wav", "line")[0] == 1
     assert order.decode_failure((tmp_path / "failure.json").read_bytes()).code == "nothing_to_cut"
     (tmp_path / "empty").touch()
-    assert ordered("empty").returncode == 1
+    assert ordered("empty")[0] == 1
     assert order.decode_failure((tmp_path / "failure.json").read_bytes()).code == "empty_audio"
+    (tmp_path / "bomb").write_bytes(packed_index())
+    assert ordered("bomb")[0] == 1
+    assert order.decode_failure((tmp_path / "failure.json").read_bytes()).code == NO_MEMORY
+
+
+def test_the_end_of_the_transcriber_is_the_process_s(tmp_path: Path) -> None:
+    """Nobody waits for the zip any more, nor reads it: it ends, wherever it is."""
+    transcribed(tmp_path)
+    recording(tmp_path / "a.wav", seconds=30.0)
+    with started(asked(tmp_path, "a.wav", seconds=60)) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 1
+
+
+def test_the_kernel_ends_whoever_spins(tmp_path: Path) -> None:
+    """CPU time has a limit even when nobody is there to look at the clock."""
+    transcribed(tmp_path)
+    (tmp_path / "hours").write_bytes(flac(6 * 3_600, 8_000))
+    with started(asked(tmp_path, "hours", seconds=1)) as process:
+        assert process.wait(120) == -signal.SIGXCPU
 
 
 def test_an_archive_of_lines(tmp_path: Path) -> None:
@@ -131,9 +180,9 @@ def test_an_archive_of_lines(tmp_path: Path) -> None:
     said = (Segment(0, 0.0, 1.0, "Two.", 0.9, (), speaker="A", channel=1), Segment(1, 1.5, 2.4, "One. One.", 0.9, (), channel=0))
     transcript = Transcript("", Language("en", 1.0), 3.0, said, (), {}, {}, reference=ReferenceReport(lines, about))
     (tmp_path / "transcript.json").write_bytes(encode(transcript))
-    files = {"source": str(recording(tmp_path / "a.wav")), "transcript": str(tmp_path / "transcript.json"), "failure": ""}
+    recording(tmp_path / "a.wav")
     written = io.BytesIO()
-    archive(Order(job_id="7", cut=Cut("line", "wav"), **files), written)
+    archive(asked(tmp_path, "a.wav", "line"), written)
     with zipfile.ZipFile(written) as zipped:
         metadata = msgspec.json.decode(zipped.read("metadata.json"))
         clips = {name: pcm_of(zipped.read(name)) for name in zipped.namelist() if name.startswith("clips/")}

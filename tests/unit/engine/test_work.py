@@ -16,6 +16,7 @@ from common.errors import PermanentError
 from common.transcript import Language, Transcript
 from services.transcriber.engine.ahead import Ahead
 from services.transcriber.engine.aside import Aside
+from services.transcriber.engine.copier.keeper import Copier
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.media import Audio
 from services.transcriber.engine.recording import Recording
@@ -39,6 +40,9 @@ class Recorder:
 
     def finish(self, recording: Recording, heard: Heard) -> Transcript:
         return Transcript("", Language(heard.language, 1.0), recording.audio.seconds, (), (), {}, {})
+
+
+copy = Copier(memory=2**30, seconds=60).copy
 
 
 def silence() -> Audio:
@@ -71,7 +75,7 @@ def test_requests_finish_in_order_and_a_bad_one_harms_none(tmp_path: Path) -> No
     events: list[Event] = []
     turns = ahead(tmp_path, ["a", "b", "c"], decode)
     for _ in range(3):
-        work_once(turns, Recorder(), events.append, reported(events.append))
+        work_once(turns, Recorder(), events.append, reported(events.append), copy)
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
     assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Failed, "b"), (Started, "c"), (Done, "c")]
     assert transcript.decode((tmp_path / "c.json").read_bytes()).duration == 1.0
@@ -91,7 +95,7 @@ def test_started_does_not_wait_for_decoding(tmp_path: Path) -> None:
         events.append(event)
         started.set()
 
-    worker = threading.Thread(target=work_once, args=(ahead(tmp_path, ["a"], decode), Recorder(), send, reported(send)))
+    worker = threading.Thread(target=work_once, args=(ahead(tmp_path, ["a"], decode), Recorder(), send, reported(send), copy))
     worker.start()
     assert started.wait(SECONDS)
     assert [type(event) for event in events if not isinstance(event, Progress)] == [Started]
@@ -125,7 +129,7 @@ def test_a_recording_that_is_over_is_let_go(tmp_path: Path, cancelled: tuple[str
     recording = seen.get(timeout=SECONDS)
     if not cancelled:
         proceed.set()
-    work_once(turns, Recorder(), list[Event]().append, reported(list[Event]().append, *cancelled))
+    work_once(turns, Recorder(), list[Event]().append, reported(list[Event]().append, *cancelled), copy)
     proceed.set()
     assert released(recording), "somebody still holds it"
 
@@ -151,7 +155,7 @@ def test_a_device_failure_ends_the_process(tmp_path: Path) -> None:
 
     broken = Recorder(RuntimeError("CUDA error: unspecified launch failure"))
     with pytest.raises(SystemExit):
-        work_once(ahead(tmp_path, ["a"], decode), broken, events.append, reported(events.append))
+        work_once(ahead(tmp_path, ["a"], decode), broken, events.append, reported(events.append), copy)
     assert isinstance(events[-1], Failed)
     assert events[-1].code == "device_failed"
 
@@ -165,7 +169,7 @@ def test_a_request_that_was_cancelled_while_it_waited_is_not_started(tmp_path: P
 
     turns = ahead(tmp_path, ["a", "b"], decode)
     for _ in range(2):
-        work_once(turns, Recorder(), events.append, reported(events.append, "a"))
+        work_once(turns, Recorder(), events.append, reported(events.append, "a"), copy)
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done | Failed)]
     assert told == [(Failed, "a"), (Started, "b"), (Done, "b")]
     assert [event.seconds for event in events if isinstance(event, Decoded)] == [1.0]
@@ -217,7 +221,7 @@ def test_short_requests_are_heard_together(tmp_path: Path) -> None:
     """All are started before any is heard, and each gets what was heard in its own recording."""
     events: list[Event] = []
     choir = Choir()
-    work_once(three_short(tmp_path), choir, events.append, reported(events.append))
+    work_once(three_short(tmp_path), choir, events.append, reported(events.append), copy)
     assert choir.together == [3]
     assert [event.id for event in events if isinstance(event, Started)] == ["a", "b", "c"]
     assert languages(events) == {"a": "en", "b": "fr", "c": "it"}
@@ -226,7 +230,7 @@ def test_short_requests_are_heard_together(tmp_path: Path) -> None:
 def test_those_heard_together_wait_for_each_others_finish(tmp_path: Path) -> None:
     """No limit counts meanwhile: what hangs while one is finished is not held against another that has been heard."""
     events: list[Event] = []
-    work_once(three_short(tmp_path), Choir(), events.append, reported(events.append))
+    work_once(three_short(tmp_path), Choir(), events.append, reported(events.append), copy)
     told = [(type(event), event.id) for event in events if isinstance(event, Waits | Done)]
     assert told == [(Waits, "b"), (Waits, "c"), (Done, "a"), (Done, "b"), (Done, "c")]
 
@@ -235,7 +239,7 @@ def test_what_fails_together_is_heard_alone(tmp_path: Path) -> None:
     """One request that cannot be served costs the others a second hearing, and nothing else."""
     events: list[Event] = []
     choir = Choir()
-    work_once(three_short(tmp_path, "xx"), choir, events.append, reported(events.append))
+    work_once(three_short(tmp_path, "xx"), choir, events.append, reported(events.append), copy)
     assert choir.together == [3, 1, 1, 1]
     assert languages(events) == {"a": "en", "c": "it"}
     assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "unsupported_language")]
@@ -245,7 +249,7 @@ def test_a_device_that_fails_several_at_once_is_nobodys_fault(tmp_path: Path) ->
     """The process ends without an answer: the parent tries each alone in the next one."""
     events: list[Event] = []
     with pytest.raises(SystemExit):
-        work_once(three_short(tmp_path), Choir(RuntimeError("CUDA error")), events.append, reported(events.append))
+        work_once(three_short(tmp_path), Choir(RuntimeError("CUDA error")), events.append, reported(events.append), copy)
     assert not [event for event in events if isinstance(event, Done | Failed)]
 
 
@@ -253,7 +257,7 @@ def test_one_of_several_is_cancelled(tmp_path: Path) -> None:
     """It is answered, and the others are heard without it."""
     events: list[Event] = []
     choir = Choir()
-    work_once(three_short(tmp_path), choir, events.append, reported(events.append, "b"))
+    work_once(three_short(tmp_path), choir, events.append, reported(events.append, "b"), copy)
     assert choir.together == [2]
     assert languages(events) == {"a": "en", "c": "it"}
     assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]
@@ -273,7 +277,7 @@ def test_one_that_is_cancelled_while_speech_is_found_is_not_heard(tmp_path: Path
         if isinstance(event, Decoded) and event.id == "c":
             cancelled.add("b")
 
-    work_once(three_short(tmp_path), choir, send, report)
+    work_once(three_short(tmp_path), choir, send, report, copy)
     assert choir.together == [2]
     assert languages(events) == {"a": "en", "c": "it"}
     assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]
@@ -317,7 +321,7 @@ def test_one_is_finished_while_the_next_is_heard(tmp_path: Path) -> None:
 
     turns = ahead(tmp_path, ["a", "b"], decode, alone=False)
     for _ in range(2):
-        work_once(turns, engine, send, reported(send), aside)
+        work_once(turns, engine, send, reported(send), copy, aside)
     told: list[tuple[type, str]] = []
     while told[-1:] != [(Done, "b")]:
         event = events.get(timeout=SECONDS)
@@ -337,7 +341,7 @@ def test_who_is_to_be_alone_is_so_to_the_end(tmp_path: Path) -> None:
     turns = ahead(tmp_path, ["a", "b"], decode)
     aside = Aside()
     for _ in range(2):
-        work_once(turns, Recorder(), events.append, reported(events.append), aside)
+        work_once(turns, Recorder(), events.append, reported(events.append), copy, aside)
     told = [(type(event), event.id) for event in events if isinstance(event, Started | Done)]
     assert told == [(Started, "a"), (Done, "a"), (Started, "b"), (Done, "b")]
 
@@ -364,7 +368,7 @@ def test_one_that_is_cancelled_while_another_is_finished_goes_at_once(tmp_path: 
     def report(request: Transcribe) -> Stages:
         return Stages(request.id, send, request.options, cancelled=lambda: request.id in cancelled)
 
-    work_once(ahead(tmp_path, ["a"], decode, alone=False), Recorder(), send, report, aside)
+    work_once(ahead(tmp_path, ["a"], decode, alone=False), Recorder(), send, report, copy, aside)
     assert aside.busy
     assert isinstance(events[-1], Failed)
     assert events[-1].code == "cancelled"

@@ -3,9 +3,7 @@
 It is started by the engine, with nothing of its environment but what Python needs. When its input ends, so does it, whatever it is doing.
 """
 
-import importlib
 import os
-import pkgutil
 import sys
 import threading
 from contextlib import ExitStack, suppress
@@ -14,16 +12,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
-import av
-
 from common.errors import VerbatimError
-from services.transcriber import tracks
+from services.transcriber import confinement, frames
 from services.transcriber.engine import failures
 from services.transcriber.engine.decoder import messages
-from services.transcriber.engine.decoder.confinement import bound_memory, sealed
 from services.transcriber.engine.decoder.messages import Answer, Ask, Exhausted, Refused, Told
 from services.transcriber.engine.media import gather, rooms_for
-from services.transcriber.tracks import Track
 
 
 def main(memory: int) -> None:
@@ -31,8 +25,8 @@ def main(memory: int) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no answer
     threading.Thread(target=_listen, args=(asked,), name="asked", daemon=True).start()
-    _load()
-    bound_memory(memory)
+    frames.load()
+    confinement.bound_memory(memory)
     while True:
         os.write(answers, messages.encode(_answer(asked.get())) + b"\n")
 
@@ -44,14 +38,6 @@ def _listen(asked: SimpleQueue[Ask]) -> None:
                 asked.put(messages.decode_ask(line))
     finally:
         os._exit(0)
-
-
-def _load() -> None:
-    """What is read from the disk when it is first needed, while that can still be done: kinds of streams, and names of languages."""
-    for module in pkgutil.walk_packages(av.__path__, "av."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    tracks.choose([Track("ger"), Track("eng")], "en")
 
 
 def _answer(asked: Ask) -> Answer:
@@ -69,7 +55,7 @@ def _answer(asked: Ask) -> Answer:
 def _decode(asked: Ask) -> Told:
     with ExitStack() as open_files:
         rooms = [_Room(open_files.enter_context(_lane(asked, number).open("wb"))) for number in range(rooms_for(asked.channels))]
-        confined = partial(sealed, asked.seconds)
+        confined = partial(confinement.sealed, asked.seconds)
         gathered = gather(Path(asked.source), asked.channels, asked.language, rooms, confined=confined)
     return Told(gathered.lanes, gathered.channels, gathered.damaged, gathered.kind, gathered.track)
 

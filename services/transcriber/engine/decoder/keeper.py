@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from common.errors import PermanentError, TransientError, VerbatimError
+from services.transcriber.confinement import bare
 from services.transcriber.engine.decoder import messages
 from services.transcriber.engine.decoder.messages import Answer, Ask, Exhausted, Refused, Told
 from services.transcriber.engine.gathered import Channels
@@ -28,10 +29,6 @@ from services.transcriber.limits import decoder_overrun, stage_overrun
 
 COMMAND = (sys.executable, "-m", "services.transcriber.engine.decoder")
 
-_NEEDED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "TZ")
-_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""One thread decodes; what others would reserve counts against its memory."""
-
 
 class Decoder:
     """A process that decodes, within `memory` bytes and, for each file, `seconds`. One call of `read` at a time."""
@@ -39,7 +36,7 @@ class Decoder:
     def __init__(self, *, memory: int, seconds: float, command: tuple[str, ...] = COMMAND, environ: Mapping[str, str] = os.environ) -> None:
         self._memory, self._seconds = memory, seconds
         self._command = (*command, str(memory))
-        self._environ = {name: environ[name] for name in _NEEDED if name in environ} | _ENVIRONMENT
+        self._environ = bare(environ)
         self._process, self._used = self._started(), False
 
     @property
@@ -82,7 +79,7 @@ class Decoder:
                 raise _Broken(decoder_overrun(self._memory), used=used)
             case int() as status:
                 self._restart()
-                raise _Broken(_death(status), used=used)
+                raise _Broken(death(status), used=used)
 
     def _answer(self, asked: Ask) -> Answer | int:
         """Its answer, or the status that it ended with instead. Raises `VerbatimError` when it takes too long."""
@@ -129,7 +126,7 @@ class _Broken(Exception):
         self.error, self.used = error, used
 
 
-def _death(status: int) -> VerbatimError:
+def death(status: int) -> VerbatimError:
     """What it means: killed, it was by somebody who knows nothing of the file; anything else is what the file does to any decoder."""
     if status in {-signal.SIGKILL, -signal.SIGTERM}:
         return TransientError("engine_died", "The decoder was ended while it worked on this recording.")

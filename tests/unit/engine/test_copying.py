@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from common.errors import PermanentError
 from common.transcript import Redaction
-from services.transcriber.engine.postprocess.copying import copy_redacted
+from services.transcriber.engine.copier.copying import copy_redacted
 
 REDACTED = (Redaction(1.0, 1.5, "phone"), Redaction(2.5, 9.0, "email"))
 

@@ -6,8 +6,10 @@ cannot be decoded are skipped exactly as they were for the transcript, so times 
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, takewhile
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
@@ -44,14 +46,16 @@ def copy_redacted(
     progress: Callable[[float], None] = lambda _: None,
     *,
     language: str | None = None,
+    confined: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Write an MP3 of the recording, which is `seconds` long. Raises `PermanentError` when it cannot be made, `OSError` for want of room.
 
     `language` chooses among several audio tracks. `progress` gets the fraction done every now and then; what it raises ends the copying.
+    `confined` is for the time that anything in the recording is looked at.
     """
-    with sound(source, language) as frames:
+    with output.open("wb") as copy, sound(source, language, confined=confined) as frames:
         try:
-            written = _copy(frames, output, redactions, lambda done: progress(done / seconds))
+            written = _copy(frames, copy, redactions, lambda done: progress(done / seconds))
         except av.error.MemoryError:
             raise
         except av.FFmpegError as error:  # caught in here: further out it would be taken for what is wrong with the source
@@ -62,7 +66,7 @@ def copy_redacted(
         raise _failed("its copy would be as long as something else")
 
 
-def _copy(frames: Frames, output: Path, redactions: Sequence[Redaction], told: Callable[[float], None]) -> float:
+def _copy(frames: Frames, output: IO[bytes], redactions: Sequence[Redaction], told: Callable[[float], None]) -> float:
     """How many seconds were written; `told` gets as many as there are so far."""
     iterator = iter(frames)
     first = next(iterator, None)

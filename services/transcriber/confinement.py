@@ -1,10 +1,11 @@
-"""What a decoder may take, kept by the kernel: code that is made to do what its author never meant does not have to cooperate."""
+"""What a process that decodes may take, kept by the kernel: code that is made to do what its author never meant need not cooperate."""
 
 import contextlib
 import math
 import os
 import resource
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,28 @@ from services.transcriber import memory
 
 _FIRST_TO_GO = 1_000
 """What the out-of-memory killer calls most worth ending."""
+
+_NEEDED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "TZ")
+_ONE_THREAD = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""One thread decodes; what others would reserve counts against its memory."""
+
+
+def bare(environ: Mapping[str, str]) -> dict[str, str]:
+    """What such a process gets of our environment: what Python needs, and no secret."""
+    return {name: environ[name] for name in _NEEDED if name in environ} | _ONE_THREAD
+
+
+def end_with(pipe: int) -> None:
+    """From now on this process ends when there is nobody left who could write to `pipe`, whatever it is doing."""
+    threading.Thread(target=_outlast, args=(os.dup(pipe),), name="parent", daemon=True).start()
+
+
+def _outlast(pipe: int) -> None:
+    try:
+        while os.read(pipe, 2**10):
+            pass
+    finally:
+        os._exit(1)
 
 
 def bound_memory(limit: int) -> None:
@@ -25,6 +48,11 @@ def bound_memory(limit: int) -> None:
     taken = memory.reserved(os.getpid())
     if taken is not None:
         resource.setrlimit(resource.RLIMIT_AS, (taken + limit, taken + limit))
+
+
+def bound_time(seconds: float) -> None:
+    """For good: after `seconds` of CPU the process is killed (SIGXCPU)."""
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 @contextmanager
