@@ -46,10 +46,10 @@ async def holdings(connection: Connection, *, after: JobId | None, limit: int) -
     return [msgspec.convert(dict(row), Holding) for row in await connection.fetch(SQL["holdings"], limit, after)]
 
 
-async def mark_lost(connection: Connection, lost: Mapping[JobId, Sequence[str]]) -> set[JobId]:
-    """Say of each job what the store has lost of it, nothing included; those for which that is news."""
+async def mark_lost(connection: Connection, lost: Mapping[JobId, Sequence[str]]) -> dict[JobId, tuple[str, ...]]:
+    """Say of each job what the store has lost of it, nothing included; those for which that is news, with what was found to be true."""
     rows = await connection.fetch(SQL["mark_lost"], list(lost), [",".join(names) for names in lost.values()])
-    return {row["id"] for row in rows}
+    return {row["id"]: tuple(row["lost"]) for row in rows}
 
 
 async def recordings_over(connection: Connection, older_than: timedelta, *, after: Job | None, limit: int) -> list[Job]:

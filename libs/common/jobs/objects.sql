@@ -36,12 +36,13 @@ order by id
 limit $1;
 
 -- name: mark_lost
--- Only while nothing may have deleted it by right: a recording that is still the job's, a result that has not expired.
-update jobs set lost = string_to_array(found.lost, ',')
-from unnest($1::uuid[], $2::text[]) as found (id, lost)
-where jobs.id = found.id and jobs.lost <> string_to_array(found.lost, ',')
+-- Only while nothing may have deleted it by right: a result that has not expired, and a recording that is still the job's: one that was deleted
+-- since the job was read is not lost, whatever else is.
+update jobs set lost = array_remove(found.lost, case when audio_deleted_at is not null then 'recording' end)
+from (select id, string_to_array(names, ',') as lost from unnest($1::uuid[], $2::text[]) as told (id, names)) found
+where jobs.id = found.id and jobs.lost <> array_remove(found.lost, case when audio_deleted_at is not null then 'recording' end)
   and status in ('queued', 'completed', 'failed', 'cancelled') and coalesce(expires_at > now(), true)
-returning jobs.id;
+returning jobs.id, jobs.lost;
 
 -- name: job_owners
 -- Of the given ids, those that are jobs, and what they say about their objects.

@@ -36,11 +36,11 @@ class Lost:
             last = jobs[-1].id
             found = await self._missing(jobs)
             news = {job.id: found[job.id] for job in jobs if found[job.id] != job.lost}
-            marked = set(news) if sweep.dry_run else await objects.mark_lost(sweep.connection, news)
-            for job_id in marked:
-                if news[job_id]:
-                    log.error("objects lost", job_id=str(job_id), objects=list(news[job_id]))
-            without = [job.id for job in jobs if found[job.id] and (job.id in marked or found[job.id] == job.lost)]
+            marked = news if sweep.dry_run else await objects.mark_lost(sweep.connection, news)
+            for job_id, lost in marked.items():
+                if lost:
+                    log.error("objects lost", job_id=str(job_id), objects=list(lost))
+            without = [job.id for job in jobs if found[job.id] and (marked.get(job.id) or found[job.id] == job.lost)]
             yield Counts(len(jobs), swept=len(marked), failed=len(without))
 
     async def _missing(self, jobs: list[Holding]) -> dict[JobId, tuple[str, ...]]:

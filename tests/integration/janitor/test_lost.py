@@ -1,6 +1,7 @@
 """Jobs whose objects are gone from the store, by nobody's will."""
 
 from common.database import Pool
+from common.jobs import objects
 from common.jobs.document import public
 from common.storage import Storage
 from common.storage_keys import source_key
@@ -42,3 +43,13 @@ async def test_jobs_without_their_objects_are_told_and_marked(pool: Pool, storag
         assert (report.swept, report.failed) == (1, 2)
         assert (await reread(connection, without_both)).lost == ("transcript",)
         assert await reread(connection, whole) == whole
+
+
+async def test_what_was_deleted_since_the_look_is_not_lost(pool: Pool, storage: Storage) -> None:
+    """A recording that another duty deleted between the look and the mark went by right; what else is missing is marked."""
+    async with pool.acquire() as connection:
+        whole, without_result = [await finished_with_bytes(connection, storage) for _ in range(2)]
+        assert await objects.forget_recordings(connection, [whole.id, without_result.id]) == 2
+        marked = await objects.mark_lost(connection, {whole.id: ["recording"], without_result.id: ["recording", "transcript"]})
+        assert marked == {without_result.id: ("transcript",)}
+        assert [(await reread(connection, job)).lost for job in (whole, without_result)] == [(), ("transcript",)]
