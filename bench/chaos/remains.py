@@ -15,6 +15,7 @@ from bench.chaos.postgres import connected
 from bench.chaos.tap import QUEUE
 from bench.chaos.verdict import Finding
 from common import topology
+from common.database import Connection
 from common.jobs import upkeep
 from common.storage_keys import owner
 from deploy.local.service import REPOSITORY
@@ -22,10 +23,11 @@ from services.janitor.duties.retell import REACH
 from tests import bucket
 
 _KEPT = frozenset({"receipts", "idempotency_keys"})
-"""What tells of a deleted job by design: that and when it was deleted, and what its submission was answered."""
+"""What names a deleted job by design: that and when it was deleted, and that there was a submission. No body may tell of it anywhere."""
 
 _TABLES = "select table_name as name from information_schema.tables where table_schema = 'public'"
-_NAMED = """select gone from unnest($1::text[]) gone where exists (select from "{}" each where strpos(each::text, gone) > 0)"""
+_FOUND = 'select gone from unnest($1::text[]) gone where exists (select from "{}" each where strpos(each::text, {}) > 0)'
+_NAMED, _IN_BYTES = "gone", "encode(gone::bytea, 'hex')"
 
 
 async def idle(place: Place) -> bool:
@@ -46,16 +48,17 @@ async def of_all(place: Place, jobs: list[Tracked]) -> list[Finding]:
     async with connected(place.stack.database_url) as connection:
         rows = {str(row["id"]) for row in await connection.fetch("select id from jobs")}
         of_postgres = [
-            await _of_tables(connection, gone),
+            await of_tables(connection, gone),
             Finding("no job was made that no client was told of", len(rows), sorted(rows - {job.id for job in jobs})),
             await _of_duties(connection, len(jobs)),
         ]
     return [*of_postgres, *await _of_bucket(place, rows, over), await _of_broker(place)]
 
 
-async def _of_tables(connection: asyncpg.Connection, gone: set[str]) -> Finding:
-    tables = {row["name"] for row in await connection.fetch(_TABLES)} - _KEPT
-    named = [f"{row['gone']} in {table}" for table in tables for row in await connection.fetch(_NAMED.format(table), sorted(gone))]
+async def of_tables(connection: Connection, gone: set[str]) -> Finding:
+    tables = {row["name"] for row in await connection.fetch(_TABLES)}
+    looks = [(table, _NAMED) for table in tables - _KEPT] + [(table, _IN_BYTES) for table in tables]
+    named = [f"{row['gone']} in {look[0]}" for look in looks for row in await connection.fetch(_FOUND.format(*look), sorted(gone))]
     return Finding("no table names a deleted job", len(gone), named)
 
 

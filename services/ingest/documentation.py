@@ -139,7 +139,8 @@ _KEY = Parameter(
     name="Idempotency-Key",
     param_in="header",
     description="Makes the submission safe to send again: for a day, or as the server is set, the same request with the same key gets"
-    " the first answer, and the header `Idempotency-Replayed`. A refused submission does not use up its key.",
+    " the first answer, and the header `Idempotency-Replayed`. Of a job that has expired since it gets the document as it is then, and of"
+    " one that was deleted 404. A refused submission does not use up its key.",
     schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, pattern="^[!-~]+$"),
     example="2f1c9c3e-6a4f-4f0e-8f57-0b7d7a3e9d11",
 )

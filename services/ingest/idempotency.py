@@ -30,11 +30,11 @@ log = structlog.get_logger(__name__)
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What the first request with the key asked for, and the answer it got."""
+    """What the first request with the key asked for, and the answer it got, which is forgotten once the job has expired or was deleted."""
 
     fingerprint: bytes
     job_id: JobId
-    body: bytes
+    body: bytes | None
 
 
 class Held:
@@ -110,7 +110,7 @@ async def _reserve(pool: Pool, tenant: str, key: str, kept: timedelta) -> Held |
             row = await connection.fetchrow(SQL["read_key"], tenant, key)
             if row is None:
                 continue  # released between the two statements
-            if row["answer"] is None:
+            if row["fingerprint"] is None:
                 raise in_flight()
             return Answered(row["fingerprint"], JobId(row["job_id"]), row["answer"])
 

@@ -52,7 +52,7 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
         | refusals(
             {
                 400: "The body is not readable",
-                404: "There is no such upload",
+                404: "There is no such upload; the job of this Idempotency-Key was deleted",
                 408: "No bytes came for thirty seconds",
                 409: "A request with this Idempotency-Key is still being carried out; the upload is not complete, or a job was made of it",
                 410: "The store has lost the upload",
@@ -66,7 +66,8 @@ def handlers(submissions: Submissions, pool: Pool, watch: Watch, places: Places)
     async def submit(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Stream a recording in as multipart/form-data, or say in JSON where it lies; the answer comes as soon as it is stored and queued.
 
-        With an `Idempotency-Key` a submission can be sent again without making a second job: for a day each copy gets the first answer.
+        With an `Idempotency-Key` a submission can be sent again without making a second job: for a day each copy gets the first answer, or
+        is told what has become of the job.
         """
         accepted = await entering.submit(submissions, request)
         headers = {"Location": f"/api/v1/jobs/{accepted.job_id}"} | ({REPLAYED: "true"} if accepted.replayed else {})

@@ -25,6 +25,7 @@ from common.storage_keys import source_key
 from services.ingest import form, idempotency, pointer
 from services.ingest.admission import Admission
 from services.ingest.arriving import Arrivals
+from services.ingest.existing import find_job
 from services.ingest.form import Fields, Form, Native
 from services.ingest.idempotency import Answered, Held
 from services.ingest.places import Places
@@ -98,7 +99,7 @@ class Submissions:
             if isinstance(held, Answered):
                 if await submission.identify() != held.fingerprint:
                     raise idempotency.another_request()
-                return Accepted(held.job_id, held.body, replayed=True)
+                return Accepted(held.job_id, held.body or await self._read_now(held.job_id, tenant), replayed=True)
             await self._admission.check(self._pool, tenant)
             return await self._carry_out(submission, tenant, held)
 
@@ -119,6 +120,10 @@ class Submissions:
             "Submit multipart/form-data with the recording in the field 'file', or application/json that says where it lies.",
             allowed=[form.MEDIA_TYPE, pointer.MEDIA_TYPE],
         )
+
+    async def _read_now(self, job_id: JobId, tenant: str) -> bytes:
+        """What reading the job answers. Raises `Problem` 404 when it was deleted."""
+        return msgspec.json.encode(await self._places.document(self._pool, await find_job(self._pool, job_id, tenant)))
 
     async def _carry_out(self, submission: Submission, tenant: str, held: Held | None) -> Accepted:
         job_id = submission.upload or JobId(ids.new())

@@ -83,6 +83,7 @@ async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
         receipts = [receipt(job, "expired", now) for job in jobs]
         rows = await connection.fetch(SQL["expire_jobs"], [job.id for job in jobs], receipts)
         expired = [from_row(row) for row in rows]
+        await connection.execute(SQL["forget_answers"], [job.id for job in expired])
         await announce_all(connection, "job.expired", expired)
     return expired
 
@@ -101,11 +102,12 @@ async def purge_receipts(connection: Connection, *, older_than: timedelta, limit
 
 
 async def _deleted(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
-    """Keep receipts for jobs whose rows have gone, and announce it, within the caller's transaction."""
+    """Keep receipts for jobs whose rows have gone, and nothing else, and announce it, within the caller's transaction."""
     now = await connection.fetchval("select now()")
     gone = [msgspec.structs.replace(job, receipt=receipt(job, "deleted", now)) for job in jobs]
     if gone:
         rows = [job.id for job in gone], [job.tenant for job in gone], [job.receipt for job in gone]
         await connection.execute(SQL["keep_receipts"], *rows)
+        await connection.execute(SQL["forget_answers"], rows[0])
         await announce_all(connection, "job.deleted", gone)
     return gone

@@ -112,6 +112,10 @@ where id in (
 )
 returning *;
 
+-- name: forget_answers
+-- What their submissions were answered tells as much of the jobs as their rows did. The keys stay, so that a repeat makes no job again.
+update idempotency_keys set answer = null where job_id = any($1::uuid[]) and answer is not null;
+
 -- name: keep_receipts
 -- For jobs whose rows are gone.
 insert into receipts (job_id, tenant, receipt)

@@ -6,6 +6,8 @@ from typing import Any
 import asyncpg
 import httpx
 
+from common.database import connect
+from common.jobs import removal
 from common.storage import Storage
 from tests.integration.ingest.conftest import left_behind
 from tests.running import RunningService, Services, wait_until
@@ -53,6 +55,33 @@ async def test_the_first_answer_again(client: httpx.AsyncClient, sample: bytes, 
         assert (again.content, again.headers["location"]) == (first.content, first.headers["location"])
         assert again.headers["content-type"] == first.headers["content-type"]
     assert await counted(store, database) == (1, 1, 0)
+
+
+async def test_after_the_job(
+    client: httpx.AsyncClient, sample: bytes, store: Storage, database: asyncpg.Connection, database_url: str
+) -> None:
+    """The answer tells of the job, so it goes with it; a repeat makes no other job, and is told what reading the job tells."""
+    told = "select count(*) from idempotency_keys where strpos(encode(answer, 'escape'), 'talk.wav') > 0"
+    expired, deleted, cleared = [(await post(client, sample, {"Idempotency-Key": name})).json()["id"] for name in "abc"]
+    await client.post(f"{JOBS}/{expired}/cancel")
+    assert await database.fetchval(told) == 3
+    assert (await client.delete(f"{JOBS}/{deleted}")).status_code == 204
+    assert (await client.delete(JOBS, params={"status": "queued"})).json()["deleted"] == 1
+    async with connect(database_url, name="test") as pool, pool.acquire() as connection:
+        await connection.execute("update jobs set expires_at = now() - interval '1 second'")
+        [job] = await removal.due_to_expire(connection, after=None, limit=2)
+        assert await removal.expire(connection, [job])
+    assert await database.fetchval(told) == 0
+
+    again = await post(client, sample, {"Idempotency-Key": "a"})
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
+    assert (again.json()["status"], again.content) == ("expired", (await client.get(f"{JOBS}/{expired}")).content)
+    for name, gone in {"b": deleted, "c": cleared}.items():
+        again = await post(client, sample, {"Idempotency-Key": name})
+        assert (again.status_code, again.json()["code"]) == (404, "job_not_found")
+        assert gone in again.json()["detail"]
+    assert (await post(client, sample, {"Idempotency-Key": "b"}, language="de")).json()["code"] == "idempotency_key_reused"
+    assert (await counted(store, database))[0] == 1
 
 
 async def test_another_request(client: httpx.AsyncClient, sample: bytes, store: Storage, database: asyncpg.Connection) -> None:
