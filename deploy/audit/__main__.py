@@ -30,27 +30,27 @@ def main(arguments: Sequence[str]) -> int:
 
 def _packages() -> int:
     status = 0
-    for service in licences.SERVICES:
+    for lock in licences.LOCKS:
         try:
-            found = packages.audit(_PIP_AUDIT, _REQUIREMENTS / f"{service}.txt")
+            found = packages.audit(_PIP_AUDIT, _REQUIREMENTS / f"{lock}.txt")
         except AuditFailed as error:
-            print(f"✗ {service}: {error}")
+            print(f"✗ {lock}: {error}")
             status = 1
             continue
         for vulnerable in found.vulnerable:
-            print(f"✗ {service}: {vulnerable}")
+            print(f"✗ {lock}: {vulnerable}")
         if found.unknown:
-            print(f"✗ {service}: {len(found.unknown)} of {len(found.dependencies)} packages could not be looked up. Does the package index")
+            print(f"✗ {lock}: {len(found.unknown)} of {len(found.dependencies)} packages could not be looked up. Does the package index")
             print(f"  tell of vulnerabilities? A mirror may not. {', '.join(found.unknown[:_SHOWN])}")
         if found.vulnerable or found.unknown:
             status = 1
         else:
-            print(f"✓ {service}: {len(found.dependencies)} packages without known vulnerabilities")
+            print(f"✓ {lock}: {len(found.dependencies)} packages without known vulnerabilities")
     return status
 
 
 def _licences() -> int:
-    names = set[str]().union(*(licences.locked(_REQUIREMENTS / f"{service}.txt") for service in licences.SERVICES))
+    names = set[str]().union(*(licences.locked(_REQUIREMENTS / f"{lock}.txt") for lock in licences.LOCKS))
     found = list(licences.examine(names))
     for each in found:
         print(f"{'✗' if each.objection else ' '} {each.name:32} {each.objection or each.licence}")

@@ -1,4 +1,4 @@
-"""Under what terms the packages come that a service needs: permissive ones, and a few others that are known and said why.
+"""Under what terms the packages come that are installed: permissive ones, and a few others that are known and said why.
 
 What a package says of itself is taken for true: its licence expression, else its classifiers, else the licence field.
 """
@@ -9,19 +9,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-SERVICES = ("ingest", "transcriber", "notifier", "janitor")
+LOCKS = ("ingest", "transcriber", "notifier", "janitor", "all")
+"""What the services need in their images, and what `./run` installs: all of that, the servers that it starts, and what tests need."""
 
 PERMISSIVE = frozenset(
     {
-        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "MIT", "MIT-CMU", "PSF-2.0", "Zlib"),
+        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Zlib"),
         # as classifiers and older fields call them
         *("3-Clause BSD License", "Apache License 2.0", "Apache Software License", "BSD", "BSD License", "MIT License"),
         "Python Software Foundation License",
+        "Public Domain",
     }
 )
 
 KNOWN = {
+    "atheris": "Apache-2.0 by its licence file; for tests",
     "certifi": "MPL-2.0: a list of authorities, used as it is",
+    "hypothesis": "MPL-2.0: used as it is, for tests",
+    "pathspec": "MPL-2.0: used as it is, for tests",
+    "pytest-timeout": "MIT",
     "tqdm": "MPL-2.0 AND MIT: used as it is",
     "torchcodec": "BSD-3-Clause by its licence file",
     "pyannote-audio": "MIT by its licence file",

@@ -144,7 +144,7 @@ def test_a_secret_in_environment_or_history_is_found(made: Made, text: str) -> N
 
 def test_every_package_comes_under_known_terms() -> None:
     """What a service needs may be used and passed on by anybody; what is otherwise is named, and said why."""
-    names = set[str]().union(*(licences.locked(REQUIREMENTS / f"{service}.txt") for service in licences.SERVICES))
+    names = set[str]().union(*(licences.locked(REQUIREMENTS / f"{lock}.txt") for lock in licences.LOCKS))
     found = list(licences.examine(names))
     assert len(found) > 100
     assert [f"{each.name}: {each.objection}" for each in found if each.objection] == []
