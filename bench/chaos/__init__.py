@@ -2,20 +2,22 @@
 
 Clients submit, cancel, delete and let expire, receivers of webhooks fail, and meanwhile everything goes wrong that `faults` knows of. The
 engine is a stub whose transcript is the recording's digest; all else is as it is deployed, two ingests and two transcribers of it. First
-all services are restarted one by one, which no client may notice. In the end everything is left alone until it has come to rest, and then
-the verdict is told from what clients, receivers and another system on the broker have heard, and from what is left behind.
+all services are restarted one by one, which no client may notice. After the faults each process is counted at rest, and once more when it
+has lived through others that end none. In the end everything is left alone until it has come to rest, and then the verdict is told from
+what clients, receivers and another system on the broker have heard, and from what is left behind.
 
-The seed decides load and faults. What falls between two instructions is for the machine to decide, so a run is alike and not the same.
+The seed decides every job, the sequence of faults with their targets and durations, what receivers do wrong, and which recordings the
+engine stumbles over, each by itself. What falls between two instructions is for the machine to decide: a run is alike and not the same.
 """
 
 import argparse
 import asyncio
+import itertools
 import logging
-import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ import msgspec
 from bench._system import report
 from bench.chaos import leaks, place, remains, verdict
 from bench.chaos.client import KINDS, Clients, Kind
-from bench.chaos.faults import Faults, roll
-from bench.chaos.leaks import Held
-from bench.chaos.place import Place
+from bench.chaos.faults import GENTLE, Faults, links, roll
+from bench.chaos.leaks import Held, Process
+from bench.chaos.place import SERVERS, Place
 from bench.chaos.receiver import TROUBLE, receiving
+from bench.chaos.strike import Strike, strikes
 from bench.chaos.tap import tapping
 from bench.chaos.verdict import Finding
 from deploy.local.service import REPOSITORY
@@ -36,6 +39,7 @@ from deploy.local.stack import Stack
 ROOT = REPOSITORY / ".verbatim" / "chaos"
 _REST_SECONDS = 240
 _WARM = 12  # jobs after which everything is open and loaded that stays so
+_MORE = 24  # jobs between two counts of what is held
 _SHOWN = 5
 
 
@@ -88,18 +92,23 @@ def main(arguments: Sequence[str]) -> None:
 
 async def run(stack: Stack, root: Path, plan: Plan) -> Outcome:
     """All of it, on a stack that nobody has used yet, in an empty directory."""
-    chance = random.Random(plan.seed)  # noqa: S311 - makes trouble, guards nothing
     async with (
-        receiving(chance, TROUBLE) as receiver,
+        receiving(plan.seed, TROUBLE) as receiver,
         place.opened(stack, root, receiver_port=receiver.port) as system,
         tapping(system.stack.amqp_url) as tap,
     ):
         receiver.secrets = system.webhook_secrets
+        faults = Faults(system)
+        log = _Log(system)
         async with Clients(system.url, system.webhook_url, receiver, seed=plan.seed, kinds=plan.jobs) as clients:
-            before = await _held(system, clients, plan)
             async with clients.at_work(plan.clients):
                 rolled = await _roll(system, clients)
-                told = await _break(system, clients, plan, chance)
+                await _break(faults, _drawn(plan, faults, system), log.telling(clients), plan.seconds)
+                await system.ready()
+            before = await _held(system, clients, plan)
+            async with clients.at_work(plan.clients):
+                await _break(faults, _gentle(plan, system), log.telling(clients), None)
+                await clients.submitted(_MORE)
                 await system.ready()
             await clients.settle_all(time.monotonic() + _REST_SECONDS)
             await _rest(system)
@@ -110,7 +119,7 @@ async def run(stack: Stack, root: Path, plan: Plan) -> Outcome:
                 *verdict.of_events(clients.jobs, tap),
                 *verdict.of_webhooks(clients.jobs, tap, receiver),
                 *verdict.of_logs(system.logs),
-                *await remains.of_all(system, clients.jobs),
+                *await remains.of_all(system, clients.jobs, faults.given_up),
                 *await leaks.of_all(system, before),
             ]
     figures = {
@@ -119,17 +128,17 @@ async def run(stack: Stack, root: Path, plan: Plan) -> Outcome:
         "failed_requests": clients.failed_requests,
         "webhook_requests": receiver.requests,
         "events_repeated": tap.repeated,
-        "faults": told,
+        "faults": log.told,
     }
     return Outcome(findings, figures)
 
 
-async def _held(system: Place, clients: Clients, plan: Plan) -> dict[str, Held]:
-    """What services hold at rest, once they have worked."""
+async def _held(system: Place, clients: Clients, plan: Plan) -> dict[Process, Held]:
+    """What processes hold at rest, once they have worked."""
     async with clients.at_work(plan.clients):
         await clients.submitted(_WARM)
     await _rest(system)
-    return await leaks.held(system)
+    return await leaks.at_rest(system)
 
 
 async def _roll(system: Place, clients: Clients) -> Finding:
@@ -141,26 +150,48 @@ async def _roll(system: Place, clients: Clients) -> Finding:
     )
 
 
-async def _break(system: Place, clients: Clients, plan: Plan, chance: random.Random) -> list[str]:
+def _drawn(plan: Plan, faults: Faults, system: Place) -> Iterable[Strike]:
+    """Each kind once, or for as long as there is time."""
+    kinds = list(faults.kinds) if plan.faults is None else plan.faults
+    return itertools.islice(_strikes(str(plan.seed), kinds, system), len(kinds) if plan.seconds is None else None)
+
+
+def _gentle(plan: Plan, system: Place) -> Iterable[Strike]:
+    """Once each, of those that are wanted."""
+    kinds = [kind for kind in GENTLE if plan.faults is None or kind in plan.faults]
+    return itertools.islice(_strikes(f"{plan.seed} gentle", kinds, system), len(kinds))
+
+
+def _strikes(seed: str, kinds: Sequence[str], system: Place) -> Iterable[Strike]:
+    return strikes(seed, kinds, services=list(system.services), servers=SERVERS, links=links(system))
+
+
+class _Log:
     """What happened, in order, and how much of it was noticed: a fault that nobody ever notices is none."""
-    faults = Faults(system, chance)
+
+    def __init__(self, system: Place) -> None:
+        self._system = system
+        self._felt = Counter[str]()
+        self.told: list[str] = []
+
+    def telling(self, clients: Clients) -> Callable[[str], None]:
+        def tell(what: str) -> None:
+            self._system.logs.read()
+            now = Counter(complaints=self._system.logs.complaints, failed_requests=clients.failed_requests.total())
+            self.told.append(f"{what}: " + ", ".join(f"{now[kind] - self._felt[kind]} {kind.replace('_', ' ')}" for kind in now))
+            self._felt = now
+            print(f"  {self.told[-1]}", flush=True)
+
+        return tell
+
+
+async def _break(faults: Faults, drawn: Iterable[Strike], tell: Callable[[str], None], seconds: float | None) -> None:
+    """For so many seconds; None: until all have happened."""
     over = asyncio.Event()
-    told: list[str] = []
-    felt = Counter[str]()
-
-    def tell(what: str) -> None:
-        system.logs.read()
-        now = Counter(complaints=system.logs.complaints, failed_requests=clients.failed_requests.total())
-        told.append(f"{what}: " + ", ".join(f"{now[kind] - felt[kind]} {kind.replace('_', ' ')}" for kind in now))
-        felt.update(now - felt)
-        print(f"  {told[-1]}", flush=True)
-
-    kinds = plan.faults or list(faults.kinds)
-    task = asyncio.create_task(faults.run(kinds, over, tell, once=plan.seconds is None), name="faults")
-    await asyncio.wait({task}, timeout=plan.seconds)
+    task = asyncio.create_task(faults.run(drawn, over, tell), name="faults")
+    await asyncio.wait({task}, timeout=seconds)
     over.set()
     await task
-    return told
 
 
 async def _rest(system: Place) -> None:

@@ -1,4 +1,4 @@
-"""Clients that remember everything they were told, and ask again until they are told something.
+"""Clients that remember everything they were told, and ask again until they are told something, or have lost patience.
 
 Each job is one of five kinds. What a client remembers is all that the verdict goes by: which submissions were accepted, what it asked for
 afterwards, and what the answers said.
@@ -44,15 +44,29 @@ class Tracked(msgspec.Struct, kw_only=True):
     deleted: bool = False
 
 
+class Unanswered(Exception):
+    """Nobody gave a proper answer in time."""
+
+
 class Clients:
     """So many at a time. `failed_requests` counts answers that a client of a system that only restarts should never see."""
 
-    def __init__(self, url: str, webhook_url: str, receiver: Receiver, *, seed: int, kinds: Mapping[Kind, int] = KINDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        webhook_url: str,
+        receiver: Receiver,
+        *,
+        seed: int,
+        kinds: Mapping[Kind, int] = KINDS,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
         self._http = httpx.AsyncClient(base_url=url, timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
         self._webhook_url = webhook_url
         self._receiver = receiver
         self._seed = seed
         self._kinds = kinds
+        self._patience = patience
         self._number = 0
         self.jobs: list[Tracked] = []
         self.wrong: list[str] = []
@@ -70,9 +84,10 @@ class Clients:
             yield
             self._stopping.set()
 
-    async def submitted(self, count: int) -> None:
-        """Wait until so many jobs were accepted in all."""
-        while len(self.jobs) < count:  # noqa: ASYNC110 - a bench may look again
+    async def submitted(self, more: int) -> None:
+        """Wait until so many more jobs were accepted; if that does not come, the verdict tells why."""
+        count, deadline = len(self.jobs) + more, time.monotonic() + self._patience
+        while len(self.jobs) < count and time.monotonic() < deadline:  # noqa: ASYNC110 - a bench may look again
             await asyncio.sleep(0.1)
 
     async def settle_all(self, deadline: float) -> None:
@@ -80,10 +95,10 @@ class Clients:
         room = asyncio.Semaphore(8)
 
         async def settle(job: Tracked) -> None:
-            async with room:
+            async with room, self._noting():
                 await self._settle(job, deadline)
                 if job.status == "completed" and not job.deleted and not job.read:
-                    await self._check(job)
+                    await self._check(job, deadline)
 
         await asyncio.gather(*(settle(job) for job in self.jobs))
 
@@ -98,15 +113,24 @@ class Clients:
         while not self._stopping.is_set():
             self._number += 1
             chance = random.Random(f"{self._seed}-{self._number}")  # noqa: S311 - makes load, guards nothing
-            job = await self._submit(f"{self._number}", chance)
-            if job is not None:
-                await self._follow(job, chance)
+            async with self._noting():
+                job = await self._submit(f"{self._number}", chance)
+                if job is not None:
+                    await self._follow(job, chance)
+
+    @asynccontextmanager
+    async def _noting(self) -> AsyncIterator[None]:
+        """Who is not answered has something to say against the system, and goes on."""
+        try:
+            yield
+        except Unanswered as error:
+            self.wrong.append(str(error))
 
     async def _settle(self, job: Tracked, deadline: float) -> None:
         """Ask until the job has come to its end; an expiring one, until it has expired."""
         last = {"expired"} if job.kind == "expire" else FINAL
         while time.monotonic() < deadline:
-            answer = await self._ask("GET", f"{JOBS}/{job.id}")
+            answer = await self._ask("GET", f"{JOBS}/{job.id}", deadline=deadline)
             if job.deleted:
                 if answer.status_code != 404:
                     self.wrong.append(f"{job.id}: deleted, and answers {answer.status_code}")
@@ -115,13 +139,13 @@ class Clients:
                 self.wrong.append(f"{job.id}: accepted, and answers {answer.status_code}")
                 return
             self._learn(job, answer.json())
-            if job.status in last or (job.kind == "expire" and job.status in {"failed", "cancelled"}):
+            if job.status in last or (job.kind == "expire" and job.status in {"failed", "cancelled"}):  # which the verdict tells
                 return
             await asyncio.sleep(0.5)
 
-    async def _check(self, job: Tracked) -> None:
+    async def _check(self, job: Tracked, deadline: float | None = None) -> None:
         """A completed job's transcript is its own."""
-        answer = await self._ask("GET", f"{JOBS}/{job.id}/transcript")
+        answer = await self._ask("GET", f"{JOBS}/{job.id}/transcript", deadline=deadline)
         if answer.status_code == 200:
             job.read = True
             if answer.json()["text"] != job.sha256:
@@ -164,7 +188,7 @@ class Clients:
             if answer.status_code not in {204, 404}:  # 404: it was carried out, and we did not hear of it
                 self.wrong.append(f"{job.id}: deleting answers {answer.status_code}")
             return
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience
         while job.status not in FINAL and time.monotonic() < deadline:
             answer = await self._ask("GET", f"{JOBS}/{job.id}")
             if answer.status_code != 200:
@@ -183,18 +207,34 @@ class Clients:
             job.code = (document["error"] or {}).get("code")
         job.status = status
 
-    async def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Until somebody answers. Whether what was asked for was done when nobody did is for the next answer to tell."""
-        while True:
+    async def _ask(self, method: str, path: str, *, deadline: float | None = None, **arguments: Any) -> httpx.Response:
+        """Until somebody answers. Whether what was asked for was done when nobody did is for the next answer to tell.
+
+        Raises `Unanswered` at the deadline; None: after as long as any fault may last, and then some.
+        """
+        last = "nothing"
+        deadline = time.monotonic() + self._patience if deadline is None else deadline
+        while time.monotonic() < deadline:
             self.requests += 1
             try:
                 answer = await self._http.request(method, path, **arguments)
             except httpx.HTTPError as error:
-                self.failed_requests[f"{method} {type(error).__name__}"] += 1
+                last = type(error).__name__
+                self.failed_requests[f"{method} {last}"] += 1
             else:
-                busy = answer.status_code == 409 and answer.json().get("code") == "idempotency_key_in_use"
+                busy = answer.status_code == 409 and _code(answer) == "idempotency_key_in_use"
                 if answer.status_code < 500 and answer.status_code != 429 and not busy:
                     return answer
+                last = f"{answer.status_code} {_code(answer)}"
                 if not busy:
-                    self.failed_requests[f"{method} {answer.status_code} {answer.json().get('code')}"] += 1
+                    self.failed_requests[f"{method} {last}"] += 1
             await asyncio.sleep(0.3)
+        raise Unanswered(f"{method} {path} was not answered: {last}, again and again")
+
+
+def _code(answer: httpx.Response) -> str:
+    """Of a problem; whoever else answers, a proxy for one, has none."""
+    try:
+        return str(answer.json()["code"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:40]

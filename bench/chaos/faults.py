@@ -1,12 +1,10 @@
-"""What can go wrong, one thing at a time, each put right again before it returns; when and where, a seed decides."""
+"""What can go wrong, one thing at a time, each put right again before it returns; where, how and for how long, its strike says."""
 
 import asyncio
 import contextlib
-import random
 import resource
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aio_pika
@@ -15,21 +13,24 @@ import psutil
 from bench.chaos import postgres
 from bench.chaos.place import LEASE_SECONDS, SERVERS, Place
 from bench.chaos.proxy import Fault
+from bench.chaos.strike import Link, Strike
 from common import patience, topology
 from common.broker import LOST
 from deploy.local.server import Server
 
 _NETWORK: tuple[Fault, ...] = ("cut", "stall", "delay")
 _STORE: tuple[Fault, ...] = ("refuse", "break", "truncate", "delay")
+GENTLE = ("kill engines", "delete queues", "network", "store", "lost commits")
+"""Those that a service outlives."""
 
 
 class Faults:
-    """`kinds` are all that there are, by name."""
+    """`kinds` are all that there are, by name. `given_up`: what was found in queues of dead letters when they were purged or deleted."""
 
-    def __init__(self, place: Place, chance: random.Random) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self._chance = chance
-        self.kinds: Mapping[str, Callable[[], Awaitable[str]]] = {
+        self.given_up: list[str] = []
+        self.kinds: Mapping[str, Callable[[Strike], Awaitable[str]]] = {
             "kill": self.kill,
             "kill engines": self.kill_engines,
             "stop": self.stop,
@@ -47,27 +48,25 @@ class Faults:
             "lost commits": self.lose_commits,
         }
 
-    async def run(self, kinds: Sequence[str], until: asyncio.Event, tell: Callable[[str], None], *, once: bool) -> None:
-        """Each of these once, in an order of the seed's, and again; with a breath after each, before what it was is told."""
-        rounds = 1 if once else sys.maxsize
-        for _ in range(rounds):
-            for kind in self._chance.sample(kinds, len(kinds)):
-                if until.is_set():
-                    return
-                told = await self.kinds[kind]()
-                await patience.wait(until, self._chance.uniform(0.5, 3))
-                tell(told)
+    async def run(self, strikes: Iterable[Strike], until: asyncio.Event, tell: Callable[[str], None]) -> None:
+        """One after another, with a breath after each, before what it was is told."""
+        for strike in strikes:
+            if until.is_set():
+                return
+            told = await self.kinds[strike.kind](strike)
+            await patience.wait(until, strike.breath)
+            tell(told)
 
-    async def kill(self) -> str:
+    async def kill(self, strike: Strike) -> str:
         """SIGKILL to one service, or to all of them; started again at once or after a while."""
-        names = self._some_services(0.2)
+        names = strike.services if strike.all_of_them else strike.services[:1]
         for name in names:
             await self._place.kill(name)
-        await asyncio.sleep(self._chance.choice([0, 1, LEASE_SECONDS + 1]))
+        await asyncio.sleep(strike.one_of([0, 1, LEASE_SECONDS + 1]))
         await self._launch(names)
         return f"killed {', '.join(names)}"
 
-    async def kill_engines(self) -> str:
+    async def kill_engines(self, _: Strike) -> str:
         """SIGKILL to the children; their parents start others."""
         engines = self._place.engines()
         for engine in engines:
@@ -75,43 +74,43 @@ class Faults:
                 engine.kill()
         return f"killed {len(engines)} engines"
 
-    async def stop(self) -> str:
+    async def stop(self, strike: Strike) -> str:
         """SIGSTOP for longer than a lease: what wakes up is a zombie."""
-        name = self._chance.choice(list(self._place.services))
-        seconds = LEASE_SECONDS + self._chance.uniform(1, 4)
+        name, *_ = strike.services
+        seconds = LEASE_SECONDS + strike.seconds(1, 4)
         self._place.services[name].process.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         self._place.services[name].process.send(signal.SIGCONT)
         return f"stopped {name} for {seconds:.0f} s"
 
-    async def wrong_clock(self) -> str:
+    async def wrong_clock(self, strike: Strike) -> str:
         """Of one service, an hour fast or slow, and right again."""
-        name = self._chance.choice(list(self._place.services))
-        hours = self._chance.choice([-1, 1])
-        seconds = self._chance.uniform(4, 8)
+        name, *_ = strike.services
+        hours = strike.one_of([-1, 1])
+        seconds = strike.seconds(4, 8)
         with self._place.wrong_clock(name, hours):
             await asyncio.sleep(seconds)
         return f"{name}'s clock was {hours:+d} h off for {seconds:.0f} s"
 
-    async def restart_server(self) -> str:
-        server = self._chance.choice(self._servers())
-        hard = self._chance.random() < 0.5
+    async def restart_server(self, strike: Strike) -> str:
+        server, *_ = self._servers(strike)
+        hard = strike.one_of([True, False])
         await asyncio.to_thread(server.kill if hard else server.stop)
-        await asyncio.sleep(self._chance.uniform(0, 3))
+        await asyncio.sleep(strike.seconds(0, 3))
         await asyncio.to_thread(server.start)
         return f"{'killed' if hard else 'stopped'} and started {server.name}"
 
-    async def restart_servers(self) -> str:
+    async def restart_servers(self, strike: Strike) -> str:
         """All down at once, up one after another in any order."""
-        servers = self._servers()
+        servers = self._servers(strike)
         await asyncio.gather(*(asyncio.to_thread(server.kill) for server in servers))
         for server in servers:
             await asyncio.to_thread(server.start)
         return f"killed all servers, started {', '.join(server.name for server in servers)}"
 
-    async def power_cut(self) -> str:
+    async def power_cut(self, strike: Strike) -> str:
         """Everything is down at once, and what comes up first finds nobody."""
-        servers, names = self._servers(), self._some_services(1)
+        servers, names = self._servers(strike), strike.services
         await asyncio.gather(
             *(asyncio.to_thread(server.kill) for server in servers), *(self._place.kill(name) for name in self._place.services)
         )
@@ -122,23 +121,22 @@ class Faults:
         await self._place.ready()
         return f"killed everything, started services, then {', '.join(server.name for server in servers)}"
 
-    async def purge(self) -> str:
+    async def purge(self, _: Strike) -> str:
         return await self._to_queues("purged", lambda channel, name: channel.queue_purge(name))
 
-    async def delete(self) -> str:
+    async def delete(self, _: Strike) -> str:
         return await self._to_queues("deleted", lambda channel, name: channel.queue_delete(name))
 
-    async def network(self) -> str:
+    async def network(self, strike: Strike) -> str:
         """Between any two, or all services and one server."""
-        links = [*self._place.links, *((None, server) for server in SERVERS)]
-        return await self._between(*self._chance.choice(links), self._chance.choice(_NETWORK))
+        return await self._between(strike, strike.link, strike.one_of(_NETWORK))
 
-    async def store(self) -> str:
-        return await self._between(None, "seaweedfs", self._chance.choice(_STORE))
+    async def store(self, strike: Strike) -> str:
+        return await self._between(strike, (None, "seaweedfs"), strike.one_of(_STORE))
 
-    async def full_disk(self) -> str:
+    async def full_disk(self, strike: Strike) -> str:
         """No file of the store grows any more, until somebody makes room and starts it again: its index never forgets that it could not."""
-        seconds = self._chance.uniform(3, 6)
+        seconds = strike.seconds(3, 6)
         server = self._place.stack.seaweedfs
         psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         await asyncio.sleep(seconds)
@@ -146,23 +144,24 @@ class Faults:
         await asyncio.to_thread(server.start)
         return f"the store's disk was full for {seconds:.0f} s"
 
-    async def exhaust(self) -> str:
+    async def exhaust(self, strike: Strike) -> str:
         """Postgres refuses whoever comes."""
-        held = await postgres.exhaust(self._place.stack.database_url, self._chance.uniform(1, 4))
+        held = await postgres.exhaust(self._place.stack.database_url, strike.seconds(1, 4))
         return f"took {held} connections"
 
-    async def fail_commits(self) -> str:
-        code = self._chance.choice(postgres.CODES)
-        seconds = self._chance.uniform(2, 4)
+    async def fail_commits(self, strike: Strike) -> str:
+        code = strike.one_of(postgres.CODES)
+        seconds = strike.seconds(2, 4)
         await postgres.fail_commits(self._place.stack.database_url, seconds, code)
         return f"commits failed with {code} for {seconds:.0f} s"
 
-    async def lose_commits(self) -> str:
+    async def lose_commits(self, strike: Strike) -> str:
         """They are made, and whoever made them does not hear of it."""
-        return await self._between(None, "postgres", "forget")
+        return await self._between(strike, (None, "postgres"), "forget")
 
-    async def _between(self, name: str | None, other: str, fault: Fault) -> str:
-        seconds = self._chance.uniform(2, 6)
+    async def _between(self, strike: Strike, link: Link, fault: Fault) -> str:
+        name, other = link
+        seconds = strike.seconds(2, 6)
         with contextlib.ExitStack() as stack:
             for one, another in self._place.links:
                 if another == other and name in {one, None}:
@@ -171,12 +170,15 @@ class Faults:
         return f"{fault} between {name or 'everyone'} and {other} for {seconds:.0f} s"
 
     async def _to_queues(self, what: str, action: Callable[[Any, str], Awaitable[Any]]) -> str:
-        names = [queue.name for queue in topology.QUEUES]
+        """Those of dead letters last: nobody consumes them, so nobody is told that one has gone."""
+        dead = sorted({queue.dead for queue in topology.QUEUES})
         try:
             async with await aio_pika.connect(self._place.stack.amqp_url, timeout=10) as connection:
                 channel = await (await connection.channel()).get_underlay_channel()
-                for name in names:
-                    await action(channel, name)
+                for name in (*(queue.name for queue in topology.QUEUES), *dead):
+                    gone = (await action(channel, name)).message_count
+                    if gone and name in dead:
+                        self.given_up.append(f"{gone} in {name} when it was {what}")
         except LOST as error:
             return f"{what} not all queues: {error!r}"
         return f"{what} all queues"
@@ -186,14 +188,15 @@ class Faults:
             await self._place.launch(name)
         await self._place.ready(*names)
 
-    def _some_services(self, all_of_them: float) -> list[str]:
-        """One, or with that probability all, in any order."""
-        names = list(self._place.services)
-        return self._chance.sample(names, len(names) if self._chance.random() < all_of_them else 1)
+    def _servers(self, strike: Strike) -> list[Server]:
+        """In the strike's order."""
+        by_name = {server.name: server for server in self._place.stack.servers}
+        return [by_name[name] for name in strike.servers]
 
-    def _servers(self) -> list[Server]:
-        """In any order."""
-        return self._chance.sample(self._place.stack.servers, len(self._place.stack.servers))
+
+def links(place: Place) -> list[Link]:
+    """Any two parts that talk, and each server with all services."""
+    return [*place.links, *((None, server) for server in SERVERS)]
 
 
 async def roll(place: Place) -> None:

@@ -20,8 +20,8 @@ class Receiver:
     Signatures are valid that were made with one of `secrets`. `kinds` of trouble: none, where it always answers.
     """
 
-    def __init__(self, chance: random.Random, kinds: Sequence[str]) -> None:
-        self._chance = chance
+    def __init__(self, seed: int, kinds: Sequence[str]) -> None:
+        self._seed = seed
         self._kinds = kinds
         self.secrets: Sequence[str] = ()
         self._trouble: dict[str, list[str]] = {}
@@ -31,9 +31,8 @@ class Receiver:
         self.port = 0
 
     def expect(self, tag: str) -> None:
-        """Webhooks for one job; what goes wrong with them at first is drawn now."""
-        if self._kinds:
-            self._trouble[tag] = self._chance.choices(self._kinds, k=self._chance.choice([0, 0, 0, 1, 2]))
+        """Webhooks for one job."""
+        self._trouble[tag] = troubles(self._seed, tag, self._kinds)
 
     async def handle(self, request: web.Request) -> web.Response:
         tag = request.path.removeprefix("/")
@@ -58,6 +57,12 @@ class Receiver:
         return False
 
 
+def troubles(seed: int, tag: str, kinds: Sequence[str]) -> list[str]:
+    """What goes wrong at first with the webhooks of one job, whenever they come; the last of it first."""
+    chance = random.Random(f"{seed} receiver {tag}")  # noqa: S311 - makes trouble, guards nothing
+    return chance.choices(kinds, k=chance.choice([0, 0, 0, 1, 2])) if kinds else []
+
+
 async def _fail(request: web.Request, trouble: str) -> web.Response:
     match trouble:
         case "429":
@@ -73,8 +78,8 @@ async def _fail(request: web.Request, trouble: str) -> web.Response:
 
 
 @asynccontextmanager
-async def receiving(chance: random.Random, kinds: Sequence[str] = TROUBLE) -> AsyncIterator[Receiver]:
-    receiver = Receiver(chance, kinds)
+async def receiving(seed: int, kinds: Sequence[str] = TROUBLE) -> AsyncIterator[Receiver]:
+    receiver = Receiver(seed, kinds)
     app = web.Application()
     app.router.add_post("/{tag}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -3,11 +3,11 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractIncomingMessage
 
 from common import topology
 from common.broker import LOST
@@ -39,16 +39,17 @@ class Tap:
                     self.ready.set()
                     async with queue.iterator() as messages:
                         async for message in messages:
-                            self._keep(message)
+                            self.keep(message.headers, message.body)
                             await message.ack()
             except LOST:
                 await asyncio.sleep(0.5)
 
-    def _keep(self, message: AbstractIncomingMessage) -> None:
-        events = self.events[str(message.headers["ce-subject"])]
-        event_id = str(message.headers["ce-id"])
+    def keep(self, headers: Mapping[str, Any], body: bytes) -> None:
+        """Remember a message's event."""
+        events = self.events[str(headers["ce-subject"])]
+        event_id = str(headers["ce-id"])
         self.repeated += event_id in events
-        events[event_id] = (str(message.headers["ce-type"]), json.loads(message.body)["status"])
+        events[event_id] = (str(headers["ce-type"]), json.loads(body)["status"])
 
 
 @asynccontextmanager

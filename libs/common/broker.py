@@ -166,18 +166,22 @@ class Broker:
     async def waiting(self, queue: topology.Queue, size: int) -> AsyncGenerator[list[AbstractIncomingMessage], None]:
         """The messages that wait in `queue`, until there is none, in lists of at most `size`. Each must be settled by the caller.
 
-        Raises one of `LOST`.
+        Raises one of `LOST`; also, once, for a queue that was deleted, as `ready` does.
         """
-        async with patience.heeding(), await self.channel() as channel:
-            source = await channel.get_queue(queue.name, ensure=False)
-            while True:
-                found: list[AbstractIncomingMessage] = []
-                while len(found) < size and (message := await source.get(fail=False, timeout=_CONFIRM_SECONDS)) is not None:
-                    found.append(message)
-                if found:
-                    yield found
-                if len(found) < size:
-                    return
+        try:
+            async with patience.heeding(), await self.channel() as channel:
+                source = await channel.get_queue(queue.name, ensure=False)
+                while True:
+                    found: list[AbstractIncomingMessage] = []
+                    while len(found) < size and (message := await source.get(fail=False, timeout=_CONFIRM_SECONDS)) is not None:
+                        found.append(message)
+                    if found:
+                        yield found
+                    if len(found) < size:
+                        return
+        except ChannelNotFoundEntity:
+            self._declared = False
+            raise
 
     async def _consumer_cancelled(self, channel: AbstractChannel) -> asyncio.Event:
         """Set when the broker ends a consumer of `channel`, as for a deleted queue: the iterator alone would wait for ever."""

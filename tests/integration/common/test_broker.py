@@ -117,6 +117,16 @@ async def test_declaring_what_exists_changes_nothing(broker: Broker) -> None:
     assert await broker.ready(QUEUE) == 1
 
 
+async def test_a_queue_that_nobody_consumes_comes_back_when_it_is_looked_into(broker: Broker) -> None:
+    """Nobody is told that a queue of dead letters was deleted: who looks into it fails once, and then finds it declared again."""
+    dead = topology.Queue(QUEUE.dead, ())
+    async with await broker.channel() as channel:
+        await channel.queue_delete(dead.name)
+    with pytest.raises(LOST):
+        await anext(broker.waiting(dead, 1))
+    assert [messages async for messages in broker.waiting(dead, 1)] == []
+
+
 async def test_a_consumer_outlives_its_queue(amqp_url: str) -> None:
     """When the queue is deleted, the consumer declares it again and goes on."""
     received: list[EventId] = []
