@@ -37,9 +37,10 @@ and (created_at, id) < (${n}::timestamptz, ${m}::uuid)
 select * from delivery_attempts where delivery_id = any($1::uuid[]) order by delivery_id, attempt;
 
 -- name: redeliver
--- delivered | failed -> pending, due at once: the receiver shall get it once more. One that is pending already is left as it is.
+-- delivered | failed -> pending, due at once, with all retries ahead: the receiver shall get it once more. One that is pending already is left as
+-- it is.
 update deliveries
-set state = 'pending', due_at = now(), finished_at = null, code = null
+set state = 'pending', due_at = now(), finished_at = null, code = null, attempts_before = attempt
 where id = $1 and state in ('delivered', 'failed')
 returning attempt;
 

@@ -39,6 +39,12 @@ class Again(msgspec.Struct, frozen=True):
     delay: timedelta
 
 
+class Postponed(msgspec.Struct, frozen=True):
+    """It was our own doing, so none of the receiver's attempts is spent; the same one is made after `delay`."""
+
+    delay: timedelta
+
+
 class Failed(msgspec.Struct, frozen=True):
     """There will be no further attempt: a stable `code`, and why."""
 
@@ -46,8 +52,9 @@ class Failed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Verdict = Delivered | Again | Failed
+Verdict = Delivered | Again | Postponed | Failed
 
+OURS = Postponed(timedelta(seconds=30))
 USED_UP = Failed("attempts_used_up", "every attempt was made")
 
 
@@ -58,14 +65,14 @@ def gone(answered: Answered) -> Failed | None:
 
 def judge(
     answer: Answer,
-    attempt: int,
+    turn: int,
     schedule: Schedule,
     *,
     now: datetime,
     chance: float,
     refusal: Callable[[Answered], Failed | None] = gone,
 ) -> Verdict:
-    """What follows from the answer to the `attempt`-th attempt (from 1). Only 2xx is success: a redirect is none, and is not followed.
+    """What follows from the answer to the `turn`-th attempt (from 1). Only 2xx is success: a redirect is none, and is not followed.
 
     `refusal` tells answers that are final from those that may be another the next time.
     """
@@ -80,9 +87,11 @@ def judge(
             asked = retry_after(answer.retry_after, now)
         case Unanswered(code=str(code)):
             return Failed(code, answer.error)
+        case Unanswered(ours=True):
+            return OURS
         case Unanswered():
             pass
         case _:
             assert_never(answer)
-    delay = schedule.next_delay(attempt, asked=asked, chance=chance)
+    delay = schedule.next_delay(turn, asked=asked, chance=chance)
     return USED_UP if delay is None else Again(delay)

@@ -23,7 +23,7 @@ from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
 from services.notifier import deliveries, lanes
-from services.notifier.answer import Again, Answered, Delivered, Failed, Unanswered
+from services.notifier.answer import Again, Answered, Delivered, Failed, Postponed, Unanswered, Verdict
 from services.notifier.claims import Claims
 from services.notifier.consumer import names
 from services.notifier.deliveries import Attempt, Bounds, Kind
@@ -105,7 +105,7 @@ class Attempts:
 
     async def _record(self, attempt: Attempt, sent: Sent, elapsed: timedelta) -> None:
         """Bring the delivery to what follows from the answer. Only the write is repeated while Postgres is away, never the request."""
-        answer, bounds = sent.answer, self._bounds
+        answer = sent.answer
         chance = random.random()  # noqa: S311 - spreads retries, guards nothing
         verdict = self._ways[attempt.kind].judge(attempt, answer, now=attempt.claimed_at + elapsed, chance=chance)
         told = log.bind(
@@ -115,34 +115,38 @@ class Attempts:
             milliseconds=round(elapsed / timedelta(milliseconds=1)),
             status=answer.status if isinstance(answer, Answered) else None,
         )
-
-        async def write(connection: Connection) -> bool:
-            match verdict:
-                case Delivered():
-                    return await deliveries.deliver(connection, attempt, answer, elapsed, bounds, keep=sent.keep)
-                case Again(delay):
-                    return await deliveries.retry(connection, attempt, answer, elapsed, bounds, delay)
-                case Failed():
-                    return await deliveries.fail(connection, attempt, answer, elapsed, bounds, verdict)
-            assert_never(verdict)
-
         _SECONDS.observe(elapsed.total_seconds())
-        if not await persist(self._pool, write):
+        if not await persist(self._pool, lambda connection: self._write(connection, attempt, sent, elapsed, verdict)):
             told.warning("attempt was no longer ours")
             return
+        error = answer.error if isinstance(answer, Unanswered) else None
         match verdict:
             case Delivered():
                 _ATTEMPTS.labels(attempt.kind, "delivered").inc()
                 told.info(f"{attempt.kind} delivered")
             case Again(delay):
                 _ATTEMPTS.labels(attempt.kind, "again").inc()
-                error = answer.error if isinstance(answer, Unanswered) else None
                 told.info(f"{attempt.kind} not accepted", error=error, next_in=round(delay.total_seconds(), 1))
+            case Postponed(delay):
+                _ATTEMPTS.labels(attempt.kind, "postponed").inc()
+                told.warning(f"{attempt.kind} postponed", error=error, next_in=round(delay.total_seconds(), 1))
             case Failed(code, reason):
                 _ATTEMPTS.labels(attempt.kind, "failed").inc()
                 told.warning(f"{attempt.kind} failed", code=code, reason=reason)
             case _:
                 assert_never(verdict)
+
+    async def _write(self, connection: Connection, attempt: Attempt, sent: Sent, elapsed: timedelta, verdict: Verdict) -> bool:
+        match verdict:
+            case Delivered():
+                return await deliveries.deliver(connection, attempt, sent.answer, elapsed, self._bounds, keep=sent.keep)
+            case Again(delay):
+                return await deliveries.retry(connection, attempt, sent.answer, elapsed, self._bounds, delay)
+            case Postponed(delay):
+                return await deliveries.postpone(connection, attempt, delay)
+            case Failed():
+                return await deliveries.fail(connection, attempt, sent.answer, elapsed, self._bounds, verdict)
+        assert_never(verdict)
 
     async def _release(self, attempt: Attempt) -> None:
         """Bounded: when Postgres is away too, the claim's end does it."""

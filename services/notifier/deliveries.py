@@ -24,7 +24,7 @@ from common.envelope import Event
 from common.ids import DeliveryId, EventId, JobId
 from common.jobs import store
 from common.jobs.job import Job, Upload, from_row
-from common.webhook import ENDS, Disabled, OwnForm, shown
+from common.webhook import ENDS, TEST, Disabled, OwnForm, shown
 from services.notifier import lanes
 from services.notifier.answer import Answer, Answered, Failed, Unanswered
 from services.notifier.health import reason_to_disable
@@ -48,7 +48,8 @@ class Wanted(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A claimed attempt: what to send, where, and until when it is ours. `claimed_at` is the database's clock.
 
-    Without an `endpoint_id` it goes to the job's own URL. No `secrets`: those of the service sign it. `trace` is its job's.
+    `attempt` is its number among all that were made at the delivery, `turn` among those since it was last asked for. Without an
+    `endpoint_id` it goes to the job's own URL. No `secrets`: those of the service sign it. `trace` is its job's.
     """
 
     id: DeliveryId
@@ -62,6 +63,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     lane: str
     body: bytes
     attempt: int
+    turn: int
     claim: datetime
     claimed_at: datetime
     trace: str | None
@@ -157,9 +159,22 @@ async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed
     return at is not None
 
 
+async def postpone(connection: Connection, attempt: Attempt, delay: timedelta) -> bool:
+    """pending -> pending, the same attempt due after `delay`; False when it is no longer ours. It says nothing of its lane or endpoint."""
+    async with connection.transaction():
+        ours = await _give_back(connection, attempt, delay)
+        if ours:
+            await announce(connection, attempt.about, Due(attempt.id, attempt.attempt), delay=delay)
+    return ours
+
+
 async def release(connection: Connection, attempt: Attempt) -> bool:
     """Give a claimed attempt back without spending it; the message that it was claimed with, still unacked, comes to another notifier."""
-    return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim) is not None
+    return await _give_back(connection, attempt, timedelta(0))
+
+
+async def _give_back(connection: Connection, attempt: Attempt, delay: timedelta) -> bool:
+    return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim, delay) is not None
 
 
 async def _lock_told(connection: Connection, attempt: Attempt) -> None:
@@ -175,20 +190,25 @@ async def _tell(connection: Connection, attempt: Attempt, upload: Upload) -> Non
 
 
 async def _leave(connection: Connection, attempt: Attempt, answer: Answer, bounds: Bounds) -> None:
-    """Silence is held against the lane; what was our own doing, or can never be called, says nothing of it."""
-    silent = isinstance(answer, Unanswered) and answer.code is None and not answer.ours
+    """Silence is held against the lane; what can never be called says nothing of it."""
+    silent = isinstance(answer, Unanswered) and answer.code is None
     await lanes.leave(connection, attempt.lane, answered=not silent, width=bounds.width)
 
 
 async def _held_against(connection: Connection, attempt: Attempt, answer: Answer) -> str | None:
-    """Lock the endpoint of a failed attempt and note since when it fails; why it is to be disabled, if it is."""
+    """Lock the endpoint of a failed attempt and note since when it fails, and that it did today; why it is to be disabled, if it is."""
     if attempt.endpoint_id is None:
         return None
     row = await connection.fetchrow(SQL["lock_endpoint"], attempt.endpoint_id)
     if row is None or row["status"] == "disabled":
         return None
-    await connection.execute(SQL["begin_failing"], attempt.endpoint_id)
-    return reason_to_disable(answer, failing_since=row["failing_since"], now=row["now"])
+    if attempt.event_type == TEST:
+        return reason_to_disable(answer, failing_for=timedelta(0), days=0)
+    now, since, before = row["now"], row["failing_since"] or row["now"], row["failed_on"] if row["failing_since"] else []
+    days = sorted({*before, now.date()})
+    if days != before:
+        await connection.execute(SQL["hold_against"], attempt.endpoint_id, since, days)
+    return reason_to_disable(answer, failing_for=now - since, days=len(days))
 
 
 async def _disable(connection: Connection, attempt: Attempt, reason: str) -> None:

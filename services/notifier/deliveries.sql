@@ -62,9 +62,9 @@ where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning now();
 
 -- name: release
--- pending -> pending: our own shutdown; the attempt was not made and may be made by another now.
+-- pending -> pending: our own shutdown, or our own outage; the attempt is not spent, and may be made by another after a while.
 update deliveries
-set due_at = now(), in_flight = false
+set due_at = now() + $4::interval, in_flight = false
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning id;
 
@@ -79,10 +79,10 @@ update endpoints set failing_since = null where id = $1 and failing_since is not
 
 -- name: lock_endpoint
 -- Before the delivery's row, as every transaction that takes both does it.
-select tenant, url, status, failing_since, now() as now from endpoints where id = $1 for no key update;
+select tenant, url, status, failing_since, failed_on, now() as now from endpoints where id = $1 for no key update;
 
--- name: begin_failing
-update endpoints set failing_since = now() where id = $1 and failing_since is null;
+-- name: hold_against
+update endpoints set failing_since = $2, failed_on = $3 where id = $1;
 
 -- name: disable
 -- enabled | paused -> disabled.

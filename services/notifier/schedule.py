@@ -40,14 +40,14 @@ class Schedule(msgspec.Struct, frozen=True):
             return cls((retry_delay,) * count)
         return cls((DEFAULT + DEFAULT[-1:] * count)[:count])
 
-    def next_delay(self, attempt: int, *, asked: timedelta | None, chance: float) -> timedelta | None:
-        """How long after the failure of the `attempt`-th attempt (from 1) the next is made; None when that was the last.
+    def next_delay(self, turn: int, *, asked: timedelta | None, chance: float) -> timedelta | None:
+        """How long after the failure of the `turn`-th attempt (from 1) the next is made; None when that was the last.
 
         `asked` is what the receiver wants: it can ask for patience, not for haste. `chance` in [0, 1) spreads.
         """
-        if attempt > len(self.delays):
+        if turn > len(self.delays):
             return None
-        delay = max(self.delays[attempt - 1], min(asked or timedelta(0), LONGEST))
+        delay = max(self.delays[turn - 1], min(asked or timedelta(0), LONGEST))
         return delay * (1 + JITTER * chance)
 
 

@@ -17,7 +17,7 @@ from common.database import Pool
 from common.errors import PermanentError, TransientError
 from common.storage import Storage
 from services.notifier import deliveries, presigned
-from services.notifier.answer import USED_UP, Again, Answer, Answered, Failed, Unanswered, Verdict
+from services.notifier.answer import USED_UP, Again, Answer, Answered, Failed, Postponed, Unanswered, Verdict
 from services.notifier.answer import judge as following
 from services.notifier.deliveries import Attempt
 from services.notifier.outgoing import Outgoing
@@ -32,6 +32,27 @@ _GONE = Unanswered(error="the job's result is not there any more", code="result_
 _EXPIRED = Failed("upload_url_expired", "the pre-signed URL has expired; give one that lives for longer than the job takes")
 _EARLY = re.compile(r"not (yet )?valid yet|not yet valid|TooSkewed|NotYetValid", re.IGNORECASE)
 _LATER = frozenset({408, 425, 429})
+_LATER_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "ConditionalRequestConflict",
+        "IncompleteBody",
+        "OperationAborted",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+    }
+)
+"""What S3 and stores like it answer with 400, 403 or 409, and may accept the next time: their own SDKs repeat such requests."""
 
 
 class Uploads:
@@ -76,24 +97,30 @@ class Uploads:
         assert_never(answer)
 
     def judge(self, attempt: Attempt, answer: Answer, *, now: datetime, chance: float) -> Verdict:
-        return judge(answer, attempt.attempt, self._schedule, until=presigned.lives_until(attempt.endpoint), now=now, chance=chance)
+        return judge(answer, attempt.turn, self._schedule, until=presigned.lives_until(attempt.endpoint), now=now, chance=chance)
 
 
-def judge(answer: Answer, attempt: int, schedule: Schedule, *, until: datetime | None, now: datetime, chance: float) -> Verdict:
-    """What follows from the answer to the `attempt`-th attempt (from 1) at a URL that lives `until` then."""
-    verdict = following(answer, attempt, schedule, now=now, chance=chance, refusal=_refusal)
-    if until is None or not (isinstance(verdict, Again) or verdict == USED_UP):
+def judge(answer: Answer, turn: int, schedule: Schedule, *, until: datetime | None, now: datetime, chance: float) -> Verdict:
+    """What follows from the answer to the `turn`-th attempt (from 1) at a URL that lives `until` then."""
+    verdict = following(answer, turn, schedule, now=now, chance=chance, refusal=_refusal)
+    if until is None or not (isinstance(verdict, Again | Postponed) or verdict == USED_UP):
         return verdict
     left = (until - now) / 2
     if left < LEAST:
         return _EXPIRED
-    return Again(min(verdict.delay, left) if isinstance(verdict, Again) else left)
+    match verdict:
+        case Again(delay):
+            return Again(min(delay, left))
+        case Postponed(delay):
+            return Postponed(min(delay, left))
+        case _:
+            return Again(left)
 
 
 def _refusal(answered: Answered) -> Failed | None:
     """Why the store will not take it, however often it is asked; None when it may later."""
     status, said = answered.status, answered.beginning
-    if status >= 500 or status in _LATER or _EARLY.search(said):
+    if status >= 500 or status in _LATER or said.partition(":")[0] in _LATER_CODES or _EARLY.search(said):
         return None
     if "expired" in said.lower():
         return _EXPIRED

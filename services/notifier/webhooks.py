@@ -37,4 +37,4 @@ class Webhooks:
 
     def judge(self, attempt: Attempt, answer: Answer, *, now: datetime, chance: float) -> Verdict:
         schedule = _ONCE if attempt.event_type == TEST else self._schedule
-        return judge(answer, attempt.attempt, schedule, now=now, chance=chance)
+        return judge(answer, attempt.turn, schedule, now=now, chance=chance)

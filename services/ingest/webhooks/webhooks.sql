@@ -91,9 +91,9 @@ for share;
 select now();
 
 -- name: replay
--- failed | delivered -> pending, due at once: up to $5 of those that came about from $2 on (to before $3), oldest first.
+-- failed | delivered -> pending, due at once, with all retries ahead: up to $5 of those that came about from $2 on (to before $3), oldest first.
 update deliveries
-set state = 'pending', due_at = now(), finished_at = null, code = null
+set state = 'pending', due_at = now(), finished_at = null, code = null, attempts_before = attempt
 from (
     select id from deliveries
     where endpoint_id = $1 and created_at >= $2 and ($3::timestamptz is null or created_at < $3) and state = any($4::text[])

@@ -37,22 +37,27 @@ async def delivery_that_is(client: httpx.AsyncClient, job_id: str, state: str, a
 async def test_attempts_are_shown_and_made_again(
     client: httpx.AsyncClient, service: Services, store: Storage, sample: bytes, database_url: str
 ) -> None:
-    """Every attempt is visible with what came of it; a webhook that failed or was delivered is sent once more, the same as before."""
-    await service("notifier", WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8", WEBHOOK_MAX_RETRIES="0")
+    """Every attempt is visible with what came of it; a webhook that failed or was delivered is sent once more, the same as before.
+
+    However many attempts were made before, it has all its retries again.
+    """
+    await service("notifier", WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8", WEBHOOK_MAX_RETRIES="1", WEBHOOK_RETRY_DELAY="0")
     async with receiving() as receiver:
-        receiver.answers.append(answering(500, "out of order"))
+        receiver.answers.extend([answering(500, "out of order")] * 2)
         job = await submit(client, sample, webhook_url=f"{receiver.url}?token=secret")
         await finish(database_url, store, job["id"])
-        failed = await delivery_that_is(client, job["id"], "failed", 1)
+        failed = await delivery_that_is(client, job["id"], "failed", 2)
         assert "secret" not in failed["endpoint"]
         assert failed["event_type"] == "job.completed"
         assert failed["next_attempt_at"] is None
-        [attempt] = failed["attempts"]
-        assert (attempt["attempt"], attempt["status"], attempt["answer"], attempt["error"]) == (1, 500, "out of order", None)
-        for made in (2, 3):
+        for number, attempt in enumerate(failed["attempts"], start=1):
+            assert (attempt["attempt"], attempt["status"], attempt["answer"], attempt["error"]) == (number, 500, "out of order", None)
+        receiver.answers.append(answering(503))
+        for made in (4, 5):
             again = await client.post(failed["links"]["redeliver"])
             assert (again.status_code, again.json()["state"]) == (202, "pending")
             delivered = await delivery_that_is(client, job["id"], "delivered", made)
+            assert [attempt["attempt"] for attempt in delivered["attempts"]] == list(range(1, made + 1))
             assert delivered["attempts"][-1]["status"] == 204
     assert len({call.headers["webhook-id"] for call in receiver.received}) == 1
     assert len({call.body for call in receiver.received}) == 1

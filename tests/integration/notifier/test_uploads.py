@@ -24,6 +24,7 @@ from services.notifier.schedule import Schedule
 from tests.integration.notifier.conftest import LIMIT, Delivery, Notifier, Tried, delivery, due_now, wanting
 from tests.integration.notifier.receiver import Receiver, answering
 from tests.integration.notifier.test_outgoing import BROKEN, raw, saying
+from tests.integration.notifier.test_payloads import Away
 from tests.jobs import claimed, reread
 from tests.running import wait_until
 from tests.skew import clock_off
@@ -200,6 +201,19 @@ async def test_tried_again_while_it_lives(pool: Pool, storage: Storage, notifier
     assert found_again is not None
     assert (found_again.state, found_again.attempt) == ("delivered", 2)
     assert [call.body for call in receiver.received] == [TRANSCRIPT] * 2
+
+
+async def test_our_own_store_is_away(pool: Pool, storage: Storage, outgoing: Outgoing, receiver: Receiver) -> None:
+    """It costs the receiver none of his attempts, be there but one: the same is made when the store is back."""
+    away = Notifier(pool, outgoing, Away(storage), schedule=Schedule(()))
+    job = await completed(pool, storage, receiver.url)
+    told, found = await uploaded(pool, away, job)
+    assert (told.state, found) == ("pending", Delivery("pending", 0, []))
+
+    back = Notifier(pool, outgoing, storage, schedule=Schedule(()))
+    await due_now(pool)
+    told, found = await tried(pool, back, job)
+    assert (told.state, found) == ("delivered", Delivery("delivered", 1, [Tried(204, "", None)]))
 
 
 async def test_hostile_stores(

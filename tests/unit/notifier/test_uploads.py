@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notifier.answer import USED_UP, Again, Answer, Answered, Delivered, Failed, Unanswered, Verdict
+from services.notifier.answer import OURS, USED_UP, Again, Answer, Answered, Delivered, Failed, Postponed, Unanswered, Verdict
 from services.notifier.schedule import Schedule
 from services.notifier.uploads import judge
 
@@ -37,6 +37,8 @@ def test_accepted() -> None:
         (405, "MethodNotAllowed: The specified method is not allowed", "upload_method_not_allowed"),
         (404, "NoSuchBucket: The specified bucket does not exist", "upload_refused"),
         (307, "TemporaryRedirect: Please re-send this request", "upload_refused"),
+        (400, "InvalidRequest: RequestTimeout is no parameter of this", "upload_refused"),
+        (409, "BucketAlreadyExists", "upload_refused"),
         (411, "MissingContentLength", "upload_refused"),
         (413, "EntityTooLarge", "upload_refused"),
     ],
@@ -54,11 +56,14 @@ def test_refused(status: int, said: str, code: str) -> None:
         answered(500, "InternalError"),
         answered(503, "SlowDown: Please reduce your request rate"),
         answered(429),
-        answered(408, "RequestTimeout"),
+        answered(408),
+        answered(400, "RequestTimeout: Your socket connection to the server was not read from or written to within the timeout period."),
+        answered(400, "IncompleteBody: You did not provide the number of bytes specified by the Content-Length HTTP header"),
+        answered(400, "ThrottlingException"),
+        answered(409, "OperationAborted: A conflicting conditional operation is currently in progress against this resource."),
         answered(403, "RequestTimeTooSkewed: The difference is too large"),
         answered(403, "AccessDenied: Request is not valid yet"),
         Unanswered(error="no answer within 300 s"),
-        Unanswered(error="The store could not be reached (ConnectionError).", ours=True),
     ],
 )
 def test_later(answer: Answer) -> None:
@@ -73,6 +78,16 @@ def test_while_the_url_lives() -> None:
     assert verdict(broken, attempt=3, left=timedelta(minutes=4)) == Again(timedelta(minutes=2))
     assert verdict(answered(503, retry_after="86400"), left=timedelta(minutes=4)) == Again(timedelta(minutes=2))
     over = verdict(broken, left=timedelta(seconds=8))
+    assert isinstance(over, Failed)
+    assert over.code == "upload_url_expired"
+
+
+def test_our_own_outage() -> None:
+    """It spends no attempt, whether or not the URL says until when it lives; but what is over is over."""
+    ours = Unanswered(error="The store could not be reached (ConnectionError).", ours=True)
+    assert [verdict(ours, attempt, left) for attempt in (1, 3, 100) for left in (None, DAY)] == [OURS] * 6
+    assert verdict(ours, left=timedelta(seconds=20)) == Postponed(timedelta(seconds=10))
+    over = verdict(ours, left=timedelta(seconds=8))
     assert isinstance(over, Failed)
     assert over.code == "upload_url_expired"
 
