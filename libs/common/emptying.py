@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from common.errors import TransientError
+from common.errors import Refused
 from common.ids import JobId
 from common.jobs.job import Job, Status
 from common.paging import pages
@@ -36,16 +36,22 @@ class Emptied(msgspec.Struct, frozen=True):
 
 
 async def empty(storage: Storage, jobs: Sequence[Job]) -> Emptied:
-    """Delete everything that is stored for the jobs. Raises `TransientError` when that could be done for none of them."""
+    """Delete everything that is stored for the jobs, and pass over those of which the store refuses to delete some, be it all of them.
+
+    Raises `TransientError` when a request fails as a whole: then nobody knows of which of them anything is left.
+    """
     stuck = await storage.delete_each(key for job in jobs for key in job.keys)
     deleted = sum(len(job.keys) for job in jobs) - len(stuck)
     kept = {job.id: stuck[key] for job in jobs for key in job.keys if key in stuck}
     listed = [(prefix, [job.id for job in jobs if prefix in _unknown(job)]) for prefix in PREFIXES]
-    for others, left in await asyncio.gather(*(_empty_prefix(storage, prefix, job_ids) for prefix, job_ids in listed)):
+    # Should one fail, the others are at their end before anybody hears of it.
+    emptied = await asyncio.gather(*(_empty_prefix(storage, prefix, job_ids) for prefix, job_ids in listed), return_exceptions=True)
+    for outcome in emptied:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        others, left = outcome
         deleted += others
         kept |= left
-    if kept and len(kept) == len(jobs):
-        raise next(iter(kept.values()))
     if kept:
         log.warning("left for another time", jobs=len(kept), error=next(iter(kept.values())).message)
     return Emptied([job.id for job in jobs if job.id not in kept], deleted)
@@ -80,15 +86,12 @@ async def objects_of(storage: Storage, prefix: str, job_ids: Sequence[JobId]) ->
         size = min(_PAGE, max(_FEW, 2 * hits))
 
 
-async def _empty_prefix(storage: Storage, prefix: str, job_ids: Sequence[JobId]) -> tuple[int, dict[JobId, TransientError]]:
+async def _empty_prefix(storage: Storage, prefix: str, job_ids: Sequence[JobId]) -> tuple[int, dict[JobId, Refused]]:
     """How many objects were deleted there, and the jobs of which some are left, with why."""
-    deleted, stuck = 0, dict[JobId, TransientError]()
-    try:
-        async with aclosing(pages(objects_of(storage, prefix, job_ids), _PAGE)) as listing:
-            async for page in listing:
-                kept = await storage.delete_each(found.key for found in page)
-                deleted += len(page) - len(kept)
-                stuck |= {JobId(UUID(owner(key))): error for key, error in kept.items()}
-    except TransientError as error:  # what was not listed may be anybody's
-        return deleted, dict.fromkeys(job_ids, error)
+    deleted, stuck = 0, dict[JobId, Refused]()
+    async with aclosing(pages(objects_of(storage, prefix, job_ids), _PAGE)) as listing:
+        async for page in listing:
+            kept = await storage.delete_each(found.key for found in page)
+            deleted += len(page) - len(kept)
+            stuck |= {JobId(UUID(owner(key))): error for key, error in kept.items()}
     return deleted, stuck

@@ -23,6 +23,10 @@ class TransientError(VerbatimError):
     transient = True
 
 
+class Refused(TransientError):
+    """Who was asked is there and does not do it to this one thing, as when that is held: whoever deals with many goes on to the next."""
+
+
 class PermanentError(VerbatimError):
     """Trying the same work again cannot succeed."""
 

@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
-from common.errors import PermanentError, TransientError
+from common.errors import PermanentError, Refused
 from common.multipart import Multipart
 from common.storage_errors import code, translated
 from common.upload import BUFFERS, PATIENCE, Upload
@@ -51,7 +51,10 @@ class StaleUpload(msgspec.Struct, frozen=True):
 
 
 class Storage:
-    """Failures come out as `TransientError("storage_unavailable")` or, for what is not there, `PermanentError("object_missing")`."""
+    """Failures come out as `TransientError("storage_unavailable")` or, for what is not there, `PermanentError("object_missing")`.
+
+    Where a request can be refused for one object alone, that is told by the type: `Refused`.
+    """
 
     def __init__(self, client: "S3Client", bucket: str, *, public: "S3Client | None" = None, patience: timedelta = PATIENCE) -> None:
         """`public` signs for the host by which clients reach the store, where that is another; no write takes longer than `patience`."""
@@ -150,26 +153,25 @@ class Storage:
         if kept:
             raise kept[min(kept)]
 
-    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
-        """Delete objects, and go on whatever the store refuses: those that it has not deleted, each with why."""
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, Refused]:
+        """Delete objects, and pass over what the store refuses one by one, be it all of them: those that it keeps, each with why.
+
+        Raises `TransientError` when a request fails as a whole, which is no matter of one object or another: the store is away.
+        """
         remaining = list(keys)
-        kept: dict[str, TransientError] = {}
+        kept: dict[str, Refused] = {}
         while batch := remaining[:_DELETE_BATCH]:
             remaining = remaining[_DELETE_BATCH:]
-            try:
-                kept |= await self._delete(batch)
-            except TransientError as error:
-                kept |= dict.fromkeys(batch, error)
+            kept |= await self._delete(batch)
         return kept
 
-    async def _delete(self, keys: list[str]) -> dict[str, TransientError]:
+    async def _delete(self, keys: list[str]) -> dict[str, Refused]:
         with translated("objects"):
             answer = await self._client.delete_objects(
                 Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
             )
-        refused = [error for error in answer.get("Errors", ()) if error.get("Code") not in _GONE]
-        found = TransientError("storage_unavailable", f"The store did not delete {len(refused)} objects.")
-        return {error["Key"]: found for error in refused}
+        refused = {error["Key"]: error.get("Code") for error in answer.get("Errors", ()) if error.get("Code") not in _GONE}
+        return {key: Refused("storage_unavailable", f"The store did not delete {key}: {why}.") for key, why in refused.items()}
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete everything under `prefix`; returns how many objects that were."""
@@ -204,7 +206,7 @@ class Storage:
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """Forget a multipart upload and its parts; one that is already gone is no error."""
-        with translated(key), contextlib.suppress(self._client.exceptions.NoSuchUpload):
+        with translated(key, alone=True), contextlib.suppress(self._client.exceptions.NoSuchUpload):
             await self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
 
     @asynccontextmanager

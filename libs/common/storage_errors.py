@@ -6,17 +6,22 @@ from collections.abc import Iterator
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from common.errors import PermanentError, TransientError
+from common.errors import PermanentError, Refused, TransientError
+
+_REFUSALS = {"AccessDenied", "InvalidObjectState", "InvalidRequest", "MethodNotAllowed", "OperationAborted"}
+"""What a store answers that is there, and that knows us, of what it will not do."""
 
 
 @contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
-    """botocore's errors as ours."""
+def translated(what: str, *, alone: bool = False) -> Iterator[None]:
+    """botocore's errors as ours; `alone`: what is asked is about this one thing, so a refusal is too (`Refused`)."""
     try:
         yield
     except ClientError as error:
         if code(error) in {"404", "NoSuchKey"}:
             raise PermanentError("object_missing", f"{what} is not in the store.") from error
+        if alone and code(error) in _REFUSALS:
+            raise Refused("storage_unavailable", f"The store answered {code(error)} for {what}.") from error
         refused = error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         hint = " Look at the credentials, and at this machine's clock." if refused else ""
         raise TransientError("storage_unavailable", f"The store answered {code(error)}.{hint}") from error

@@ -4,7 +4,8 @@ So a sweep can be stopped, killed or run twice at any point, and costs the same 
 same path: what it changes in the database is undone at its end, and what cannot be undone is not done.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -31,6 +32,23 @@ class Counts(msgspec.Struct, frozen=True):
         return Counts(self.scanned + other.scanned, self.swept + other.swept, self.failed + other.failed, max(self.late, other.late))
 
 
+class BrokenOff(Exception):
+    """A batch did not come to its end, by the error that is its cause; `counts` is what there is to say of it all the same."""
+
+    def __init__(self, counts: Counts) -> None:
+        super().__init__(counts)
+        self.counts = counts
+
+
+@contextmanager
+def accounted(counts: Counts) -> Iterator[None]:
+    """If the block fails, the batch counts as `counts`: what was found does not go untold because nothing could be done about it."""
+    try:
+        yield
+    except Exception as error:
+        raise BrokenOff(counts) from error
+
+
 class Sweep(msgspec.Struct, frozen=True):
     """One run of one duty. `connection` holds the duty's lock, so work on it ends when the lock is lost; `now` is the database's clock.
 
@@ -54,7 +72,7 @@ class Sweep(msgspec.Struct, frozen=True):
 
 
 class Duty(Protocol):
-    """`name` is also its lock's; `batches` does one batch at a time and says what came of it."""
+    """`name` is also its lock's; `batches` does one batch at a time and says what came of it, by `BrokenOff` if nothing could."""
 
     @property
     def name(self) -> str: ...

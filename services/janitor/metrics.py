@@ -25,9 +25,16 @@ def swept(report: Report) -> None:
     for outcome, count in (("scanned", report.scanned), ("swept", report.swept), ("failed", report.failed)):
         _THINGS.labels(report.duty, outcome).inc(count)
     _SECONDS.labels(report.duty).inc(report.seconds)
-    _BACKLOG.labels(report.duty).set(report.backlog_seconds)
+    backlog = _BACKLOG.labels(report.duty)
+    # A sweep that did not get to its end has not seen everything: what it came upon is at least so late.
+    backlog.set(report.backlog_seconds if report.complete else max(report.backlog_seconds, _value(backlog)))
     if report.complete and report.error is None:
         _COMPLETE.labels(report.duty).set_to_current_time()
+
+
+def _value(gauge: Gauge) -> float:
+    """What it says now."""
+    return next(sample.value for metric in gauge.collect() for sample in metric.samples)
 
 
 def measured(space: Space) -> None:

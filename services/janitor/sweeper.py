@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -18,12 +19,14 @@ from common.cleanup import Report
 from common.database import AWAY, Connection, Pool
 from common.errors import VerbatimError
 from services.janitor import metrics
-from services.janitor.duty import Counts, Duty, Sweep
+from services.janitor.duty import BrokenOff, Counts, Duty, Sweep
 from services.janitor.lock import exclusive
 
 log = structlog.get_logger(__name__)
 
 _REST = 1 / 3
+_LISTING = timedelta(minutes=5)
+"""For so long a batch may ask nothing of the database, as when the store takes its time: no request to it lasts longer, tries included."""
 
 
 class Sweeper:
@@ -47,16 +50,19 @@ class Sweeper:
                     began = time.monotonic()
                     async for counts in batches:
                         total += counts
+                        if dry_run:  # a batch that only lists would leave its transaction to be ended as abandoned
+                            await connection.execute("select")
                         if await patience.wait(self._stopping, _REST * (time.monotonic() - began)):
                             break
                         began = time.monotonic()
                     else:
                         complete = True
-        except (VerbatimError, *AWAY, *LOST) as expected:
-            error = repr(expected)
-        except Exception as unexpected:
-            log.exception("sweep broke", duty=duty.name)
-            error = repr(unexpected)
+        except Exception as broken:
+            total += broken.counts if isinstance(broken, BrokenOff) else Counts()
+            why = broken.__cause__ if isinstance(broken, BrokenOff) else broken
+            if not isinstance(why, (VerbatimError, *AWAY, *LOST)):
+                log.exception("sweep broke", duty=duty.name)
+            error = repr(why)
         report = Report(
             duty=duty.name,
             dry_run=dry_run,
@@ -79,6 +85,7 @@ async def _undone(connection: Connection) -> AsyncIterator[None]:
     transaction = connection.transaction()
     await transaction.start()
     try:
+        await connection.execute("select set_config('idle_in_transaction_session_timeout', $1, true)", f"{_LISTING.seconds}s")
         yield
     finally:
         await transaction.rollback()

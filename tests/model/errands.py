@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.database import Pool
-from common.errors import TransientError
+from common.errors import Refused
 from common.ids import JobId
 from common.jobs import listing
 from common.jobs.job import Status
@@ -56,7 +56,7 @@ class Shelf(Storage):
         found = sorted(key for key in self._keys if key.startswith(prefix) and key > after)
         return [Object(key, 1, timedelta(0)) for key in found[:size]], len(found) > size
 
-    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, Refused]:
         await self._gate()
         self._keys -= set(keys)
         await self._gate()

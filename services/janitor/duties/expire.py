@@ -20,7 +20,7 @@ from common.emptying import empty
 from common.jobs import removal
 from common.jobs.job import Job
 from common.storage import Storage
-from services.janitor.duty import Counts, Sweep
+from services.janitor.duty import Counts, Sweep, accounted
 
 _BATCH = 50
 _AHEAD = 1_000
@@ -52,8 +52,9 @@ class Expire:
                 if sweep.dry_run:
                     yield found + Counts(swept=len(jobs))
                     continue
-                emptied = set((await empty(self._storage, jobs)).jobs)
-                expired = await removal.expire(sweep.connection, [job for job in jobs if job.id in emptied])
+                with accounted(found + Counts(failed=len(jobs))):
+                    emptied = set((await empty(self._storage, jobs)).jobs)
+                    expired = await removal.expire(sweep.connection, [job for job in jobs if job.id in emptied])
                 # One that is no longer due by now was changed by someone else, which is neither a success nor a failure of ours.
                 yield found + Counts(swept=len(expired), failed=len(jobs) - len(emptied))
                 await _until_published(sweep.connection)

@@ -11,7 +11,7 @@ from common.resumable import Upload, UploadStatus
 from common.storage import Storage
 from common.storage_keys import AUDIO, job_prefix
 from common.tolerance import attempt_each
-from services.janitor.duty import Counts, Sweep
+from services.janitor.duty import Counts, Sweep, accounted
 
 _BATCH = 100
 _AT_ONCE = 4
@@ -29,8 +29,10 @@ class ExpiredUploads:
             last = uploads[-1]
             for upload in uploads:
                 sweep.tell(self.name, upload_id=str(upload.id), status=upload.status.value)
-            late = Counts(late=sweep.late(upload.expires_at for upload in uploads))
-            yield late + (Counts(len(uploads), swept=len(uploads)) if sweep.dry_run else await self._clear(sweep, uploads))
+            found = Counts(len(uploads), late=sweep.late(upload.expires_at for upload in uploads))
+            with accounted(found + Counts(failed=len(uploads))):
+                cleared = Counts(swept=len(uploads)) if sweep.dry_run else await self._clear(sweep, uploads)
+            yield found + cleared
 
     async def _clear(self, sweep: Sweep, uploads: list[Upload]) -> Counts:
         for upload in uploads:
@@ -43,7 +45,7 @@ class ExpiredUploads:
         cleared = await attempt_each(submitted, self._discard_tails, at_once=_AT_ONCE)
         forgotten = [await resumable.forget(sweep.connection, upload.id) for upload in (*emptied, *cleared)]
         failed = len(abandoned) + len(submitted) - len(emptied) - len(cleared)
-        return Counts(len(uploads), swept=sum(forgotten), failed=failed)
+        return Counts(swept=sum(forgotten), failed=failed)
 
     async def _discard(self, upload: Upload) -> None:
         await resumable.discard(self._storage, upload)

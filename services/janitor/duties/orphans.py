@@ -18,7 +18,7 @@ from common.jobs.objects import Owner
 from common.paging import pages
 from common.storage import Object, Storage
 from common.storage_keys import PREFIXES, Place, parse_key
-from services.janitor.duty import Counts, Sweep
+from services.janitor.duty import Counts, Sweep, accounted
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,8 @@ class Orphans:
         late = sweep.late(sweep.now - found.age + self._grace for found in page if found.key in orphans)
         if sweep.dry_run:
             return Counts(len(page), swept=len(orphans), late=late)
-        kept = await self._storage.delete_each(orphans)
+        with accounted(Counts(len(page), failed=len(orphans), late=late)):
+            kept = await self._storage.delete_each(orphans)
         if kept:
             error = next(iter(kept.values()))
             log.warning("left for the next sweep", objects=len(kept), code=error.code, error=error.message)

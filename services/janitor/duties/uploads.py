@@ -13,7 +13,7 @@ from common.paging import pages
 from common.storage import StaleUpload, Storage
 from common.storage_keys import PREFIXES, parse_key
 from common.tolerance import attempt_each
-from services.janitor.duty import Counts, Sweep
+from services.janitor.duty import Counts, Sweep, accounted
 
 _PAGE = 100
 _AT_ONCE = 4
@@ -35,9 +35,10 @@ class Uploads:
                     stale = [upload for upload in old if upload.key not in kept]
                     for upload in stale:
                         sweep.tell(self.name, key=upload.key, age=upload.age.total_seconds())
-                    aborted = stale if sweep.dry_run else await attempt_each(stale, self._abort, at_once=_AT_ONCE)
-                    late = sweep.late(sweep.now - upload.age + self._age for upload in stale)
-                    yield Counts(len(page), swept=len(aborted), failed=len(stale) - len(aborted), late=late)
+                    found = Counts(len(page), late=sweep.late(sweep.now - upload.age + self._age for upload in stale))
+                    with accounted(found + Counts(failed=len(stale))):
+                        aborted = stale if sweep.dry_run else await attempt_each(stale, self._abort, at_once=_AT_ONCE)
+                    yield found + Counts(swept=len(aborted), failed=len(stale) - len(aborted))
 
     async def _abort(self, upload: StaleUpload) -> None:
         await self._storage.abort_upload(upload.key, upload.upload_id)

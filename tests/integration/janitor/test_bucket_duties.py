@@ -100,6 +100,20 @@ async def test_completed_jobs_need_no_recording_if_the_operator_says_so(pool: Po
     assert source_key(failed.id) in await keys(storage)
 
 
+async def test_a_recording_counts_once_whatever_it_is_due_by(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Redacted, transcribed and over: a dry run says what a sweep does."""
+    async with pool.acquire() as connection:
+        await finished_with_bytes(connection, storage)
+        await connection.execute("""update jobs set options = '{"redact": ["phone"]}'""")
+        await finished_with_bytes(connection, storage)
+        await queued(connection)
+        await store.fail(connection, await claimed(connection), BROKEN)
+    duty = Audio(storage, timedelta(0), until_transcribed=True)
+    for dry_run in (True, False):
+        report = await sweep(sweeper, duty, dry_run=dry_run)
+        assert (report.scanned, report.swept, report.failed) == (3, 3, 0)
+
+
 async def test_recordings_of_failed_jobs_go_too(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
     """With a retention of nothing, as soon as the job is over."""
     async with pool.acquire() as connection:

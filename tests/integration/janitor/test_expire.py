@@ -11,7 +11,7 @@ from common import ids
 from common.cleanup import Report
 from common.database import Pool
 from common.envelope import Event
-from common.errors import TransientError
+from common.errors import Refused
 from common.ids import EventId
 from common.jobs import removal, store
 from common.jobs.job import Job, Status
@@ -44,10 +44,10 @@ class Reluctant(Storage):
         super().__init__(storage._client, storage.bucket)
         self._kept = kept
 
-    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, Refused]:
         asked = list(keys)
         kept = [key for key in asked if key.startswith(self._kept)]
-        refused = TransientError("storage_unavailable", "The store did not delete 1 object.")
+        refused = Refused("storage_unavailable", "The store did not delete 1 object.")
         return dict.fromkeys(kept, refused) | await super().delete_each(key for key in asked if key not in kept)
 
 
@@ -104,7 +104,8 @@ async def test_a_row_is_not_forgotten_before_its_bytes_are_gone(pool: Pool, stor
         report = await sweep(sweeper, missing)
 
         assert report.error is not None
-        assert report.swept == 0
+        assert (report.scanned, report.swept, report.failed) == (1, 0, 1)
+        assert report.backlog_seconds >= 1
         assert await reread(connection, job) == job
         assert await announced(connection) == []
 
@@ -120,6 +121,18 @@ async def test_one_job_that_cannot_be_emptied_holds_up_no_other(pool: Pool, stor
         assert await reread(connection, stuck) == stuck
         assert {(await reread(connection, job)).status for job in others} == {Status.EXPIRED}
         assert (await sweep(sweeper, storage)).swept == 1
+
+
+async def test_a_page_of_which_nothing_can_be_emptied_holds_up_no_other(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """A job that is held in the store, alone among those of which nothing is kept after delivery: whatever else is due expires."""
+    async with pool.acquire() as connection:
+        stuck = await finished_with_bytes(connection, storage, retention=timedelta(0))
+        await connection.execute("update jobs set expires_at = now() - interval '1 hour'")
+        other = await finished_with_bytes(connection, storage, retention=PAST)
+        report = await sweep(sweeper, Reluctant(storage, source_key(stuck.id)))
+        assert (report.scanned, report.swept, report.failed, report.error) == (2, 1, 1, None)
+        assert report.backlog_seconds >= 3_600
+        assert {(await reread(connection, job)).status for job in (stuck, other)} == {Status.COMPLETED, Status.EXPIRED}
 
 
 async def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from common import ids
 from common.database import Pool
-from common.errors import TransientError
+from common.errors import Refused
 from common.ids import JobId
 from common.jobs.job import Status
 from common.storage import Storage
@@ -29,7 +29,7 @@ class Deadly(Storage):
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage._client, storage.bucket)
 
-    async def delete_each(self, keys: Iterable[str]) -> dict[str, TransientError]:
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, Refused]:
         await super().delete_each(keys)
         raise Killed
 

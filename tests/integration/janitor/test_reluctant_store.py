@@ -1,26 +1,32 @@
 """A store that does not delete all that it is told to: nothing is forgotten before its object is gone."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 
 import pytest
 
 from common import storage as stores
 from common.database import Pool
+from common.errors import Refused, TransientError
 from common.ids import JobId, new
 from common.jobs import store
 from common.jobs.job import Status
+from common.jobs.listing import Filters
 from common.storage import Storage
 from common.storage_keys import parse_key, source_key
 from deploy.local.stack import Stack
+from services.ingest.clearing import Cleared, delete_chosen
 from services.janitor.duties.audio import Audio
 from services.janitor.duties.expire import Expire
+from services.janitor.duties.expired_uploads import ExpiredUploads
 from services.janitor.duties.orphans import Orphans
+from services.janitor.duties.uploads import Uploads
 from services.janitor.duty import Duty
 from services.janitor.sweeper import Sweeper
 from tests.gateway import Gateway, gateway
 from tests.integration.janitor.test_bucket_duties import ANY_AGE, keys, put
-from tests.jobs import finished_with_bytes, reread
+from tests.integration.janitor.test_expired_uploads import begun
+from tests.jobs import HOUR, finished_with_bytes, reread
 
 PAST = timedelta(seconds=-1)
 
@@ -89,3 +95,56 @@ async def test_no_recording_is_said_to_be_gone_that_is_there(
     assert {key for key in await keys(storage) if key.startswith("audio/")} == refused
     async with pool.acquire() as connection:
         assert [(await reread(connection, job)).audio_deleted_at is None for job in jobs] == [True] + [False] * 5
+
+
+async def test_what_is_held_alone_ends_no_sweep(pool: Pool, storage: Storage, between: tuple[Gateway, Storage], sweeper: Sweeper) -> None:
+    """A page of which the store refuses everything, one by one, counts as failed; so does a job that its owner wants deleted."""
+    refusing, seen = between
+    refusing.refused = lambda _key: True
+    async with pool.acquire() as connection:
+        held = await finished_with_bytes(connection, storage)
+        assert await counts(sweeper, Audio(seen, timedelta(0))) == (0, 1)
+        assert await delete_chosen(pool, seen, held.tenant, [Status.COMPLETED], Filters(), 10) == Cleared(failed=1)
+        assert (await reread(connection, held)).status is Status.COMPLETED
+    assert await keys(storage) == set(held.keys)
+
+
+class Away(Storage):
+    """A bucket that can be looked at, and no request to delete is answered."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage._client, storage.bucket)
+
+    async def delete_each(self, keys: Iterable[str]) -> dict[str, Refused]:
+        raise TransientError("storage_unavailable", f"The store is away: {[*keys]}")
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        raise TransientError("storage_unavailable", f"The store is away: {key}, {upload_id}")
+
+
+@pytest.mark.parametrize("name", ["audio", "orphans", "uploads", "expired_uploads"])
+async def test_a_sweep_that_broke_off_tells_what_it_had_found(pool: Pool, storage: Storage, sweeper: Sweeper, name: str) -> None:
+    """How much there was, that nothing came of it, and how late it was: nobody takes a store that is away for one that is empty."""
+    away = Away(storage)
+    async with pool.acquire() as connection:
+        if name == "expired_uploads":
+            await begun(connection, storage)
+            await connection.execute("update uploads set expires_at = now() - interval '1 hour'")
+        elif name == "uploads":
+            await storage.multipart.begin(source_key(JobId(new())))
+        elif name == "orphans":
+            await put(storage, source_key(JobId(new())))
+        else:
+            await finished_with_bytes(connection, storage)
+            await connection.execute("update jobs set finished_at = now() - interval '2 hours'")
+    duties: dict[str, Duty] = {
+        "audio": Audio(away, HOUR),
+        "orphans": Orphans(away, ANY_AGE),
+        "uploads": Uploads(away, ANY_AGE),
+        "expired_uploads": ExpiredUploads(away),
+    }
+    report = await sweeper.sweep(duties[name])
+    assert report is not None
+    assert (report.scanned, report.swept, report.failed, report.complete) == (1, 0, 1, False)
+    assert "storage_unavailable" in (report.error or "")
+    assert report.backlog_seconds >= HOUR.total_seconds() - 60

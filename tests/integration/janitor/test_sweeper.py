@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
 
 from common.cleanup import Report
 from common.database import Pool
@@ -167,3 +168,23 @@ async def test_changes_of_a_dry_run_are_undone(pool: Pool, sweeper: Sweeper) -> 
         assert report is not None
         assert report.swept == 1 + 2
         assert await pool.fetchval("select count(*) from things") == left
+
+
+async def test_a_dry_run_may_list_for_as_long_as_it_takes(pool: Pool, sweeper: Sweeper) -> None:
+    """Batches may ask the database for nothing: its transaction is used after each, has minutes for one, and is not ended as abandoned."""
+    used: list[datetime] = []
+
+    class Lists(Scripted):
+        async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+            limit = await sweep.connection.fetchval("select current_setting('idle_in_transaction_session_timeout')::interval")
+            assert limit >= timedelta(minutes=5)
+            for _ in range(3):
+                used.append(
+                    await pool.fetchval("select state_change from pg_stat_activity where pid = $1", sweep.connection.get_server_pid())
+                )
+                yield Counts()
+
+    report = await sweeper.sweep(Lists("a"), dry_run=True)
+    assert report is not None
+    assert report.error is None, report.error
+    assert len({*used}) == 3

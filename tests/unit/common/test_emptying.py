@@ -1,5 +1,6 @@
 """Which requests it takes to list what is stored for many jobs, whatever lies between them."""
 
+import math
 import random
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from common.emptying import empty, objects_of
-from common.errors import TransientError
+from common.emptying import Emptied, empty, objects_of
+from common.errors import Refused, TransientError
 from common.ids import JobId
 from common.jobs.job import Job, Result, Source, Status
 from common.jobs.options import Options
@@ -22,26 +23,34 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Listing:
-    """Keys in order, and how often a page of them was asked for. Refuses to delete what is `kept`."""
+    """Keys in order, and how often a page of them was asked for. Refuses to delete what is `kept`; is away from the time set on."""
 
     def __init__(self, *keys: str, kept: tuple[str, ...] = ()) -> None:
         self.keys = sorted(keys)
         self.requests = 0
         self.listed = 0
+        self.away_after = math.inf
         self._kept = kept
 
     async def page(self, prefix: str, *, after: str, size: int) -> tuple[list[Object], bool]:
         keys = [key for key in self.keys if key.startswith(prefix)]
         start = bisect_right(keys, after)
         found = keys[start : start + size]
+        self._answer()
         self.requests += 1
         self.listed += len(found)
         return [Object(key, 1, timedelta(0)) for key in found], start + size < len(keys)
 
-    async def delete_each(self, keys: list[str]) -> dict[str, TransientError]:
+    async def delete_each(self, keys: list[str]) -> dict[str, Refused]:
+        self._answer()
         asked = list(keys)
         self.keys = [key for key in self.keys if key not in asked or key in self._kept]
-        return {key: TransientError("storage_unavailable", "No.") for key in asked if key in self._kept}
+        return {key: Refused("storage_unavailable", "No.") for key in asked if key in self._kept}
+
+    def _answer(self) -> None:
+        self.away_after -= 1
+        if self.away_after < 0:
+            raise TransientError("storage_unavailable", "It is away.")
 
 
 def numbered(*numbers: int) -> list[JobId]:
@@ -149,9 +158,18 @@ async def test_results_are_listed_where_an_attempt_may_have_lost() -> None:
         assert listing.keys == left
 
 
-async def test_a_store_that_refuses_everything_is_away() -> None:
-    """That is no matter of one job or another."""
+async def test_jobs_that_are_all_held_are_passed_over() -> None:
+    """One alone, or many: that the store keeps what it is asked to delete does not make it away."""
+    for jobs in ([ended(1)], [ended(1), ended(2)]):
+        keys = tuple(job.source_key for job in jobs)
+        assert await empty(store(Listing(*keys, kept=keys)), jobs) == Emptied([], 0)
+
+
+@pytest.mark.parametrize("requests", range(4))
+async def test_of_a_store_that_is_away_nothing_is_said(requests: int) -> None:
+    """Whichever request is the first to fail, of what it was about some may be left."""
     jobs = [ended(1), ended(2)]
-    keys = tuple(job.source_key for job in jobs)
-    with pytest.raises(TransientError, match="storage_unavailable"):
-        await empty(store(Listing(*keys, kept=keys)), jobs)
+    listing = Listing(*(job.source_key for job in jobs))
+    listing.away_after = requests
+    with pytest.raises(TransientError, match="It is away"):
+        await empty(store(listing), jobs)

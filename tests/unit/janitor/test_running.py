@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.errors import PermanentError, TransientError
+from common.errors import PermanentError, Refused, TransientError, VerbatimError
 from common.paging import pages
 from common.settings import SettingsError, load
 from common.tolerance import attempt_each
@@ -39,15 +39,26 @@ async def test_one_failure_keeps_no_other_from_success() -> None:
     assert await attempt_each(range(6), refuse_odd, at_once=2) == [0, 2, 4]
 
 
-async def test_when_all_fail_the_cause_is_told() -> None:
+async def test_when_none_is_answered_the_cause_is_told() -> None:
     """A store that is away ends the sweep instead of being asked for every single thing."""
 
-    async def refuse(_number: int) -> None:
-        raise PermanentError("gone", "It is gone.")
+    async def fail(_number: int) -> None:
+        raise AWAY
 
-    with pytest.raises(PermanentError, match="gone"):
-        await attempt_each(range(3), refuse, at_once=2)
-    assert await attempt_each([], refuse, at_once=2) == []
+    with pytest.raises(TransientError, match="away"):
+        await attempt_each(range(3), fail, at_once=2)
+    assert await attempt_each([], fail, at_once=2) == []
+
+
+@pytest.mark.parametrize("answer", [Refused("storage_unavailable", "It is held."), PermanentError("gone", "It is gone.")])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_is_refused_is_passed_over(answer: VerbatimError, count: int) -> None:
+    """One alone, or many: whoever refuses is there."""
+
+    async def refuse(_number: int) -> None:
+        raise answer
+
+    assert await attempt_each(range(count), refuse, at_once=2) == []
 
 
 async def test_no_more_at_once_than_allowed() -> None:
