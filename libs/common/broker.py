@@ -74,8 +74,7 @@ class Broker:
             self._declared = False
             log.info("broker connected")
         if not self._declared:
-            async with self._connection.channel() as channel:
-                await topology.declare(channel)
+            await topology.declare(self._connection)
             self._declared = True
         return self._connection
 

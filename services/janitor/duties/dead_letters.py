@@ -1,6 +1,7 @@
 """Messages that were given up: recorded, kept for a while for a person to look at, and what they tell of is failed.
 
 A message is acked only when its record is committed, and the record is named after the message, so one that comes twice is kept once.
+Whatever is in a message, it can be recorded: one that could not be would come back at every sweep, and with it those beside it.
 
 What fails depends on what the message was. An attempt at a delivery or an archive breaks whoever makes it, so that one thing fails. A token
 is not tied to the job that it names: who took it had claimed the best job there was. The job in it fails only if it has itself lost a
@@ -8,6 +9,7 @@ worker; any other is innocent, and gets a new token from the reissue.
 """
 
 import hashlib
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
@@ -32,6 +35,9 @@ SQL = Queries(Path(__file__).with_name("dead_letters.sql"))
 
 _BATCH = 100
 _DEATHS = "x-death"
+_ESCAPES = re.compile(rb"\\(?:u0000|.)", re.DOTALL)
+"""Of JSON: from left to right, a backslash that is itself escaped begins none."""
+
 _POISONOUS = Failure(
     "workers_lost", "Workers stop responding when they have this job; it may be its recording that they cannot bear.", retryable=False
 )
@@ -88,7 +94,7 @@ def read(message: AbstractIncomingMessage) -> Letter:
     # Without what the broker counts of this queue: it would be another message each time that it is delivered.
     headers = {name: value for name, value in message.headers.items() if not name.startswith("x-") or name == _DEATHS}
     died = _death(headers)
-    text = msgspec.json.encode(headers, enc_hook=str).replace(b"\\u0000", b"")  # which Postgres does not keep
+    text = _ESCAPES.sub(_kept, msgspec.json.encode(headers, enc_hook=str))
     identity = hashlib.sha256(b"\0".join((text, message.body, str(message.message_id).encode())))
     when = died.get("time")
     return Letter(
@@ -107,6 +113,11 @@ def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     """The broker's own note of the latest death."""
     deaths = headers.get(_DEATHS)
     return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+
+
+def _kept(escape: re.Match[bytes]) -> bytes:
+    """All but NUL, which Postgres does not keep."""
+    return b"" if escape[0] == b"\\u0000" else escape[0]
 
 
 def _text(value: object) -> str:
@@ -134,13 +145,15 @@ async def record(connection: Connection, letters: Sequence[Letter]) -> None:
 
 
 async def _fail_named(connection: Connection, letter: Letter) -> None:
+    """In a transaction of its own: a letter may name what Postgres cannot even look for, such as an attempt beyond all numbers."""
     try:
-        if letter.queue == topology.NOTIFIER_DELIVERIES.name:
-            due = msgspec.json.decode(letter.body, type=Due)
-            await _fail_delivery(connection, due)
-        elif letter.queue == topology.TRANSCRIBER_ARCHIVES.name:
-            await archives.fail(connection, msgspec.json.decode(letter.body, type=Wanted), _UNMADE)
-    except msgspec.DecodeError:
+        async with connection.transaction():
+            if letter.queue == topology.NOTIFIER_DELIVERIES.name:
+                due = msgspec.json.decode(letter.body, type=Due)
+                await _fail_delivery(connection, due)
+            elif letter.queue == topology.TRANSCRIBER_ARCHIVES.name:
+                await archives.fail(connection, msgspec.json.decode(letter.body, type=Wanted), _UNMADE)
+    except (msgspec.DecodeError, asyncpg.DataError):
         log.info("dead letter names nothing", queue=letter.queue)
 
 

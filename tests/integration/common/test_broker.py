@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime
 
+import aio_pika
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
@@ -108,13 +109,15 @@ async def test_ready_counts_what_waits_and_not_what_is_held(broker: Broker) -> N
     await wait_until(lambda: _ready(broker, QUEUE, 3), "the message to come back")
 
 
-async def test_declaring_what_exists_changes_nothing(broker: Broker) -> None:
-    """Every service declares the topology at every connection."""
+async def test_declaring_what_exists_changes_nothing(broker: Broker, amqp_url: str) -> None:
+    """Every service declares the topology at every connection; a queue of dead letters that an earlier version made is left as it is."""
+    async with await aio_pika.connect(amqp_url) as connection, connection.channel() as channel:
+        await channel.declare_queue(QUEUE.dead, durable=True, arguments={"x-queue-type": "quorum"})
+        await channel.default_exchange.publish(Message(b"a letter"), QUEUE.dead)
     await broker.publish(event(), mandatory=True)
-    async with await broker.channel() as channel:
-        await topology.declare(channel)
-        await topology.declare(channel)
-    assert await broker.ready(QUEUE) == 1
+    async with Broker(amqp_url, name="another") as another:
+        assert await another.ready(QUEUE) == 1
+        assert await another.ready(topology.Queue(QUEUE.dead, ())) == 1
 
 
 async def test_a_queue_that_nobody_consumes_comes_back_when_it_is_looked_into(broker: Broker) -> None:

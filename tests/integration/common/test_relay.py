@@ -209,7 +209,7 @@ async def test_a_delayed_event_comes_at_its_time(pool: Pool, broker: Broker) -> 
     assert late >= NOW
 
 
-async def test_an_event_that_no_queue_takes_is_put_off_and_kept(pool: Pool, broker: Broker) -> None:
+async def test_an_event_that_no_queue_takes_is_put_off_and_kept(pool: Pool, broker: Broker, amqp_url: str) -> None:
     """A mandatory event that cannot be routed stays in the outbox, tried again later; the others of its batch are published."""
     async with await broker.channel() as channel:
         await channel.queue_delete(topology.TRANSCRIBER_JOBS.name)
@@ -223,8 +223,8 @@ async def test_an_event_that_no_queue_takes_is_put_off_and_kept(pool: Pool, brok
         row = await connection.fetchrow("select type, attempt, available_at >= created_at + interval '1 second' as later from outbox")
         assert row is not None
         assert tuple(row) == ("job.created", 1, True)
-        async with await broker.channel() as channel:
-            await topology.declare(channel)
+        async with Broker(amqp_url, name="another") as another:
+            await another.ping()
         await connection.execute("update outbox set available_at = now()")
         await Relay(pool, broker).publish_due()
         assert await outbox_empty(pool)

@@ -90,7 +90,7 @@ async def letters(pool: Pool) -> list[tuple[str, str, bytes]]:
 async def test_they_are_recorded_and_kept_for_a_while(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
     """Whatever is in them; once, if a janitor dies between the record and the ack; until they are too old. A dry run leaves them."""
     queue = topology.NOTIFIER_EVENTS
-    odd = Message(b"\0b", headers={"a": "\0", "n": {"m": [1, "\0"]}, "ce-subject": "no job"}, type="x")
+    odd = Message(b"\0b", headers={"a": "\0", "n": {"m": [1, "\0\\\0"]}, "e": r"\u0000\\u0000", "ce-subject": "no job"}, type="x")
     await reject(broker, queue, Message(b"a"), odd)
     assert (await sweep(sweeper, broker, dry_run=True)).scanned == 2
     assert await letters(pool) == []
@@ -100,6 +100,8 @@ async def test_they_are_recorded_and_kept_for_a_while(pool: Pool, broker: Broker
     report = await sweep(sweeper, broker)
     assert (report.swept, report.failed) == (2, 0)
     assert await letters(pool) == before
+    headers = await pool.fetchval("select headers from dead_letters where event_type = 'x'")
+    assert {name: headers[name] for name in "ane"} == {"a": "", "n": {"m": [1, "\\"]}, "e": r"\u0000\\u0000"}
     assert await broker.ready(Queue(queue.dead, ())) == 0
     assert (await sweep(sweeper, broker)).swept == 0
     assert (await sweep(sweeper, broker, retention=timedelta(0))).swept == 2
@@ -148,7 +150,10 @@ async def test_an_innocent_job_is_left_alone(pool: Pool, broker: Broker, sweeper
 
 
 async def test_what_breaks_whoever_makes_it_fails(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
-    """An attempt at a delivery, or an archive, that is given up is not announced again; an upload's job says so."""
+    """An attempt at a delivery, or an archive, that is given up is not announced again; an upload's job says so.
+
+    A letter that names what cannot be is in nobody's way.
+    """
     async with pool.acquire() as connection:
         await queued(connection, webhook_url="https://example.com/hook")
         job = await finished(connection, await claimed(connection))
@@ -158,7 +163,8 @@ async def test_what_breaks_whoever_makes_it_fails(pool: Pool, broker: Broker, sw
         delivery_id = await connection.fetchval("update deliveries set kind = 'upload' returning id")
         wanted = Wanted(job.id, Cut())
         await connection.execute("insert into archive_requests (job_id, variant) values ($1, $2)", job.id, wanted.cut.variant)
-        await reject(broker, topology.NOTIFIER_DELIVERIES, Message(msgspec.json.encode(Due(delivery_id, 1))))
+        dues = [Message(msgspec.json.encode(Due(delivery_id, attempt))) for attempt in (2**40, 1)]
+        await reject(broker, topology.NOTIFIER_DELIVERIES, *dues)
         await reject(broker, topology.TRANSCRIBER_ARCHIVES, Message(msgspec.json.encode(wanted)))
         await sweep(sweeper, broker)
         at = await connection.fetchval("select finished_at from deliveries where state = 'failed'")

@@ -19,6 +19,13 @@ def test_every_queue_keeps_its_messages() -> None:
         assert "x-consumer-timeout" not in arguments
 
 
+def test_no_broker_drops_a_dead_letter() -> None:
+    """It may come back as often as it must; RabbitMQ 4 has a limit of its own, and 3 takes no negative one."""
+    assert topology.DEAD["x-queue-type"] == "quorum"
+    assert int(topology.DEAD["x-delivery-limit"]) >= 1_000_000
+    assert "x-message-ttl" not in topology.DEAD
+
+
 def test_events_that_one_of_ours_must_get_are_mandatory() -> None:
     """What drives a job, its webhooks and the janitor must be routed; what only tells others may find nobody."""
     assert {"job.created", "job.requeued", "job.completed", "job.failed", "delivery.due", "cleanup.requested"} <= topology.ROUTED
