@@ -10,7 +10,8 @@ class Settings(Common, frozen=True, kw_only=True):
     """`audio_retention_hours` counts from the end of a job; unset, recordings stay for as long as the result does.
 
     With `delete_audio_after_success` those of completed jobs go at once. The other retentions count from when a job expired or was
-    deleted, a delivery was over, a dead letter was recorded.
+    deleted, a delivery was over, a dead letter was recorded. Tombstones must be there when the notifier comes to tell of them,
+    and deliveries for as long as one that is missing counts as never made (`retell`).
 
     The two graces count from the moment an object or an upload began. `orphan_grace_hours` must cover the time between the last byte of
     a recording and its job's row, and `stale_upload_hours` the longest upload: what is older is taken away, in use or not.
@@ -34,23 +35,20 @@ class Settings(Common, frozen=True, kw_only=True):
     storage_measure_minutes: float = 2
 
     def __post_init__(self) -> None:
-        if self.rescue_interval_seconds <= 0:
-            raise ValueError("RESCUE_INTERVAL_SECONDS must be more than 0")
-        if self.cleanup_interval_minutes <= 0:
-            raise ValueError("CLEANUP_INTERVAL_MINUTES must be more than 0")
+        for name in ("rescue_interval_seconds", "cleanup_interval_minutes", "reconcile_interval_hours", "storage_measure_minutes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name.upper()} must be more than 0")
         if min(self.stale_upload_hours, self.orphan_grace_hours, self.audio_retention_hours or 0) < 0:
             raise ValueError("STALE_UPLOAD_HOURS, ORPHAN_GRACE_HOURS and AUDIO_RETENTION_HOURS must not be negative")
-        if self.reconcile_interval_hours <= 0:
-            raise ValueError("RECONCILE_INTERVAL_HOURS must be more than 0")
-        for name in ("tombstone_retention_days", "delivery_retention_days", "dead_letter_retention_days"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name.upper()} must not be negative")
+        for name in ("tombstone_retention_days", "delivery_retention_days"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.upper()} must be at least 1")
+        if self.dead_letter_retention_days < 0:
+            raise ValueError("DEAD_LETTER_RETENTION_DAYS must not be negative")
         if self.storage_capacity_bytes is not None and self.storage_capacity_bytes < 1:
             raise ValueError("STORAGE_CAPACITY_BYTES must be at least 1; leave it unset when it is not known")
         if not 0 < self.storage_warning_percent <= self.storage_critical_percent:
             raise ValueError("STORAGE_WARNING_PERCENT must be more than 0, and not more than STORAGE_CRITICAL_PERCENT")
-        if self.storage_measure_minutes <= 0:
-            raise ValueError("STORAGE_MEASURE_MINUTES must be more than 0")
 
     @property
     def rescue_interval(self) -> timedelta:

@@ -89,7 +89,7 @@ async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
 
 
 async def purge(connection: Connection, *, older_than: timedelta, limit: int) -> list[Job]:
-    """expired -> (gone), for tombstones older than that."""
+    """expired -> (gone), for tombstones older than that of which nothing is still to be delivered."""
     async with connection.transaction():
         jobs = [from_row(row) for row in await connection.fetch(SQL["old_tombstones"], older_than, limit)]
         await announce_all(connection, "job.deleted", jobs)

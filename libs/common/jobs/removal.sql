@@ -52,11 +52,7 @@ where retention = '0' and status in ('completed', 'failed', 'cancelled') and exp
       or expires_at < now() - interval '7 days'
       or (options->>'webhook_url' is null and (options->>'upload_presigned_url' is null or status <> 'completed')
           and expires_at < now() - interval '1 minute'
-          and not exists (
-              select from endpoints
-              where endpoints.tenant = jobs.tenant and endpoints.status = 'enabled' and 'job.' || jobs.status = any(endpoints.events)
-                and endpoints.updated_at < jobs.finished_at
-          ))
+          and not exists (select from endpoints where hears_end(endpoints, jobs) and endpoints.status = 'enabled'))
   )
   and (
       select true from deliveries left join endpoints on endpoints.id = deliveries.endpoint_id
@@ -86,11 +82,7 @@ where id = any($1::uuid[]) and status = 'completed' and expires_at <> created_at
         and (
             options->>'upload_presigned_url' is not null
             or options->>'webhook_url' is not null and coalesce(options->>'webhook_payload', 'thin') <> 'thin'
-            or exists (
-                select from endpoints
-                where endpoints.tenant = jobs.tenant and endpoints.status = 'enabled' and payload <> 'thin'
-                  and 'job.completed' = any(endpoints.events) and endpoints.updated_at < jobs.finished_at
-            )
+            or exists (select from endpoints where hears_end(endpoints, jobs) and endpoints.status = 'enabled' and payload <> 'thin')
         )
 );
 
@@ -103,10 +95,12 @@ where jobs.id = gone.id and status in ('completed', 'failed', 'cancelled') and e
 returning jobs.*;
 
 -- name: old_tombstones
--- expired -> (gone): nobody will ask any more.
+-- expired -> (gone): nobody will ask any more, nor is anybody still to be told, for the deliveries go with it.
 delete from jobs
 where id in (
-    select id from jobs where status = 'expired' and expired_at < now() - $1::interval
+    select id from jobs
+    where status = 'expired' and expired_at < now() - $1::interval
+      and not exists (select from deliveries where deliveries.job_id = jobs.id and deliveries.state = 'pending')
     order by expired_at, id limit $2
     for update skip locked
 )

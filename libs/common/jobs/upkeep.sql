@@ -99,10 +99,8 @@ select * from jobs where tenant = $1 and status = 'queued' and claim_after <= no
 -- nor in the outbox, of which the ends are read and nothing else.
 select jobs.* from jobs
 where status in ('completed', 'failed', 'cancelled') and finished_at < now() - $1::interval and finished_at > now() - $2::interval
-  and (options->>'webhook_url' is not null or options->>'upload_presigned_url' is not null and status = 'completed' or exists (
-      select from endpoints
-      where endpoints.tenant = jobs.tenant and endpoints.created_at < jobs.finished_at and 'job.' || jobs.status = any(endpoints.events)
-  ))
+  and (options->>'webhook_url' is not null or options->>'upload_presigned_url' is not null and status = 'completed'
+       or exists (select from endpoints where hears_end(endpoints, jobs)))
   and not exists (
       select from deliveries
       where deliveries.job_id = jobs.id and deliveries.event_type = 'job.' || jobs.status and deliveries.created_at >= jobs.finished_at

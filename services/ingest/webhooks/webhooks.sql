@@ -20,9 +20,10 @@ select * from endpoints where id = $1 and tenant = $2 for key share;
 select * from endpoints where tenant = $1 order by id;
 
 -- name: replace_endpoint
--- What was held against the address before says nothing of another.
+-- What was held against the address before says nothing of another, and of what was not asked for nobody is told later.
 update endpoints
-set url = $3, events = $4, description = $5, payload = $6, updated_at = now(), failing_since = case when url = $3 then failing_since end
+set url = $3, events = $4, description = $5, payload = $6, updated_at = now(), failing_since = case when url = $3 then failing_since end,
+    events_since = case when events @> $4 and events <@ $4 then events_since else now() end
 where id = $1 and tenant = $2
 returning *;
 

@@ -1,7 +1,8 @@
 """Whoever wants to be told how a job ended is told, also when the broker lost the event before the notifier had it: it is published again.
 
 An end of which somebody wants to hear leaves a delivery behind. One that has left none for a while, while no event of it waits in the
-outbox and none in the notifier's queue, was lost. What is told is the same event under the same id, so whoever hears it twice knows.
+outbox and none in the notifier's queue, was lost. What is told is the same event under the same id, so whoever hears it twice knows. Who
+asked for such events only after it is not told of it.
 
 Only ends are told again; that a job was started or has expired is not. Ends from before `REACH` are left alone: their deliveries may have
 been forgotten by right.

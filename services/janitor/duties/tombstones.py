@@ -1,7 +1,8 @@
 """What is left of jobs that expired or were deleted, once it has been kept for long enough: tombstones, and receipts.
 
-With a tombstone goes whatever refers to it, its deliveries among them, and `job.deleted` is announced in the same transaction. A batch is
-one guarded statement: two that purge at once share the rows.
+With a tombstone goes whatever refers to it, its deliveries among them, and `job.deleted` is announced in the same transaction. So it
+stays for as long as one of them is still to be made, as for a paused endpoint. A batch is one guarded statement: two that purge at
+once share the rows.
 """
 
 from collections.abc import AsyncGenerator, Sequence

@@ -1,12 +1,15 @@
 """Ends of jobs that the broker lost before the notifier had them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from common import outbox, topology
 from common.broker import Broker
 from common.database import Connection, Pool
+from common.jobs.job import Job
 from common.relay import Relay
+from services.ingest.webhooks import store
+from services.ingest.webhooks.store import EndpointRequest
 from services.janitor.duties.retell import PATIENCE, Retell
 from services.janitor.sweeper import Sweeper
 from services.notifier.intake import Intake
@@ -14,6 +17,12 @@ from tests.jobs import claimed, finished, forget_events, queued
 
 ENDED = "select event_id from outbox where type = 'job.completed'"
 URL = "https://example.com/hook"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def claimed_of(connection: Connection, tenant: str) -> Job:
+    await queued(connection, tenant=tenant)
+    return await claimed(connection)
 
 
 async def ended(connection: Connection, **options: str) -> UUID:
@@ -43,6 +52,25 @@ async def test_what_was_lost_is_told_again(pool: Pool, broker: Broker, sweeper: 
         assert await connection.fetch(ENDED) == []
         assert [await look(sweeper, broker) for _ in range(2)] == [2, 0]
         assert {row["event_id"] for row in await connection.fetch(ENDED)} == events
+
+
+async def test_nobody_is_told_of_the_past(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """An endpoint that asks for ends since this one is not told of it; one that is only described anew has not asked anew."""
+    cancels = EndpointRequest(url=URL, events=("job.cancelled",))
+    ends = EndpointRequest(url=URL)
+    async with pool.acquire() as connection:
+        for tenant, before, after in (("default", cancels, ends), ("another", ends, EndpointRequest(url=URL, description="All of them."))):
+            made = await store.create(connection, tenant, before)
+            assert made is not None
+            await connection.execute("update endpoints set created_at = $2, events_since = $2 where id = $1", made[0].id, LONG_AGO)
+            job = await finished(connection, await claimed_of(connection, tenant))
+            await connection.execute(
+                "update jobs set finished_at = now() - $1::interval where id = $2", PATIENCE + timedelta(seconds=5), job.id
+            )
+            await store.replace(connection, made[0].id, tenant, after)
+        await forget_events(connection)
+        assert await look(sweeper, broker) == 1
+        assert await connection.fetchval("select tenant from jobs join outbox on subject = jobs.id::text") == "another"
 
 
 async def test_what_is_on_its_way_is_not_told_again(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:

@@ -140,7 +140,9 @@ def test_settings_have_the_documented_defaults() -> None:
         {"RECONCILE_INTERVAL_HOURS": "0"},
         {"ORPHAN_GRACE_HOURS": "-1"},
         {"AUDIO_RETENTION_HOURS": "-1"},
-        {"TOMBSTONE_RETENTION_DAYS": "-1"},
+        {"TOMBSTONE_RETENTION_DAYS": "0.9"},
+        {"DELIVERY_RETENTION_DAYS": "0"},
+        {"DEAD_LETTER_RETENTION_DAYS": "-1"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, str]) -> None:
