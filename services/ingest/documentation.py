@@ -48,7 +48,8 @@ _MEANINGS = {
     "webhook_url": "Told of the end of the job",
     "webhook_payload": "full: the transcript comes along, or a link to a large one; process: as the earlier service for media files",
     "upload_presigned_url": "Where to PUT the transcript's JSON; taken byte for byte, at a public address",
-    "expires_in": "Seconds from the job's end to its expiry; 0: nothing is kept once webhooks and uploads are delivered or given up",
+    "expires_in": "Seconds from the job's end until it may expire, which it does when the server next cleans up, some minutes later;"
+    " 0: nothing is kept once webhooks and uploads are delivered or given up",
     "metadata": "Up to 50 strings by their keys, echoed",
 }
 """What each option is for; its type, limits and default are those of the struct."""

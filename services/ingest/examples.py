@@ -66,7 +66,7 @@ RECEIPT: dict[str, Any] = {
     "reason": "expired",
     "deleted_at": "2026-03-09T09:31:02.120394Z",
     "objects": [
-        {"what": what, **stored, "deleted_at": "2026-03-09T09:31:02.120394Z"}
+        {"what": what, **stored, "deleted_at": "2026-03-09T09:31:02.120394Z", "lost": False}
         for what, stored in (
             ("recording", {name: _QUEUED["source"][name] for name in ("size", "sha256")}),
             ("transcript", _TRANSCRIPT),

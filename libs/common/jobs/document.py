@@ -13,7 +13,11 @@ from common.jobs.options import PRIORITIES, Options, Priority
 
 
 class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the documents of a completed job are, and what they were when they were stored; `duration` in seconds."""
+    """Where the documents of a completed job are, and what they were when they were stored; `duration` in seconds.
+
+    They are kept until `expires_at` at least. They go when the server next cleans up after that, which may be minutes later; from then on
+    they are answered with 410.
+    """
 
     available: bool
     expires_at: datetime | None

@@ -94,16 +94,24 @@ Reason = Literal["expired", "deleted"]
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
-    """One object that is no more: what it was, and when it went. Size and hash are null where they were never known."""
+    """One object that is no more: what it was, and when it was deleted. Size and hash are null where they were never known.
+
+    One that was `lost` was found to be missing before it was to be deleted: it is gone, and nobody can say since when.
+    """
 
     what: str
     size: int | None
     sha256: str | None
-    deleted_at: datetime
+    deleted_at: datetime | None
+    lost: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What was deleted of a job, when, and why."""
+    """What was deleted of a job, when, and why.
+
+    `objects` are the recording and what the job's result named. Archives, working copies and results of attempts that lost, whatever there
+    was, had been deleted too by `deleted_at`, and are not listed.
+    """
 
     reason: Reason
     deleted_at: datetime

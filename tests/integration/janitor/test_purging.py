@@ -10,7 +10,7 @@ from common.cleanup import Report
 from common.database import Pool
 from common.envelope import Event
 from common.ids import EventId
-from common.jobs import removal
+from common.jobs import objects, removal
 from common.jobs.job import Job
 from services.janitor.duties.deliveries import Deliveries
 from services.janitor.duties.idempotency_keys import IdempotencyKeys
@@ -80,6 +80,22 @@ async def test_receipts_of_deleted_jobs_are_kept_as_long(pool: Pool, sweeper: Sw
         assert (await sweep(sweeper, Tombstones(DAY))).swept == 0
         assert (await sweep(sweeper, Tombstones(timedelta(0)))).swept == 1
         assert await removal.receipt_of(connection, job.id, job.tenant) is None
+
+
+async def test_a_receipt_does_not_certify_what_was_lost(pool: Pool) -> None:
+    """What the store had no more was deleted by nobody; what went before the rest has its own time."""
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await finished(connection, await claimed(connection))
+        await objects.forget_recordings(connection, [job.id])
+        await objects.mark_lost(connection, {job.id: ["transcript"]})
+        deleted = await removal.delete(connection, job.id, job.tenant)
+    assert deleted is not None
+    assert deleted.receipt is not None
+    assert [(each.what, each.deleted_at, each.lost) for each in deleted.receipt.objects] == [
+        ("recording", deleted.audio_deleted_at, False),
+        ("transcript", None, True),
+    ]
 
 
 async def test_deliveries_that_are_over_go_after_their_time(pool: Pool, sweeper: Sweeper) -> None:
