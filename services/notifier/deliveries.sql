@@ -11,13 +11,13 @@ order by kind, endpoint_id;
 
 -- name: create_endpoint_delivery
 -- (new) -> pending, due at once; -> failed where the endpoint is disabled, to be found in its log and sent again when it is enabled. The row is
--- locked against being disabled meanwhile, which fails what is pending.
+-- locked against being disabled meanwhile, which fails what is pending. Nothing for a job that was deleted since it was asked who wants to know.
 insert into deliveries (id, job_id, event_id, event_type, endpoint_id, endpoint, lane, form, body, state, finished_at, code)
-select $1, (select id from jobs where id = $2 for key share), $3, $4, endpoints.id, endpoints.url, lane_of(endpoints.id, '', ''), $6, $7,
+select $1, job.id, $3, $4, endpoints.id, endpoints.url, lane_of(endpoints.id, '', ''), $6, $7,
        case when endpoints.status = 'disabled' then 'failed' else 'pending' end,
        case when endpoints.status = 'disabled' then now() end,
        case when endpoints.status = 'disabled' then 'endpoint_disabled' end
-from endpoints
+from endpoints, (select id from jobs where id = $2 for key share) job
 where endpoints.id = $5
 for share of endpoints
 on conflict do nothing

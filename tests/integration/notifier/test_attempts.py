@@ -7,11 +7,13 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from common import ids
 from common.database import Pool
 from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
 from common.jobs.job import Job
+from services.notifier import deliveries
 from services.notifier.attempts import Attempts
 from services.notifier.intake import Intake
 from tests.integration.notifier.conftest import Complete, Delivery, Notifier, Tried, delivery, event
@@ -71,6 +73,16 @@ async def test_an_event_of_a_job_that_is_gone(pool: Pool, complete: Complete, re
     await Intake(pool).handle(event("job.completed", job, b"{}"))
 
     assert await due_events(pool, job) == []
+
+
+async def test_a_job_that_is_deleted_meanwhile(pool: Pool) -> None:
+    """After it was found out which endpoints want to hear of it: no delivery is left whose body tells of a job that is gone."""
+    endpoint_id = await pool.fetchval(
+        "insert into endpoints (id, tenant, url, events, description) values (gen_random_uuid(), 'default', '', '{}', '') returning id"
+    )
+    told = (ids.new(), ids.new(), ids.new(), "job.completed", endpoint_id, "thin", b"{}")
+    assert await pool.fetchrow(deliveries.SQL["create_endpoint_delivery"], *told) is None
+    assert await pool.fetchval("select count(*) from deliveries") == 0
 
 
 async def test_an_attempt_announced_many_times(pool: Pool, complete: Complete, receiver: Receiver, attempts: Attempts) -> None:
