@@ -1,6 +1,8 @@
 """`./run bench guards`: takes out each guard of `tests/guards.py` in turn, in a copy of the sources, and sees its test fail.
 
 A guard whose removal no test notices is one that the next change may take out unseen. All the tests pass first, with every guard in place.
+A test notices by failing itself, or by coming to no end: one that could not begin, as for a service that does not start without the
+guard, has noticed nothing.
 """
 
 import argparse
@@ -15,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench import _phases
+from bench._phases import Shown
 from bench._system import report
 from deploy.local.lock import Users
 from deploy.local.service import REPOSITORY
@@ -26,8 +30,7 @@ _SHARED = (".venv", ".verbatim/models")
 _SECONDS = 90
 """After which a test has failed and its process ends: one that hangs may hang in its teardown too."""
 
-_FAILED = 1
-"""What pytest ends with when a test failed, and not for any other reason."""
+_NOTICED = frozenset[Shown]({"fails", "hangs"})
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,16 +40,16 @@ def main(arguments: Sequence[str]) -> None:
     guards = [guard for guard in GUARDS if any(each in f"{guard.name} {guard.file}" for each in only)]
     with tempfile.TemporaryDirectory(prefix="verbatim-guards-") as folder, _copy(Path(folder)) as copy:
         tests = sorted({guard.test for guard in guards})
-        if _run(copy, *tests) != 0:
+        if _run(copy, *tests) != "passes":
             sys.exit("With every guard in place the tests must pass, and they do not; see above.")
         verdicts = {guard: _without(copy, guard) for guard in guards}
     rows = [
         ("without this guard", "its test", "which is"),
-        *((guard.name, "fails" if noticed else "PASSES", guard.test) for guard, noticed in verdicts.items()),
-        ("noticed", f"{sum(verdicts.values())} of {len(verdicts)}", "all"),
+        *((guard.name, shown if shown in _NOTICED else shown.upper(), guard.test) for guard, shown in verdicts.items()),
+        ("noticed", f"{sum(shown in _NOTICED for shown in verdicts.values())} of {len(verdicts)}", "all"),
     ]
-    report("guards", rows, {"guards": {guard.name: noticed for guard, noticed in verdicts.items()}})
-    if not all(verdicts.values()):
+    report("guards", rows, {"guards": {guard.name: shown for guard, shown in verdicts.items()}})
+    if not _NOTICED.issuperset(verdicts.values()):
         sys.exit(1)
 
 
@@ -71,28 +74,36 @@ def _copy(folder: Path) -> Iterator[Path]:
         users.leave(stack.stop)
 
 
-def _without(copy: Path, guard: Guard) -> bool:
-    """Whether the guard's test notices that it is gone."""
+def _without(copy: Path, guard: Guard) -> Shown:
+    """What the guard's test shows when it is gone."""
     path = copy / guard.file
     text = path.read_text()
     began = time.monotonic()
     try:
         path.write_text(text.replace(guard.text, guard.without))
-        noticed = _run(copy, guard.test, quiet=True) == _FAILED
+        shown = _run(copy, guard.test, quiet=True)
     finally:
         path.write_text(text)
-    print(f"{time.monotonic() - began:5.0f} s  {'noticed' if noticed else 'NOT NOTICED'}: {guard.name}", flush=True)
-    return noticed
+    print(f"{time.monotonic() - began:5.0f} s  {'noticed' if shown in _NOTICED else f'NOT NOTICED ({shown})'}: {guard.name}", flush=True)
+    return shown
 
 
-def _run(copy: Path, *tests: str, quiet: bool = False) -> int:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "libs")]), "PYTHONDONTWRITEBYTECODE": "1"}
+def _run(copy: Path, *tests: str, quiet: bool = False) -> Shown:
+    phases = copy / ".verbatim" / "phases"
+    phases.write_text("")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "libs")]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        _phases.FILE: str(phases),
+    }
     limited = [f"--timeout={_SECONDS}", "--timeout-method=thread"]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *limited, *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", _phases.__name__, *limited, *tests]
     output = subprocess.DEVNULL if quiet else None
     process = subprocess.Popen(command, cwd=copy, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
-        return process.wait()
+        code = process.wait()
+        return _phases.shown(phases.read_text().splitlines(), code)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what the guard would have ended

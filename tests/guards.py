@@ -39,12 +39,26 @@ GUARDS = (
         "status = 'processing' and $2::uuid is not null",
         _MODEL,
     ),
-    Guard(
-        "change and event are one transaction",
-        "libs/common/jobs/store.py",
-        'async with connection.transaction():\n        return await change(connection, "job.completed", SQL["finish_job"]',
-        'if True:\n        return await change(connection, "job.completed", SQL["finish_job"]',
-        f"{_TRANSITIONS}::test_a_failed_event_takes_the_change_back",
+    *(
+        Guard(
+            f"change and event are one transaction: {name}",
+            f"libs/common/jobs/{file}.py",
+            f"    async with connection.transaction():\n        {first}",
+            f"    if True:\n        {first}",
+            f"{_TRANSITIONS}::test_a_failed_event_takes_the_change_back",
+        )
+        for name, file, first in (
+            ("create", "store", 'await connection.execute(SQL["lock_tail"], tenant)\n        row'),
+            ("claim", "store", "if jobs_per_tenant is None:"),
+            ("finish", "store", 'return await change(connection, "job.completed", SQL["finish_job"]'),
+            ("fail", "store", 'return await change(connection, "job.failed", SQL["fail_job"]'),
+            ("retry", "store", 'return await change(connection, "job.requeued", SQL["retry_job"]'),
+            ("release", "store", 'return await change(connection, "job.requeued", SQL["release_job"]'),
+            ("cancel", "store", 'return await change(connection, "job.cancelled", SQL["cancel_job"]'),
+            ("rescue", "upkeep", 'jobs = [from_row(row) for row in await connection.fetch(SQL["rescue_jobs"]'),
+            ("expire", "removal", 'now = await connection.fetchval("select now()")\n        receipts'),
+            ("delete", "removal", 'row = await connection.fetchrow(SQL["delete_job"]'),
+        )
     ),
     Guard(
         "every change is announced",
@@ -89,7 +103,21 @@ GUARDS = (
         f"{_TRANSITIONS}::test_rescue_takes_only_leases_that_ran_out",
     ),
     Guard(
-        "attempts are counted",
+        "a claim counts",
+        "libs/common/jobs/store.sql",
+        "attempt = attempt + 1",
+        "attempt = attempt",
+        f"{_TRANSITIONS}::test_rescue_fails_a_job_whose_attempts_are_used_up",
+    ),
+    Guard(
+        "rescues are bounded",
+        "libs/common/jobs/upkeep.sql",
+        "attempt < max_attempts",
+        "true",
+        f"{_TRANSITIONS}::test_rescue_fails_a_job_whose_attempts_are_used_up",
+    ),
+    Guard(
+        "and so are retries",
         "libs/common/jobs/store.sql",
         "and lease_token = $2 and attempt < max_attempts",
         "and lease_token = $2",
@@ -115,6 +143,13 @@ GUARDS = (
         " and expires_at > clock_timestamp() + interval '10 seconds'",
         "",
         "tests/integration/ingest/test_acting.py::test_no_retry_while_the_recording_is_on_its_way_out",
+    ),
+    Guard(
+        "what has lost its recording is not tried again",
+        "libs/common/jobs/store.sql",
+        "\n  and audio_deleted_at is null\n",
+        "\n",
+        f"{_TRANSITIONS}::test_nothing_is_tried_again_without_its_recording",
     ),
     Guard(
         "only what is due expires",
@@ -406,7 +441,14 @@ GUARDS = (
     Guard(
         "a revoked key opens nothing",
         "services/ingest/auth.py",
-        "and revoked_at is null and coalesce(expires_at > now(), true)",
+        "and revoked_at is null and",
+        "and",
+        _ACCESS,
+    ),
+    Guard(
+        "nor does one whose time is over",
+        "services/ingest/auth.py",
+        " and coalesce(expires_at > now(), true)",
         "",
         _ACCESS,
     ),
@@ -458,6 +500,20 @@ GUARDS = (
         "        resource.setrlimit(resource.RLIMIT_AS, (taken + limit, taken + limit))\n",
         "        pass\n",
         "tests/integration/engine/test_hostile.py::test_what_is_larger_than_it_looks",
+    ),
+    Guard(
+        "a copier's memory is bounded",
+        "services/transcriber/engine/copier/__main__.py",
+        "    confinement.bound_memory(asked.memory)\n",
+        "",
+        "tests/integration/engine/test_copier.py::test_a_recording_that_takes_too_much",
+    ),
+    Guard(
+        "and so is that of who cuts",
+        "services/transcriber/clips/__main__.py",
+        "    confinement.bound_memory(asked.memory)\n",
+        "",
+        "tests/integration/transcriber/test_clips.py::test_the_process",
     ),
     Guard(
         "a broken decoder is not the next file's fault",

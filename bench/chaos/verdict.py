@@ -3,7 +3,7 @@
 A sound recording fails for nobody: not for one who cancels too late, who deletes it, or who lets it expire.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -64,8 +64,11 @@ def of_events(jobs: list[Tracked], tap: Tap) -> Iterable[Finding]:
     kept = [job for job in jobs if not job.deleted and job.status in FINAL - {"expired"}]
     contradicted = [_told(job) for job in kept if [status for _, status in ends[job.id].values()] != [job.status]]
     yield Finding("and tells what the API tells", len(kept), contradicted)
-    yield _once("job.expired", "what expired was announced as expired, once", {job.id for job in jobs if job.kind == "expire"}, jobs, tap)
-    yield _once("job.deleted", "what was deleted was announced as deleted, once", {job.id for job in jobs if job.deleted}, jobs, tap)
+    gone = {job.id for job in jobs if job.deleted}
+    expired = {job.id for job in jobs if job.kind == "expire"}
+    # What is being deleted is past its time first: where a deletion breaks off, a janitor may be there before the client that asks again.
+    yield _once("job.expired", "what expired was announced as expired, once", expired, jobs, tap, may=gone)
+    yield _once("job.deleted", "what was deleted was announced as deleted, once", gone, jobs, tap)
 
 
 def of_webhooks(jobs: list[Tracked], tap: Tap, receiver: Receiver) -> Iterable[Finding]:
@@ -105,10 +108,11 @@ def _was_told(job: Tracked, tap: Tap, receiver: Receiver) -> bool:
     return {kind for _, kind in heard} == {f"job.{'completed' if job.status == 'expired' else job.status}"}
 
 
-def _once(kind: str, what: str, due: set[str], jobs: list[Tracked], tap: Tap) -> Finding:
-    """Each that is due has one such event, and no other job has any."""
+def _once(kind: str, what: str, due: set[str], jobs: list[Tracked], tap: Tap, *, may: Collection[str] = ()) -> Finding:
+    """Each that is due has one such event, each that may have one no more than that, and no other job has any."""
     counts = {job.id: sum(each == kind for each, _ in tap.events[job.id].values()) for job in jobs}
-    return Finding(what, len(due), [f"{_told(job)}: {counts[job.id]} times" for job in jobs if counts[job.id] != (job.id in due)])
+    wrong = [job for job in jobs if counts[job.id] not in ({1} if job.id in due else {0, 1} if job.id in may else {0})]
+    return Finding(what, len(due), [f"{_told(job)}: {counts[job.id]} times" for job in wrong])
 
 
 def _told(job: Tracked) -> str:

@@ -5,13 +5,15 @@ events. Clients submit as fast as they are answered, but no more than `--backlog
 long the bench has run. The same load comes again while a worker is killed with SIGKILL every few seconds and the broker is restarted.
 
 Then the outbox: how many events a second one relay on one core gets confirmed, and whether a day's events leave the table and its indexes
-as small as they were. How busy the machine was before is told with the figures.
+as small as they were. How busy the machine was before is told with the figures: a figure that misses what is wanted fails the bench, also
+where only the machine is to blame.
 """
 
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -44,7 +46,28 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS)
     options = parser.parse_args(arguments)
     rows, figures = asyncio.run(_run(options))
-    report("load", [("", "measured", "wanted"), *rows], {**figures, **{name: getattr(options, name) for name in ("jobs", "workers")}})
+    missing = missed(figures)
+    told = {name: getattr(options, name) for name in ("jobs", "workers")}
+    report("load", [("", "measured", "wanted"), *rows], {**figures, **told, "missed": missing})
+    for each in missing:
+        print(f"✗ {each}")
+    if missing:
+        sys.exit(1)
+
+
+def missed(figures: Mapping[str, Any]) -> list[str]:
+    """What is not as it is wanted, of what was measured."""
+    found = [
+        f"{figures[load]['lost']} jobs not completed ({load})" for load in ("alone", "with_faults") if figures.get(load, {}).get("lost")
+    ]
+    for kind in outbox.KINDS:
+        rate = figures.get(f"relay_{kind.name}", {}).get("per_second", _RELAY_WANTED)
+        if rate < _RELAY_WANTED:
+            found.append(f"{rate:.0f} events a second relayed {kind.told}, not {_RELAY_WANTED}")
+    ratio = figures.get("outbox", {}).get("ratio", 0.0)
+    if not ratio <= _GROWTH_WANTED:
+        found.append(f"the outbox grew to {ratio:.2f} times as much in the second half, not {_GROWTH_WANTED}")
+    return found
 
 
 async def _run(options: argparse.Namespace) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
@@ -118,7 +141,7 @@ def _told_rate(kind: str, rate: Rate) -> list[tuple[str, str, str]]:
     return [
         (f"relay on one core, {kind}: events a second", f"{rate.per_second:.0f}", f">= {_RELAY_WANTED}"),
         ("its core's share of that time", f"{rate.busy:.0%}", ""),
-        ("events for a second of its processor", f"{rate.per_cpu_second:.0f}", f">= {_RELAY_WANTED}"),
+        ("events for a second of its processor", f"{rate.per_cpu_second:.0f}", ""),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -118,16 +119,25 @@ async def test_another_tenants_job_is_not_there(pool: Pool) -> None:
 
 
 async def test_a_failed_event_takes_the_change_back(pool: Pool) -> None:
-    """A completed job whose event could not be stored is not completed."""
+    """Nothing changes of a job, whatever was to be done with it, when the event of that cannot be stored."""
     async with pool.acquire() as connection:
-        await queued(connection)
-        job = await claimed(connection)
-        await connection.execute("alter table outbox add constraint nothing_completes check (type <> 'job.completed')")
-
-        with pytest.raises(Exception, match="nothing_completes"):
-            await finished(connection, job)
-
-        assert (await reread(connection, job)).status is Status.PROCESSING
+        _, _, waiting = [await queued(connection, retention=retention) for retention in (LOST, HOUR, HOUR)]
+        over, held = await finished(connection, await claimed(connection)), await claimed(connection, lease=LOST)
+        failing: dict[str, Callable[[], Awaitable[object]]] = {
+            "create": lambda: queued(connection),
+            "claim": lambda: claimed(connection),
+            "cancel": lambda: store.cancel(connection, waiting.id, waiting.tenant),
+            **{name: partial(change, connection, held) for name, change in TRANSITIONS.items() if OUTCOMES[name][1]},
+            "rescue": lambda: upkeep.rescue(connection, limit=1),
+            "expire": lambda: removal.expire(connection, [over]),
+            "delete": lambda: removal.delete(connection, over.id, over.tenant),
+        }
+        await connection.execute("alter table outbox add constraint nothing_is_told check (false) not valid")
+        before = await connection.fetch("select * from jobs order by id")
+        for name, change in failing.items():
+            with pytest.raises(Exception, match="nothing_is_told"):
+                await change()
+            assert await connection.fetch("select * from jobs order by id") == before, name
 
 
 async def test_heartbeats_move_progress_forward_only(pool: Pool) -> None:

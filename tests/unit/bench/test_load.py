@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.load import missed
 from bench.load.jobs import Load, percentiles
 from bench.load.outbox import Growth, Size
 from common import transcript
@@ -30,6 +32,33 @@ def test_growth_is_told_by_halves(late: list[int], ratio: float) -> None:
     """What a table grows to while it fills for the first time is no growth; going on growing is."""
     samples = [Size(events=number, table=size // 2, indexes=size // 2, dead=0, vacuums=0) for number, size in enumerate([0, 40, *late])]
     assert Growth(samples, samples[-1], 1.0).ratio == ratio
+
+
+WELL: dict[str, Any] = {
+    "alone": {"lost": 0},
+    "with_faults": {"lost": 0},
+    "relay_queued": {"per_second": 3_000.0},
+    "relay_heard_by_nobody": {"per_second": 4_000.0},
+    "outbox": {"ratio": 1.25},
+}
+
+
+@pytest.mark.parametrize(
+    ("figures", "missing"),
+    [
+        (WELL, 0),
+        ({"busy_percent": 99.0}, 0),
+        (WELL | {"alone": {"lost": 1}}, 1),
+        (WELL | {"with_faults": {"lost": 2}}, 1),
+        (WELL | {"relay_queued": {"per_second": 2_999.0}}, 1),
+        (WELL | {"relay_heard_by_nobody": {"per_second": 2_000.0}}, 1),
+        (WELL | {"outbox": {"ratio": 1.26}}, 1),
+        (WELL | {"outbox": {"ratio": float("nan")}, "alone": {"lost": 1}}, 2),
+    ],
+)
+def test_what_is_missed_is_told(figures: dict[str, Any], missing: int) -> None:
+    """A lost job, a relay that is too slow and an outbox that grows fail the bench; what was not measured does not."""
+    assert len(missed(figures)) == missing
 
 
 def test_the_stub_is_an_engine(tmp_path: Path) -> None:
