@@ -24,7 +24,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from common import archives, topology
 from common.archives import Wanted
-from common.broker import Broker, settle
+from common.broker import LOST, Broker, settle
 from common.database import Connection, Queries
 from common.due import Due
 from common.jobs import store, upkeep
@@ -68,24 +68,42 @@ class DeadLetters:
         self._retention = retention
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
+        lost: Exception | None = None
         for name in sorted({queue.dead for queue in topology.QUEUES}):
-            queue = topology.Queue(name, ())
-            if sweep.dry_run:
-                count = await self._broker.ready(queue)
-                yield Counts(scanned=count, swept=count)
-                continue
-            async with aclosing(self._broker.waiting(queue, _BATCH)) as batches:
-                async for messages in batches:
-                    letters = [read(message) for message in messages]
-                    await record(sweep.connection, letters)
-                    for message in messages:
-                        await settle(message)
-                    yield Counts(len(letters), swept=len(letters), late=sweep.late(letter.died_at for letter in letters))
+            try:
+                async with aclosing(self._drain(sweep, topology.Queue(name, ()))) as drained:
+                    async for counts in drained:
+                        yield counts
+            except LOST as error:  # it may be a message of that queue that breaks every connection by which it comes
+                lost = error
         await _judge(sweep)
         while True:
             old = await sweep.connection.fetch(SQL["old_letters"], self._retention, _BATCH)
             yield Counts(scanned=len(old), swept=len(old))
             if len(old) < _BATCH:
+                break
+        if lost is not None:
+            raise lost
+
+    async def _drain(self, sweep: Sweep, queue: topology.Queue) -> AsyncGenerator[Counts, None]:
+        """Record what waits there. Where the connection breaks, once more and one by one: so what comes before the cause is not held up."""
+        if sweep.dry_run:
+            count = await self._broker.ready(queue)
+            yield Counts(scanned=count, swept=count)
+            return
+        for size in (_BATCH, 1):
+            try:
+                async with aclosing(self._broker.waiting(queue, size)) as batches:
+                    async for messages in batches:
+                        letters = [read(message) for message in messages]
+                        await record(sweep.connection, letters)
+                        for message in messages:
+                            await settle(message)
+                        yield Counts(len(letters), swept=len(letters), late=sweep.late(letter.died_at for letter in letters))
+            except LOST:
+                if size == 1:
+                    raise
+            else:
                 return
 
 

@@ -108,6 +108,31 @@ async def test_they_are_recorded_and_kept_for_a_while(pool: Pool, broker: Broker
     assert await letters(pool) == []
 
 
+class Undecodable(str):
+    """A name that is no text when it comes out at the other end."""
+
+    __slots__ = ()
+
+    def encode(self, _encoding: str = "", _errors: str = "") -> bytes:
+        return b"\xff"
+
+
+async def test_what_cannot_be_taken_from_the_broker_holds_up_no_other_queue(
+    pool: Pool, broker: Broker, sweeper: Sweeper, amqp_url: str
+) -> None:
+    """A message that breaks every connection by which it comes stays, and the sweep says why; what came before it is recorded."""
+    broken = [Message(b"a"), Message(b"b", headers={Undecodable("x"): 1})]
+    async with Broker(amqp_url, name="another") as another, await another.channel() as channel:
+        for message in broken:
+            await channel.default_exchange.publish(message, topology.NOTIFIER_EVENTS.dead)
+        await channel.default_exchange.publish(Message(b"c"), topology.TRANSCRIBER_JOBS.dead)
+    report = await sweeper.sweep(DeadLetters(broker, DAY))
+    assert report is not None
+    assert "unmarshal" in (report.error or "")
+    assert [body for _, _, body in await letters(pool)] == [b"a", b"c"]
+    await dead(broker, topology.NOTIFIER_EVENTS, 1)
+
+
 async def record_and_die(pool: Pool, broker: Broker, queue: Queue) -> None:
     """What a janitor has done that is killed before it acks."""
     async with pool.acquire() as connection, aclosing(broker.waiting(Queue(queue.dead, ()), 10)) as batches:
