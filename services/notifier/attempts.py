@@ -22,7 +22,7 @@ from common.database import Connection, Pool
 from common.due import Due
 from common.envelope import Event
 from common.errors import PermanentError
-from services.notifier import deliveries, lanes
+from services.notifier import deliveries
 from services.notifier.answer import Again, Answered, Delivered, Failed, Postponed, Unanswered, Verdict
 from services.notifier.claims import Claims
 from services.notifier.consumer import names
@@ -58,16 +58,22 @@ class Attempts:
         attempt = await self._claims.by_message(due, again=event.redelivered)
         made, began = 0, time.monotonic()
         while attempt is not None:
-            with _within(attempt, due):
-                await self._make(attempt)
+            try:
+                with _within(attempt, due):
+                    await self._make(attempt)
+            finally:
+                self._claims.leave(attempt)
             made += 1
-            if made == _IN_A_ROW or time.monotonic() - began > _TURN_SECONDS or self._stopping.is_set():
-                await self._announce_next(attempt.lane)
+            if self._stopping.is_set():
+                await self._claims.stop(attempt)
                 return
-            attempt = await self._claims.next(attempt.lane)
-
-    async def _announce_next(self, lane: str) -> None:
-        await persist(self._pool, lambda connection: lanes.announce_due(connection, lane, most=1))
+            if made == _IN_A_ROW or time.monotonic() - began > _TURN_SECONDS:
+                await self._claims.end_turn(attempt)
+                return
+            following = await self._claims.next(attempt)
+            if following is None:
+                await self._claims.pass_on(attempt)
+            attempt = following
 
     async def _make(self, attempt: Attempt) -> None:
         try:

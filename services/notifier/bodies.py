@@ -7,7 +7,8 @@ just now.
 """
 
 import asyncio
-from datetime import timedelta
+import math
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 import msgspec
@@ -30,6 +31,8 @@ KEPT = timedelta(hours=1)
 """How long it works at the least, also where a result is kept for no time at all."""
 
 _PATIENCE = timedelta(seconds=5)
+_LONGEST = timedelta(days=7)
+"""No signature is valid for longer."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -100,6 +103,16 @@ class Bodies:
 
     async def _link(self, job: Job, key: str, attempt: Attempt, size: int | None) -> Link:
         left = LINK if job.expires_at is None else min(LINK, job.expires_at - attempt.claimed_at)
-        lifetime = max(left, KEPT)
-        url = await self._storage.presign(key, lifetime=lifetime, filename="transcript.json", content_type="application/json")
-        return Link(url=url, expires_at=attempt.claimed_at + lifetime, size=size)
+        until = attempt.claimed_at + max(left, KEPT)
+        url = await self._storage.presign(key, lifetime=_by_own_clock(until), filename="transcript.json", content_type="application/json")
+        return Link(url=url, expires_at=until, size=size)
+
+
+def _by_own_clock(until: datetime) -> timedelta:
+    """How long a URL is to live that is signed now, to work until then by the database's clock.
+
+    The signature's time is this process's, in whole seconds. What its clock is behind is added here, or the link would be dead too early by
+    as much; what it is ahead is taken off, though the store may not take the link before the time that it names.
+    """
+    seconds = math.ceil((until - datetime.now(UTC)).total_seconds()) + 1
+    return min(max(timedelta(seconds=seconds), timedelta(seconds=1)), _LONGEST)

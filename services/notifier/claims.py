@@ -7,7 +7,9 @@ trace. What it names goes on being due, which costs nothing however much of it t
 - the lane was full: who makes an attempt there asks for the next after its end is committed. Whoever saw it as not yet ended looked before
   that, and what was due then is found;
 - it was shut: one attempt is announced for when the time is up;
-- its endpoint was paused, which is looked at under the lock that resuming takes too: resuming announces one.
+- its endpoint was paused, which is looked at under the lock that resuming takes too: resuming announces one;
+- its tenant had as many places as he may have: it is remembered in `shares`, and announced when he has ended another attempt. With a
+  process that is killed it is forgotten, and the janitor finds what is overdue.
 
 Who dies in between has a message that comes again. It asks in his place, and what he had claimed is announced for when the claim runs out;
 so is what a commit may have claimed of which no answer came.
@@ -28,6 +30,7 @@ from common.due import Due, about, announce
 from services.notifier import deliveries, lanes
 from services.notifier.deliveries import Attempt, Bounds
 from services.notifier.persistence import persist
+from services.notifier.shares import Shares
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,7 @@ class _Lane(msgspec.Struct, frozen=True):
     """A row of `enter_lanes`."""
 
     lane: str
+    tenant: str
     wanted: int
     named: list[UUID]
     tests: list[UUID]
@@ -51,19 +55,29 @@ class _Lane(msgspec.Struct, frozen=True):
 class _Wish:
     """For the attempt that a message names (`again`: it has been given to somebody before), or the next in a lane."""
 
-    def __init__(self, *, due: Due | None = None, again: bool = False, lane: str | None = None) -> None:
+    def __init__(self, *, due: Due | None = None, again: bool = False, after: Attempt | None = None) -> None:
         self.due = due
         self.again = again
-        self.lane = lane
+        self.after = after
         self.claimed: asyncio.Future[Attempt | None] = asyncio.get_running_loop().create_future()
 
 
+class _Claimed(msgspec.Struct, frozen=True):
+    """What came of wishes: attempts; the lanes they were for, and of those the ones with too little room; and wishes where another is."""
+
+    attempts: dict[_Wish, Attempt]
+    found: list[_Lane]
+    held_back: list[_Lane]
+    left: list[_Wish]
+
+
 class Claims:
-    """What is claimed is the caller's, who sends it and records what came of it, or gives it back."""
+    """What is claimed is the caller's, who sends it and records what came of it, or gives it back; and then leaves its place."""
 
     def __init__(self, pool: Pool, bounds: Bounds) -> None:
         self._pool = pool
         self._bounds = bounds
+        self._shares = Shares(places=bounds.places, width=bounds.width)
         self._wishes: list[_Wish] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -71,9 +85,45 @@ class Claims:
         """An attempt in the lane of what the message names; None when there is nothing to do for it, or no place."""
         return await self._ask(_Wish(due=due, again=again))
 
-    async def next(self, lane: str) -> Attempt | None:
-        """After an attempt in the lane whose end is committed: the one that has been due for longest; None as above."""
-        return await self._ask(_Wish(lane=lane))
+    async def next(self, after: Attempt) -> Attempt | None:
+        """When the end of one is committed and its place left: the one that has been due for longest in its lane; None as above."""
+        return await self._ask(_Wish(after=after))
+
+    def leave(self, attempt: Attempt) -> None:
+        """Its place is free: to be asked for again, or passed on."""
+        self._shares.leave(attempt.tenant)
+
+    async def pass_on(self, attempt: Attempt) -> bool:
+        """Let one of the tenant's lanes that was held back have the place, if there is one; where nothing is due does not wait any more."""
+        while (lane := self._shares.next_in_turn(attempt.tenant)) is not None:
+            if await self._announce([lane], most=1):
+                return True
+            self._shares.forget(attempt.tenant, lane)
+        return False
+
+    async def end_turn(self, attempt: Attempt) -> None:
+        """What is due in its lane goes behind what the tenant has in others that were held back, or else what is in the broker's queue."""
+        if await self.pass_on(attempt):
+            self._shares.hold_back(attempt.tenant, attempt.lane)
+        else:
+            await self._announce([attempt.lane], most=1)
+
+    async def stop(self, attempt: Attempt) -> None:
+        """What is due in its lane, and in those of its tenant that were held back, is announced for another notifier."""
+        await self._announce([attempt.lane, *self._shares.bring_back(attempt.tenant, every=True)], most=1)
+
+    async def _announce(self, keys: Sequence[str], *, most: int) -> int:
+        """How many were due in these lanes, up to `most` in each."""
+
+        async def announce_each(connection: Connection) -> int:
+            return sum([await lanes.announce_due(connection, lane, most=most) for lane in keys])
+
+        return await persist(self._pool, announce_each)
+
+    async def _bring_back(self, tenant: str) -> None:
+        brought = self._shares.bring_back(tenant)
+        if brought:
+            await self._announce(brought, most=self._bounds.width)
 
     async def _ask(self, wish: _Wish) -> Attempt | None:
         self._wishes.append(wish)
@@ -94,6 +144,7 @@ class Claims:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 attempt = await asyncio.shield(wish.claimed)
                 if attempt is not None:
+                    self.leave(attempt)
                     await persist(self._pool, lambda connection: deliveries.release(connection, attempt))
         except TimeoutError:
             log.warning("claim not given back")
@@ -111,25 +162,31 @@ class Claims:
         """Fulfil them; returns those for lanes in which another is. What one of them breaks is broken for that one alone."""
         unsure = False
 
-        async def claim(connection: Connection) -> tuple[dict[_Wish, Attempt], list[_Wish]]:
+        async def claim(connection: Connection) -> _Claimed:
             nonlocal unsure
             before, unsure = unsure, True
             return await self._claim(connection, wishes, unsure=before)
 
         try:
-            claimed, left = await persist(self._pool, claim)
+            claimed = await persist(self._pool, claim)
         except Exception as error:  # noqa: BLE001 - told to whoever asked
             if len(wishes) > 1:
                 return [late for wish in wishes for late in await self._serve([wish])]
             wishes[0].claimed.set_exception(error)
             return []
+        for attempt in claimed.attempts.values():
+            self._shares.take(attempt.tenant)
+        for lane in claimed.held_back:
+            self._shares.hold_back(lane.tenant, lane.lane)
         for wish in wishes:
-            if wish not in left:
-                wish.claimed.set_result(claimed.get(wish))
-        return left
+            if wish not in claimed.left:
+                wish.claimed.set_result(claimed.attempts.get(wish))
+        for tenant in {lane.tenant for lane in claimed.found}:
+            await self._bring_back(tenant)
+        return claimed.left
 
-    async def _claim(self, connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> tuple[dict[_Wish, Attempt], list[_Wish]]:
-        """What came of the wishes, and those for lanes in which another is. `unsure`: it was tried before, and may have been done."""
+    async def _claim(self, connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> _Claimed:
+        """`unsure`: it was tried before, and may have been done."""
         async with connection.transaction():
             found = await _enter(connection, wishes)
             asking = _by_lane(wishes, found)
@@ -138,27 +195,42 @@ class Claims:
                 if (wish.again or unsure) and wish not in left:
                     await _follow(connection, wish)
             entered = [lane for lane in found if lane.entered]
-            attempts = await self._take(connection, entered) if entered else []
+            shared = self._share(entered)
+            attempts = await self._take(connection, shared) if entered else []
             await lanes.send_probes(connection, [lane.lane for lane in entered if lane.unprobed])
-        return {_hand_out(attempt, asking[attempt.lane]): attempt for attempt in attempts}, left
+        held_back = [lane for lane, most in shared if most < min(lane.wanted, self._bounds.width)]
+        return _Claimed({_hand_out(attempt, asking[attempt.lane]): attempt for attempt in attempts}, found, held_back, left)
 
-    async def _take(self, connection: Connection, entered: Sequence[_Lane]) -> list[Attempt]:
+    def _share(self, entered: Sequence[_Lane]) -> list[tuple[_Lane, int]]:
+        """How many each may have at the most, of what its tenant may have."""
+        room = {lane.tenant: self._shares.room(lane.tenant) for lane in entered}
+        shared = []
+        for lane in entered:
+            most = min(lane.wanted, self._bounds.width, room[lane.tenant])
+            room[lane.tenant] -= most
+            shared.append((lane, most))
+        return shared
+
+    async def _take(self, connection: Connection, shared: Sequence[tuple[_Lane, int]]) -> list[Attempt]:
+        tenants = {lane.lane: lane.tenant for lane, _ in shared}
         rows = await connection.fetch(
             SQL["claim_attempts"],
-            [lane.lane for lane in entered],
-            [lane.wanted for lane in entered],
-            [test for lane in entered for test in lane.tests],
+            [lane.lane for lane, _ in shared],
+            [most for _, most in shared],
+            [test for lane, most in shared for test in lane.tests[:most]],
             self._bounds.webhook,
             self._bounds.upload,
             self._bounds.width,
         )
-        return [msgspec.convert(dict(row), Attempt) for row in rows]
+        return [msgspec.convert(dict(row) | {"tenant": tenants[row["lane"]]}, Attempt) for row in rows]
 
 
 async def _enter(connection: Connection, wishes: Sequence[_Wish]) -> list[_Lane]:
     named = [wish.due.delivery_id for wish in wishes if wish.due is not None]
-    ended = [wish.lane for wish in wishes if wish.lane is not None]
-    rows = await connection.fetch(SQL["enter_lanes"], named, ended)
+    ended = [wish.after for wish in wishes if wish.after is not None]
+    rows = await connection.fetch(
+        SQL["enter_lanes"], named, [attempt.lane for attempt in ended], [attempt.endpoint_id for attempt in ended]
+    )
     return [msgspec.convert(dict(row), _Lane) for row in rows]
 
 
@@ -167,7 +239,7 @@ def _by_lane(wishes: Sequence[_Wish], found: Sequence[_Lane]) -> dict[str, list[
     lane_of = {delivery_id: lane.lane for lane in found for delivery_id in lane.named}
     asking: dict[str, list[_Wish]] = {lane.lane: [] for lane in found}
     for wish in wishes:
-        lane = wish.lane if wish.due is None else lane_of.get(wish.due.delivery_id)
+        lane = lane_of.get(wish.due.delivery_id) if wish.due is not None else wish.after.lane if wish.after is not None else None
         if lane is not None:
             asking[lane].append(wish)
     return asking
@@ -184,7 +256,7 @@ def _hand_out(attempt: Attempt, asking: list[_Wish]) -> _Wish:
 async def _follow(connection: Connection, wish: _Wish) -> None:
     """Look again when claims run out whose holders may be dead: the message at hand may be all that is left of one."""
     named = (None, None) if wish.due is None else (wish.due.delivery_id, wish.due.attempt)
-    for row in await connection.fetch(SQL["claimed_before"], *named, wish.lane):
+    for row in await connection.fetch(SQL["claimed_before"], *named, None if wish.after is None else wish.after.lane):
         attempt = row["attempt"] + 1
         await announce(connection, about(row["job_id"], row["endpoint_id"]), Due(row["id"], attempt), delay=row["wait"])
         log.debug("attempt not ours", delivery_id=str(row["id"]), attempt=attempt, again_in=row["wait"].total_seconds())

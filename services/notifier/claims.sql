@@ -1,18 +1,19 @@
 -- name: enter_lanes
--- The lanes of what messages name ($1), whether or not it has been made, and of attempts that have ended ($2); locked until the end of the
--- transaction, so that nobody else takes a place there. `entered` is false where somebody else has it, and null where nothing is due.
+-- The lanes of what messages name ($1), whether or not it has been made, and of attempts that have ended ($2, to the endpoints $3), with whose
+-- they are; locked until the end of the transaction, so that nobody else takes a place there. `entered` is false where somebody else has it, and null where nothing is due.
 -- `unprobed`: it is shut, and nobody has been sent to look when the time is up.
 with asked as (
-    select lane, id, event_type from unnest($1::uuid[]) as named (id) join deliveries using (id)
+    select lane, endpoint_id, id, event_type from unnest($1::uuid[]) as named (id) join deliveries using (id)
     union all
-    select lane, null, null from unnest($2::text[]) as ended (lane)
+    select lane, endpoint_id, null, null from unnest($2::text[], $3::uuid[]) as ended (lane, endpoint_id)
 ), wanted as (
-    select lane, count(*) as wanted, array_remove(array_agg(id), null) as named,
+    select lane, (array_agg(endpoint_id))[1] as endpoint_id, count(*) as wanted, array_remove(array_agg(id), null) as named,
            coalesce(array_agg(id) filter (where event_type = 'webhook.test'), '{}') as tests
     from asked
     group by lane
 )
-select lane, wanted, named, tests, coalesce(shut_until > now() and probe_at is distinct from shut_until, false) as unprobed,
+select lane, coalesce((select tenant from endpoints where endpoints.id = wanted.endpoint_id), split_part(lane, ' ', 1)) as tenant,
+       wanted, named, tests, coalesce(shut_until > now() and probe_at is distinct from shut_until, false) as unprobed,
        case when due then pg_try_advisory_xact_lock(hashtextextended('lane ' || lane, 0)) end as entered
 from wanted left join lanes on lanes.key = lane left join lateral (
     select true as due from deliveries

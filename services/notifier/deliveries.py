@@ -61,6 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     form: OwnForm
     endpoint: str
     lane: str
+    tenant: str
     body: bytes
     attempt: int
     turn: int
@@ -76,11 +77,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """For how long an attempt of each kind is claimed, and how many a lane has place for."""
+    """For how long an attempt of each kind is claimed, how many a lane has place for, and how many there are places for in all."""
 
     webhook: timedelta
     upload: timedelta
     width: int
+    places: int
 
 
 async def wanted(connection: Connection, job_id: JobId, event_type: str) -> list[Wanted]:

@@ -70,9 +70,11 @@ async def leave(connection: Connection, lane: str, *, answered: bool, width: int
     log.warning("address gives no answer", failures=failures, seconds=pause.total_seconds())
 
 
-async def announce_due(connection: Connection, lane: str, *, most: int) -> None:
-    """What has been due for longest."""
-    await announce_all(connection, [_next(row) for row in await connection.fetch(SQL["next_due"], lane, most)])
+async def announce_due(connection: Connection, lane: str, *, most: int) -> int:
+    """What has been due for longest; how many that are, up to `most`."""
+    rows = await connection.fetch(SQL["next_due"], lane, most)
+    await announce_all(connection, [_next(row) for row in rows])
+    return len(rows)
 
 
 async def _give_up(connection: Connection, lane: str) -> None:

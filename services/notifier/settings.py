@@ -53,7 +53,10 @@ class Settings(Common, frozen=True, kw_only=True):
     @property
     def bounds(self) -> Bounds:
         return Bounds(
-            webhook=self.timeout + _MARGIN, upload=PUT_TIMES * self.timeout + _MARGIN, width=self.webhook_concurrency_per_endpoint
+            webhook=self.timeout + _MARGIN,
+            upload=PUT_TIMES * self.timeout + _MARGIN,
+            width=self.webhook_concurrency_per_endpoint,
+            places=self.webhook_concurrency,
         )
 
     @property

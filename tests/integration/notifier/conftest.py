@@ -78,7 +78,15 @@ class Notifier:
     """The notifier's two handlers in this process, and the outbox between them."""
 
     def __init__(
-        self, pool: Pool, outgoing: Outgoing, storage: Storage, *, schedule: Schedule, width: int = 4, most_bytes: int = 2**20
+        self,
+        pool: Pool,
+        outgoing: Outgoing,
+        storage: Storage,
+        *,
+        schedule: Schedule,
+        width: int = 4,
+        places: int = 256,
+        most_bytes: int = 2**20,
     ) -> None:
         bodies = Bodies(pool=pool, storage=storage, most_bytes=most_bytes, patience=LIMIT)
         self.stopping = asyncio.Event()
@@ -90,7 +98,7 @@ class Notifier:
                 "webhook": Webhooks(outgoing=outgoing, bodies=bodies, signer=Signer([SECRET]), schedule=schedule),
                 "upload": Uploads(outgoing=outgoing, pool=pool, storage=storage, schedule=schedule),
             },
-            bounds=Bounds(webhook=2 * LIMIT, upload=2 * LIMIT, width=width),
+            bounds=Bounds(webhook=2 * LIMIT, upload=2 * LIMIT, width=width, places=places),
             stopping=self.stopping,
         )
 

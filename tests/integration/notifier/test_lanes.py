@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from common import ids
 from common.database import Connection, Pool
+from common.due import Due, about, announce
 from common.envelope import Event
 from common.jobs.job import Job
 from common.storage import Storage
@@ -72,6 +74,26 @@ async def until_held_up(connection: Connection, count: int) -> None:
         return held_up == count
 
     await wait_until(there, f"{count} claims to wait")
+
+
+async def falls_due(pool: Pool, tenant: str, url: str, count: int) -> None:
+    """So much for a new endpoint of the tenant, which is a lane of its own."""
+    async with pool.acquire() as connection, connection.transaction():
+        endpoint = await connection.fetchval(
+            "insert into endpoints (id, tenant, url, events, description) values (gen_random_uuid(), $1, $2, '{job.completed}', '')"
+            " returning id",
+            tenant,
+            url,
+        )
+        for delivery in [ids.new() for _ in range(count)]:
+            await connection.execute(
+                "insert into deliveries (id, event_id, event_type, endpoint_id, endpoint, lane, body)"
+                " values ($1, $1, 'job.completed', $2, $3, lane_of($2, '', ''), '{}')",
+                delivery,
+                endpoint,
+                url,
+            )
+            await announce(connection, about(None, endpoint), Due(delivery, 1))
 
 
 async def handled(attempts: Attempts, messages: list[Event]) -> None:
@@ -181,13 +203,12 @@ async def test_what_a_paused_endpoint_is_to_get_waits(pool: Pool, notifier: Noti
     assert len(receiver.received) == 10
 
 
-async def test_a_crowd(
-    pool: Pool, complete: Complete, notifier: Notifier, outgoing: Outgoing, storage: Storage, receiver: Receiver
-) -> None:
+async def test_a_crowd(pool: Pool, complete: Complete, outgoing: Outgoing, storage: Storage, receiver: Receiver) -> None:
     """However messages, their copies and ends of attempts fall together: each is sent once, none forgotten, never too many at once.
 
-    Two notifiers share the lanes.
+    Two notifiers share the lanes, with fewer places for the tenant than he has in them.
     """
+    notifier, beside = (Notifier(pool, outgoing, storage, schedule=PATIENT, places=5) for _ in range(2))
     chance = random.Random(7)  # noqa: S311 - varies the order of things, the same at each run
     at_once: Counter[str] = Counter()
     most = 0
@@ -207,7 +228,7 @@ async def test_a_crowd(
         "insert into outbox (event_id, type, source, subject, body) select event_id, type, source, subject, body from outbox"
         " where type = 'delivery.due'"
     )
-    await notifier.run(Notifier(pool, outgoing, storage, schedule=PATIENT))
+    await notifier.run(beside)
 
     assert await states(pool, jobs) == {"delivered": 60}
     assert len(receiver.received) == 60
@@ -332,6 +353,48 @@ async def test_stopping_at_the_moment_of_the_claim(pool: Pool, complete: Complet
             task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (len(receiver.received), await waiting(pool)) == (0, 2)
+
+
+async def test_a_tenant_with_many_slow_addresses(
+    pool: Pool, outgoing: Outgoing, storage: Storage, receiver: Receiver, other: Receiver
+) -> None:
+    """He has three quarters of the places and no more, none of his messages waits in another, and who comes later finds one.
+
+    What was held back is delivered when the slow ones answer.
+    """
+    notifier = Notifier(pool, outgoing, storage, schedule=PATIENT, places=8)
+    receiver.answers.extend([receiver.held] * 30)
+    for _ in range(5):
+        await falls_due(pool, "slow", receiver.url, 6)
+    running = [asyncio.create_task(notifier.attempts.handle(message)) for message in await notifier.due()]
+    await wait_until(lambda: sum(not task.done() for task in running) == 6, "the messages that find no place to be dealt with")
+    await receiver.wait(6)
+    await falls_due(pool, "quick", other.url, 3)
+    await handled(notifier.attempts, await notifier.due())
+    assert (len(receiver.received), len(other.received), await waiting(pool)) == (6, 3, 24)
+
+    receiver.release.set()
+    await notifier.run()
+    await asyncio.gather(*running)
+    await notifier.run()
+    assert await pool.fetchval("select count(*) from deliveries where state = 'delivered'") == 33
+
+
+async def test_stopping_while_some_are_held_back(pool: Pool, outgoing: Outgoing, storage: Storage, receiver: Receiver) -> None:
+    """Their lanes are announced for another notifier."""
+    notifier = Notifier(pool, outgoing, storage, schedule=PATIENT, places=2)
+    receiver.answers.append(receiver.held)
+    for _ in range(3):
+        await falls_due(pool, "slow", receiver.url, 1)
+    first, *others = await notifier.due()
+    running = asyncio.create_task(notifier.attempts.handle(first))
+    await receiver.wait(1)
+    await handled(notifier.attempts, others)
+    assert (await waiting(pool), await announced(pool)) == (2, 0)
+    notifier.stopping.set()
+    receiver.release.set()
+    await running
+    assert (await waiting(pool), await announced(pool)) == (2, 2)
 
 
 async def test_what_breaks_a_claim(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver, other: Receiver) -> None:

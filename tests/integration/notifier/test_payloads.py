@@ -18,10 +18,12 @@ from common.storage import Storage
 from common.storage_keys import transcript_key
 from common.transcript import Language, Transcript, encode
 from services.notifier.outgoing import Outgoing
+from services.notifier.presigned import lives_until
 from services.notifier.schedule import Schedule
 from tests.integration.notifier.conftest import SECRET, Notifier, due_now, wanting
 from tests.integration.notifier.receiver import Received, Receiver, answering
 from tests.jobs import BROKEN, claimed
+from tests.skew import clock_off
 
 TRANSCRIPT = msgspec.json.format(encode(Transcript("Grüße", Language("de", 0.5), 1.5, (), (), {}, {})), indent=1)
 
@@ -99,6 +101,23 @@ async def test_full_for_an_endpoint(pool: Pool, storage: Storage, notifier: Noti
         ("thin", "job.failed"): False,
     }
     assert found["full", "job.completed"].headers["webhook-id"] == found["thin", "job.completed"].headers["webhook-id"]
+
+
+async def test_a_link_by_the_databases_clock(
+    pool: Pool, storage: Storage, outgoing: Outgoing, receiver: Receiver, database_url: str
+) -> None:
+    """A link's signature ends when the webhook says that it does, also where the notifier's clock is an hour behind the database's."""
+    notifier = Notifier(pool, outgoing, storage, schedule=Schedule(), most_bytes=0)
+    job = await completed(pool, storage, receiver.url, webhook_payload="full", retention=timedelta(hours=3))
+    await clock_off(pool, database_url, "1 hour")
+    await notifier.take_in(job, data=msgspec.json.encode(public(job)))
+    await due_now(pool)
+    await notifier.run()
+    [call] = receiver.received
+    link = call.event["transcript_url"]
+    ends = lives_until(link["url"])
+    assert ends is not None
+    assert timedelta(0) <= ends - datetime.fromisoformat(link["expires_at"]) <= timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("retention", [timedelta(hours=2), timedelta(0)])

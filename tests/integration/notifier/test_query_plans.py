@@ -40,14 +40,14 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     ),
     "enter_lanes": (
         claims.SQL["enter_lanes"],
-        "uuid[], text[]",
-        f"array[{_ID}], array['a']",
+        "uuid[], text[], uuid[]",
+        f"array[{_ID}], array['a'], array[{_ID}]",
         "deliveries_pkey",
     ),
     "lanes_with_something_due": (
         claims.SQL["enter_lanes"],
-        "uuid[], text[]",
-        f"array[{_ID}], array['a']",
+        "uuid[], text[], uuid[]",
+        f"array[{_ID}], array['a'], array[{_ID}]",
         "deliveries_waiting",
     ),
     "claim_attempts": (
