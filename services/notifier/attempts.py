@@ -61,8 +61,9 @@ class Attempts:
             try:
                 with _within(attempt, due):
                     await self._make(attempt)
-            finally:
+            except BaseException:
                 self._claims.leave(attempt)
+                raise
             made += 1
             if self._stopping.is_set():
                 await self._claims.stop(attempt)
@@ -70,10 +71,7 @@ class Attempts:
             if made == _IN_A_ROW or time.monotonic() - began > _TURN_SECONDS:
                 await self._claims.end_turn(attempt)
                 return
-            following = await self._claims.next(attempt)
-            if following is None:
-                await self._claims.pass_on(attempt)
-            attempt = following
+            attempt = await self._claims.next(attempt)
 
     async def _make(self, attempt: Attempt) -> None:
         try:

@@ -18,7 +18,7 @@ Who comes for a lane while another is in it asks again in a moment, and holds up
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -72,7 +72,7 @@ class _Claimed(msgspec.Struct, frozen=True):
 
 
 class Claims:
-    """What is claimed is the caller's, who sends it and records what came of it, or gives it back; and then leaves its place."""
+    """What is claimed is the caller's, who sends it and records what came of it, or gives it back; its place he keeps or leaves."""
 
     def __init__(self, pool: Pool, bounds: Bounds) -> None:
         self._pool = pool
@@ -86,14 +86,17 @@ class Claims:
         return await self._ask(_Wish(due=due, again=again))
 
     async def next(self, after: Attempt) -> Attempt | None:
-        """When the end of one is committed and its place left: the one that has been due for longest in its lane; None as above."""
-        return await self._ask(_Wish(after=after))
+        """When the end of one is committed, in its place: the one that has been due for longest in its lane. None as above: it is left."""
+        attempt = await self._ask(_Wish(after=after))
+        if attempt is None:
+            await self._pass_on(after)
+        return attempt
 
     def leave(self, attempt: Attempt) -> None:
-        """Its place is free: to be asked for again, or passed on."""
+        """Nobody goes on with it."""
         self._shares.leave(attempt.tenant)
 
-    async def pass_on(self, attempt: Attempt) -> bool:
+    async def _pass_on(self, attempt: Attempt) -> bool:
         """Let one of the tenant's lanes that was held back have the place, if there is one; where nothing is due does not wait any more."""
         while (lane := self._shares.next_in_turn(attempt.tenant)) is not None:
             if await self._announce([lane], most=1):
@@ -103,13 +106,15 @@ class Claims:
 
     async def end_turn(self, attempt: Attempt) -> None:
         """What is due in its lane goes behind what the tenant has in others that were held back, or else what is in the broker's queue."""
-        if await self.pass_on(attempt):
+        self.leave(attempt)
+        if await self._pass_on(attempt):
             self._shares.hold_back(attempt.tenant, attempt.lane)
         else:
             await self._announce([attempt.lane], most=1)
 
     async def stop(self, attempt: Attempt) -> None:
         """What is due in its lane, and in those of its tenant that were held back, is announced for another notifier."""
+        self.leave(attempt)
         await self._announce([attempt.lane, *self._shares.bring_back(attempt.tenant, every=True)], most=1)
 
     async def _announce(self, keys: Sequence[str], *, most: int) -> int:
@@ -139,6 +144,8 @@ class Claims:
         """Nobody makes what it has led to, or is leading to at this moment. Bounded: when Postgres is away, the claim's end does it."""
         if wish in self._wishes:
             self._wishes.remove(wish)
+            if wish.after is not None:
+                self.leave(wish.after)
             return
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
@@ -172,8 +179,10 @@ class Claims:
         except Exception as error:  # noqa: BLE001 - told to whoever asked
             if len(wishes) > 1:
                 return [late for wish in wishes for late in await self._serve([wish])]
+            self._leave_before(wishes)
             wishes[0].claimed.set_exception(error)
             return []
+        self._leave_before([wish for wish in wishes if wish not in claimed.left])
         for attempt in claimed.attempts.values():
             self._shares.take(attempt.tenant)
         for lane in claimed.held_back:
@@ -185,6 +194,12 @@ class Claims:
             await self._bring_back(tenant)
         return claimed.left
 
+    def _leave_before(self, wishes: Sequence[_Wish]) -> None:
+        """The places that they had until now; what came of them has its own."""
+        for wish in wishes:
+            if wish.after is not None:
+                self.leave(wish.after)
+
     async def _claim(self, connection: Connection, wishes: Sequence[_Wish], *, unsure: bool) -> _Claimed:
         """`unsure`: it was tried before, and may have been done."""
         async with connection.transaction():
@@ -195,19 +210,20 @@ class Claims:
                 if (wish.again or unsure) and wish not in left:
                     await _follow(connection, wish)
             entered = [lane for lane in found if lane.entered]
-            shared = self._share(entered)
+            shared = self._share(entered, asking)
             attempts = await self._take(connection, shared) if entered else []
             await lanes.send_probes(connection, [lane.lane for lane in entered if lane.unprobed])
         held_back = [lane for lane, most in shared if most < min(lane.wanted, self._bounds.width)]
         return _Claimed({_hand_out(attempt, asking[attempt.lane]): attempt for attempt in attempts}, found, held_back, left)
 
-    def _share(self, entered: Sequence[_Lane]) -> list[tuple[_Lane, int]]:
-        """How many each may have at the most, of what its tenant may have."""
+    def _share(self, entered: Sequence[_Lane], asking: Mapping[str, Sequence[_Wish]]) -> list[tuple[_Lane, int]]:
+        """How many each may have at the most: the places of those who go on there, and of what its tenant may have besides."""
         room = {lane.tenant: self._shares.room(lane.tenant) for lane in entered}
         shared = []
         for lane in entered:
-            most = min(lane.wanted, self._bounds.width, room[lane.tenant])
-            room[lane.tenant] -= most
+            going_on = sum(wish.after is not None for wish in asking[lane.lane])
+            most = min(lane.wanted, self._bounds.width, going_on + room[lane.tenant])
+            room[lane.tenant] -= max(most - going_on, 0)
             shared.append((lane, most))
         return shared
 

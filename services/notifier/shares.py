@@ -53,10 +53,14 @@ class Shares:
             self._waiting.pop(tenant, None)
 
     def bring_back(self, tenant: str, *, every: bool = False) -> list[str]:
-        """The lanes for all whose places there is room, which wait no more; or `every` one that does."""
-        waiting = self._waiting.get(tenant, {})
-        count = len(waiting) if every else self.room(tenant) // min(self._width, self._most(tenant))
-        lanes = list(waiting)[:count]
+        """The lanes for all whose places there is room, which wait no more; or `every` one that does.
+
+        None before a quarter of what the tenant may have is idle: what is brought takes no place until its messages have come, and each
+        place that is left is passed on by itself.
+        """
+        waiting, room, most = self._waiting.get(tenant, {}), self.room(tenant), self._most(tenant)
+        count = 0 if 4 * room < most else room // min(self._width, most)
+        lanes = list(waiting)[: len(waiting) if every else count]
         for lane in lanes:
             self.forget(tenant, lane)
         return lanes

@@ -50,6 +50,18 @@ def test_held_back() -> None:
     assert shares.bring_back("one", every=True) == ["c"]
 
 
+def test_not_before_much_is_idle() -> None:
+    """What is brought back has no place until its messages have come: for a few places no lane is brought with all it has."""
+    shares = Shares(places=256, width=4)
+    assert taken(shares, "one") == 192
+    shares.hold_back("one", "a")
+    for _ in range(47):
+        shares.leave("one")
+    assert shares.bring_back("one") == []
+    shares.leave("one")
+    assert shares.bring_back("one") == ["a"]
+
+
 def test_taking_turns() -> None:
     """Lanes that wait have one place each by turns, until there is room for all that they want, or nothing is due in them."""
     shares = Shares(places=16, width=4)
