@@ -194,7 +194,7 @@ async def test_duplicates_make_one_delivery(service: Services, complete: Complet
 async def test_a_slow_receiver_holds_up_no_other(service: Services, complete: Complete, receiver: Receiver, pool: Pool) -> None:
     """While one receiver keeps its request open, the others get theirs."""
     receiver.answers.append(receiver.held)
-    await service("notifier", WEBHOOK_CONCURRENCY="2", WEBHOOK_TIMEOUT=LONG)
+    await service("notifier", WEBHOOK_CONCURRENCY="3", WEBHOOK_TIMEOUT=LONG)
     slow = await complete(receiver.url)
     await receiver.wait(1)
 
