@@ -18,8 +18,10 @@ from uuid import UUID
 
 import aiohttp
 import httpx
+import msgspec
 import psutil
 
+from bench._course import Course, course_rows
 from bench._cpu import burning, shares, used
 from bench._system import System, report, running
 from common import ids
@@ -92,18 +94,20 @@ async def _run(jobs: int, rounds: int) -> None:
         ("p99 beside as much work that is not Verbatim's / without", f"{beside:.2f}", ""),
         ("cores used meanwhile, more than without", f"{sum(more.values()):.2f}", f"of {os.cpu_count()}"),
         *((f"  by {name}", f"{cores:.2f}", "") for name, cores in more.items()),
+        *course_rows([each["course"] for each in found]),
         ("janitor's RSS in the first tenth / at the most, MiB", f"{early / _MIB:.0f} / {most / _MIB:.0f}", "flat"),
         ("events published after the sweep's end by, s", f"{max(each['told'] for each in found):.1f}", ""),
     ]
     figures = {"rate": rate, "slowdown": slower, "slowdown_beside": beside, "cores": more, "early_rss": early, "most_rss": most}
     latencies = {which: [_told(each[which]) for each in found] for which in ("calm", "busy", "beside")}
-    report("expiry", rows, {"jobs": jobs, "rounds": rounds, **figures, "latencies_ms": latencies})
+    courses = [msgspec.to_builtins(each["course"]) for each in found]
+    report("expiry", rows, {"jobs": jobs, "rounds": rounds, **figures, "latencies_ms": latencies, "courses": courses})
 
 
 async def _round(system: System, pool: Pool, client: httpx.AsyncClient, kept: Sequence[JobId], jobs: int) -> dict[str, Any]:
     """The API's latencies by itself, while the jobs expire, and beside as much work of no meaning."""
     idle, calm = await _measured(system, client, kept, asyncio.sleep(_CALM_SECONDS))
-    async with _Memory(system.process("janitor")) as memory:
+    async with _Memory(system.process("janitor")) as memory, Course(system, pool, _SERVICES) as course:
         sweeping = asyncio.create_task(_sweep(client))
         work, busy = await _measured(system, client, kept, sweeping)
     swept = sweeping.result()
@@ -113,7 +117,15 @@ async def _round(system: System, pool: Pool, client: httpx.AsyncClient, kept: Se
     async with burning(max(0.0, sum(cores.values()))):
         _, beside = await _measured(system, client, kept, asyncio.sleep(_CALM_SECONDS))
     latencies = {"calm": calm, "busy": busy, "beside": beside}
-    return {"rate": jobs / swept["seconds"], "told": told, "cores": cores, "early_rss": memory.early, "most_rss": memory.most, **latencies}
+    return {
+        "rate": jobs / swept["seconds"],
+        "told": told,
+        "cores": cores,
+        "course": course.tenths(),
+        "early_rss": memory.early,
+        "most_rss": memory.most,
+        **latencies,
+    }
 
 
 async def _measured(
