@@ -308,7 +308,7 @@ GUARDS = (
     Guard(
         "a lane is gone on with",
         "services/notifier/attempts.py",
-        "attempt = await self._claims.next(attempt.lane)",
+        "attempt = await self._claims.next(attempt)",
         "return",
         f"{_LANES}::test_no_more_than_its_places",
     ),
