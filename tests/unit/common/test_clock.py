@@ -10,6 +10,7 @@ _TIME_OF_DAY = re.compile(r"\b(?:datetime\.(?:now|today|utcnow)|time\.time(?:_ns
 # Where no time of the database's is compared with it.
 _OTHERWISE = {
     Path("services/ingest/parted.py"),  # until when URLs work that this process signs
+    Path("services/notifier/bodies.py"),  # how long a signature that this process makes must last for the database's time
     Path("services/transcriber/heartbeat.py"),  # when a mere progress was told
     Path("services/transcriber/engine/stages.py"),  # spans of a trace
     Path("services/transcriber/engine/remote/refusals.py"),  # until when another service wants to be left alone
