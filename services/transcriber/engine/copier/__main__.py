@@ -9,15 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import av
-
-from common.errors import VerbatimError
 from services.transcriber import confinement, frames
-from services.transcriber.engine import failures
 from services.transcriber.engine.copier import messages
 from services.transcriber.engine.copier.copying import copy_redacted
 from services.transcriber.engine.copier.messages import Answer, Copied, Order, Progress
-from services.transcriber.engine.decoder.messages import Exhausted, Refused
+from services.transcriber.engine.decoder.messages import ending
 
 
 def main() -> None:
@@ -45,13 +41,8 @@ def _carried_out(asked: Order, progress: Callable[[float], None]) -> Answer:
             language=asked.language,
             confined=partial(confinement.sealed, asked.limit),
         )
-    except (MemoryError, av.error.MemoryError):
-        return Exhausted()
-    except VerbatimError as error:
-        return Refused(error.code, error.message, error.transient)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        failed = failures.describe("", error)
-        return Refused(failed.code, failed.message, failed.transient)
+        return ending(error)
     return Copied()
 
 

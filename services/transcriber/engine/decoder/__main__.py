@@ -12,11 +12,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from common.errors import VerbatimError
 from services.transcriber import confinement, frames
-from services.transcriber.engine import failures
 from services.transcriber.engine.decoder import messages
-from services.transcriber.engine.decoder.messages import Answer, Ask, Exhausted, Refused, Told
+from services.transcriber.engine.decoder.messages import Answer, Ask, Told
 from services.transcriber.engine.media import gather, rooms_for
 
 
@@ -43,13 +41,8 @@ def _listen(asked: SimpleQueue[Ask]) -> None:
 def _answer(asked: Ask) -> Answer:
     try:
         return _decode(asked)
-    except MemoryError:
-        return Exhausted()
-    except VerbatimError as error:
-        return Refused(error.code, error.message, error.transient)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        failed = failures.describe("", error)
-        return Refused(failed.code, failed.message, failed.transient)
+        return messages.ending(error)
 
 
 def _decode(asked: Ask) -> Told:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from services.transcriber.engine import failures
 from services.transcriber.engine.gathered import Channels, Gathered
 
 
@@ -36,6 +37,14 @@ Answer = Told | Refused | Exhausted
 encode = msgspec.json.Encoder().encode
 decode_ask = msgspec.json.Decoder(Ask).decode
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+
+
+def ending(error: Exception) -> Refused | Exhausted:
+    """What a process answers that could not do it, whatever the reason is."""
+    if isinstance(error, MemoryError):
+        return Exhausted()
+    failed = failures.describe("", error)
+    return Refused(failed.code, failed.message, failed.transient)
 
 
 def decode_answer(line: bytes) -> Answer:
