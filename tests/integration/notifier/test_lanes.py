@@ -30,6 +30,14 @@ from tests.running import wait_until
 
 WIDTH = 4
 
+_SLOW_CLAIMS = """
+    create function wait_for_the_test() returns trigger language plpgsql as $$
+        begin perform pg_advisory_xact_lock_shared(1); return new; end
+    $$;
+    create trigger wait_for_the_test before update on deliveries for each row execute function wait_for_the_test();
+"""
+"""Whoever has chosen what to claim claims it when nobody has the advisory lock 1 any more, however many have chosen meanwhile."""
+
 
 @pytest.fixture
 async def other() -> AsyncIterator[Receiver]:
@@ -64,16 +72,24 @@ async def announced(pool: Pool) -> int:
 
 
 async def until_held_up(connection: Connection, count: int) -> None:
-    """Until so many transactions wait for a lock on the deliveries that `connection` has."""
+    """Until so many transactions wait for a lock, as for one that `connection` has."""
 
     async def there() -> bool:
         held_up: int = await connection.fetchval(
             "select count(*) from pg_locks join pg_database on pg_database.oid = database"
-            " where not granted and relation = 'deliveries'::regclass and datname = current_database()"
+            " where not granted and datname = current_database()"
         )
         return held_up == count
 
     await wait_until(there, f"{count} claims to wait")
+
+
+async def all_committed(connection: Connection) -> bool:
+    """Whether those are done who waited for the advisory lock 1."""
+    return not await connection.fetchval(
+        "select count(*) from pg_locks join pg_database on pg_database.oid = database"
+        " where locktype = 'advisory' and objid = 1 and datname = current_database()"
+    )
 
 
 async def falls_due(pool: Pool, tenant: str, url: str, count: int) -> None:
@@ -244,12 +260,15 @@ async def test_two_at_the_same_moment(
     jobs = await completed(complete, notifier, receiver.url, 8)
     messages = await notifier.due()
     elsewhere = await completed(complete, notifier, other.url, 1)
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("lock table deliveries in share mode")
+    await pool.execute(_SLOW_CLAIMS)
+    async with pool.acquire() as connection:
+        await connection.execute("select pg_advisory_lock(1)")
         running = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages[:WIDTH]]
         await until_held_up(connection, 1)
         running += [asyncio.create_task(beside.attempts.handle(message)) for message in [*messages[WIDTH:], *await notifier.due()]]
         await until_held_up(connection, 2)
+        await connection.execute("select pg_advisory_unlock(1)")
+        await wait_until(lambda: all_committed(connection), "both to have claimed")
     await other.wait(1)
     await receiver.wait(WIDTH)
     under_way = "select count(*) from deliveries where in_flight and state = 'pending' and job_id = any($1)"
