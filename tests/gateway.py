@@ -17,7 +17,7 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 class Gateway:
     """Refuses to delete the keys that `refused` says, one by one; with `busy`, every second request for a deletion as a whole.
 
-    A refusal is a 503, in the answer for one key or of the request. A request that is `stuck` is never answered.
+    A refusal is a 503, in the answer for one key or of the request. A request that is `stuck` is never answered. `deletions` are counted.
     """
 
     def __init__(self, target: str, store: Storage) -> None:
@@ -26,15 +26,15 @@ class Gateway:
         self.refused: Callable[[str], bool] = lambda _key: False
         self.stuck: Callable[[web.Request], bool] = lambda _request: False
         self.busy = False
-        self._deletions = 0
+        self.deletions = 0
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         if self.stuck(request):
             await asyncio.Event().wait()
         if request.method == "POST" and "delete" in request.query:
-            self._deletions += 1
-            if self.busy and self._deletions % 2:
+            self.deletions += 1
+            if self.busy and self.deletions % 2:
                 return web.Response(status=503, text="<Error><Code>SlowDown</Code><Message>Later.</Message></Error>")
             return await self._delete(body)
         # The signature covers the host, which is this one: passed on as it is, it stays right.

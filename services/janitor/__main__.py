@@ -49,7 +49,7 @@ async def serve(settings: Settings) -> None:
         delivered = Delivered(shared.storage, settings.delivery_retention)
         for urgent in (Rescue(), Reissue(shared.broker), Reannounce(shared.broker), Lift(), delivered, audio):
             # Each in a loop of its own: a broker or a store that hangs must not hold up the rescue.
-            life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping))
+            life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping, longest=settings.cleanup_interval))
         life.work("retell", every(retell.PAUSE, [Retell(shared.broker)], sweeper, stopping))
         life.work("measure", every(settings.measure_interval, [measure], sweeper, stopping))
         life.work("cleanup", every(settings.cleanup_interval, regular, sweeper, stopping))

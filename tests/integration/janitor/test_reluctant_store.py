@@ -1,11 +1,14 @@
 """A store that does not delete all that it is told to: nothing is forgotten before its object is gone."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 
 import pytest
 
 from common import storage as stores
+from common.cleanup import Report
 from common.database import Pool
 from common.errors import Refused, TransientError
 from common.ids import JobId, new
@@ -22,6 +25,7 @@ from services.janitor.duties.expired_uploads import ExpiredUploads
 from services.janitor.duties.orphans import Orphans
 from services.janitor.duties.uploads import Uploads
 from services.janitor.duty import Duty
+from services.janitor.schedule import every
 from services.janitor.sweeper import Sweeper
 from tests.gateway import Gateway, gateway
 from tests.integration.janitor.test_bucket_duties import ANY_AGE, keys, put
@@ -29,6 +33,7 @@ from tests.integration.janitor.test_expired_uploads import begun
 from tests.jobs import HOUR, finished_with_bytes, reread
 
 PAST = timedelta(seconds=-1)
+PAUSE = timedelta(milliseconds=20)
 
 
 @pytest.fixture
@@ -107,6 +112,42 @@ async def test_what_is_held_alone_ends_no_sweep(pool: Pool, storage: Storage, be
         assert await delete_chosen(pool, seen, held.tenant, [Status.COMPLETED], Filters(), 10) == Cleared(failed=1)
         assert (await reread(connection, held)).status is Status.COMPLETED
     assert await keys(storage) == set(held.keys)
+
+
+async def test_what_is_refused_is_seldom_asked_for(
+    pool: Pool, storage: Storage, between: tuple[Gateway, Storage], sweeper: Sweeper
+) -> None:
+    """Urgent or not: a round in which a store refuses much is followed by a long pause, and asks for each thing once."""
+    refusing, seen = between
+    refusing.refused = lambda _key: True
+    async with pool.acquire() as connection:
+        for _ in range(30):
+            await finished_with_bytes(connection, storage)
+    watched = Watched(sweeper, rounds=3)
+    began = time.monotonic()
+    async with asyncio.timeout(300):
+        await every(PAUSE, [Audio(seen, timedelta(0))], watched, watched.stopping, longest=HOUR)
+    assert [report.failed for report in watched.reports] == [30] * 3
+    assert refusing.deletions == 3
+    assert time.monotonic() - began >= 2 * 31 * PAUSE.total_seconds()
+
+
+class Watched:
+    """A sweeper that is stopped after so many rounds."""
+
+    def __init__(self, sweeper: Sweeper, *, rounds: int) -> None:
+        self.reports: list[Report] = []
+        self.stopping = asyncio.Event()
+        self._sweeper = sweeper
+        self._rounds = rounds
+
+    async def sweep(self, duty: Duty) -> Report | None:
+        report = await self._sweeper.sweep(duty)
+        assert report is not None
+        self.reports.append(report)
+        if len(self.reports) == self._rounds:
+            self.stopping.set()
+        return report
 
 
 class Away(Storage):

@@ -11,7 +11,7 @@ from common.paging import pages
 from common.settings import SettingsError, load
 from common.tolerance import attempt_each
 from services.janitor.duty import Counts, Duty, Sweep
-from services.janitor.schedule import every
+from services.janitor.schedule import every, rest
 from services.janitor.settings import Settings
 
 AWAY = TransientError("storage_unavailable", "The store is away.")
@@ -116,6 +116,15 @@ async def test_a_pause_ends_when_told_to_stop() -> None:
     await asyncio.sleep(0)
     stopping.set()
     await asyncio.wait_for(task, 60)
+
+
+@pytest.mark.parametrize(
+    ("failed", "longest", "expected"),
+    [(0, 600, 2), (1, 600, 4), (9, 600, 20), (299, 600, 600), (100_000, 600, 600), (9, 0, 2), (9, 1, 2)],
+)
+def test_what_failed_is_asked_for_less_often(failed: int, longest: int, expected: int) -> None:
+    """One thing that is held delays the others by seconds; many are asked for no more often than the longest pause allows."""
+    assert rest(timedelta(seconds=2), failed, timedelta(seconds=longest)) == timedelta(seconds=expected)
 
 
 def test_settings_have_the_documented_defaults() -> None:
