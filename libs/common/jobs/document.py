@@ -10,6 +10,7 @@ import msgspec
 from common.jobs.job import TRANSCRIPT, Cache, Failure, Job, Receipt, Status, Stored, Upload
 from common.jobs.kind import Kind
 from common.jobs.options import PRIORITIES, Options, Priority
+from common.jobs.receipt import RECORDING
 
 
 class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +132,7 @@ def _source(job: Job) -> SourceDocument:
         kind=found.kind,
         duration=None if job.duration is None else round(job.duration, 2),
         duration_estimated=not job.duration_known,
-        deleted_at=job.audio_deleted_at,
+        deleted_at=None if RECORDING in job.lost else job.audio_deleted_at,
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from common.database import Connection, Queries
 from common.ids import JobId, LeaseToken
 from common.jobs.job import Job, Status, from_row
+from common.jobs.receipt import RECORDING
 from common.storage_keys import parse_key
 
 SQL = Queries(Path(__file__).with_name("objects.sql"))
@@ -67,9 +68,13 @@ async def recordings_replaced(connection: Connection, *, after: Job | None, limi
     return await _recorded(connection, "recordings_replaced", after, limit)
 
 
-async def forget_recordings(connection: Connection, job_ids: Sequence[JobId]) -> int:
-    """Note that they are gone; returns for how many of the jobs that is news. Call only when they are gone."""
-    return len(await connection.fetch(SQL["forget_recordings"], list(job_ids)))
+async def forget_recordings(connection: Connection, jobs: Sequence[Job]) -> int:
+    """Note that they are gone; returns for how many of the jobs that is news. Call only when they are gone.
+
+    What was lost when the job was read stays so: deleting what is not there succeeds, too.
+    """
+    lost = [job.id for job in jobs if RECORDING in job.lost]
+    return len(await connection.fetch(SQL["forget_recordings"], [job.id for job in jobs], lost))
 
 
 def _owner(row: asyncpg.Record) -> Owner:

@@ -23,8 +23,8 @@ order by finished_at, id
 limit $1;
 
 -- name: forget_recordings
--- The object is gone. It is not lost, should a look in between have found so.
-update jobs set audio_deleted_at = now(), lost = array_remove(lost, 'recording')
+-- The object is gone. It is not lost, should a look in between have found so; one of $2 was lost before, and nobody has deleted it.
+update jobs set audio_deleted_at = now(), lost = case when id = any($2::uuid[]) then lost else array_remove(lost, 'recording') end
 where id = any($1::uuid[]) and audio_deleted_at is null and status in ('completed', 'failed', 'cancelled')
 returning id;
 
@@ -37,10 +37,12 @@ limit $1;
 
 -- name: mark_lost
 -- Only while nothing may have deleted it by right: a result that has not expired, and a recording that is still the job's: one that was deleted
--- since the job was read is not lost, whatever else is.
-update jobs set lost = array_remove(found.lost, case when audio_deleted_at is not null then 'recording' end)
+-- since the job was read is not lost, whatever else is, unless it was so before.
+update jobs
+set lost = array_remove(found.lost, case when audio_deleted_at is not null and 'recording' <> all(jobs.lost) then 'recording' end)
 from (select id, string_to_array(names, ',') as lost from unnest($1::uuid[], $2::text[]) as told (id, names)) found
-where jobs.id = found.id and jobs.lost <> array_remove(found.lost, case when audio_deleted_at is not null then 'recording' end)
+where jobs.id = found.id
+  and jobs.lost <> array_remove(found.lost, case when audio_deleted_at is not null and 'recording' <> all(jobs.lost) then 'recording' end)
   and status in ('queued', 'completed', 'failed', 'cancelled') and coalesce(expires_at > now(), true)
 returning jobs.id, jobs.lost;
 

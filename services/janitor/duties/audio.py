@@ -66,5 +66,5 @@ class Audio:
         if kept:
             error = next(iter(kept.values()))
             log.warning("left for the next sweep", recordings=len(kept), code=error.code, error=error.message)
-        gone = [job.id for job in jobs if job.source_key not in kept]
+        gone = [job for job in jobs if job.source_key not in kept]
         return Counts(swept=await objects.forget_recordings(connection, gone), failed=len(kept))

@@ -54,10 +54,14 @@ class Lost:
 
 def missing(job: Holding, there: set[str]) -> tuple[str, ...]:
     """What the job should have in the store, by its row, and has not."""
-    names = []
-    done = job.status is Status.COMPLETED
-    if job.audio_deleted_at is None and not (job.redact and done) and source_key(job.id) not in there:
-        names.append(RECORDING)
-    if done:
+    names = [RECORDING] if _without_recording(job, there) else []
+    if job.status is Status.COMPLETED:
         names += sorted(name for name, key in job.keys.items() if key not in there)
     return tuple(names)
+
+
+def _without_recording(job: Holding, there: set[str]) -> bool:
+    """What was lost before it was to be deleted stays so: it cannot come back any more."""
+    if job.audio_deleted_at is not None:
+        return RECORDING in job.lost
+    return not (job.redact and job.status is Status.COMPLETED) and source_key(job.id) not in there

@@ -314,6 +314,6 @@ async def test_nothing_is_tried_again_without_its_recording(pool: Pool) -> None:
     async with pool.acquire() as connection:
         job = await queued(connection)
         await store.cancel(connection, job.id, job.tenant)
-        assert await objects.forget_recordings(connection, [job.id]) == 1
+        assert await objects.forget_recordings(connection, [job]) == 1
         assert await store.resubmit(connection, job.id, job.tenant) is None
         assert (await reread(connection, job)).status is Status.CANCELLED

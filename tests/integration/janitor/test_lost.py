@@ -49,7 +49,7 @@ async def test_what_was_deleted_since_the_look_is_not_lost(pool: Pool, storage: 
     """A recording that another duty deleted between the look and the mark went by right; what else is missing is marked."""
     async with pool.acquire() as connection:
         whole, without_result = [await finished_with_bytes(connection, storage) for _ in range(2)]
-        assert await objects.forget_recordings(connection, [whole.id, without_result.id]) == 2
+        assert await objects.forget_recordings(connection, [whole, without_result]) == 2
         marked = await objects.mark_lost(connection, {whole.id: ["recording"], without_result.id: ["recording", "transcript"]})
         assert marked == {without_result.id: ("transcript",)}
         assert [(await reread(connection, job)).lost for job in (whole, without_result)] == [(), ("transcript",)]

@@ -11,14 +11,19 @@ from common.database import Pool
 from common.envelope import Event
 from common.ids import EventId
 from common.jobs import objects, removal
+from common.jobs.document import public
 from common.jobs.job import Job
+from common.storage import Storage
+from services.janitor.duties.audio import Audio
 from services.janitor.duties.deliveries import Deliveries
+from services.janitor.duties.expire import Expire
 from services.janitor.duties.idempotency_keys import IdempotencyKeys
+from services.janitor.duties.lost import Lost
 from services.janitor.duties.tombstones import Tombstones
 from services.janitor.duty import Duty, Sweep
 from services.janitor.sweeper import Sweeper
 from services.notifier.intake import Intake
-from tests.jobs import LOST, Announced, announced, claimed, finished, forget_events, queued
+from tests.jobs import LOST, Announced, announced, claimed, finished, finished_with_bytes, forget_events, queued, reread
 
 DAY = timedelta(days=1)
 MANY = 1_200
@@ -87,7 +92,7 @@ async def test_a_receipt_does_not_certify_what_was_lost(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await queued(connection)
         job = await finished(connection, await claimed(connection))
-        await objects.forget_recordings(connection, [job.id])
+        await objects.forget_recordings(connection, [job])
         await objects.mark_lost(connection, {job.id: ["transcript"]})
         deleted = await removal.delete(connection, job.id, job.tenant)
     assert deleted is not None
@@ -96,6 +101,25 @@ async def test_a_receipt_does_not_certify_what_was_lost(pool: Pool) -> None:
         ("recording", deleted.audio_deleted_at, False),
         ("transcript", None, True),
     ]
+
+
+async def test_nor_that_it_was_deleted_when_it_was_due(pool: Pool, storage: Storage, sweeper: Sweeper) -> None:
+    """Deleting what the store has lost succeeds: the mark stays, whatever else is found to be missing later, and the receipt says so."""
+    async with pool.acquire() as connection:
+        job, whole = [await finished_with_bytes(connection, storage) for _ in range(2)]
+        await storage.delete([job.source_key])
+        await sweep(sweeper, Lost(storage))
+        assert (await sweep(sweeper, Audio(storage, None, until_transcribed=True))).swept == 2
+        assert public(await reread(connection, job)).source.deleted_at is None
+        assert public(await reread(connection, whole)).source.deleted_at is not None
+        await storage.delete_prefix("results/")
+        await sweep(sweeper, Lost(storage))
+        assert [(await reread(connection, each)).lost for each in (job, whole)] == [("recording", "transcript"), ("transcript",)]
+        await connection.execute("update jobs set expires_at = now() - interval '1 second'")
+        await sweep(sweeper, Expire(storage))
+        receipts = [(await reread(connection, each)).receipt for each in (job, whole)]
+    told = [{each.what: (each.deleted_at is None, each.lost) for each in receipt.objects} for receipt in receipts if receipt is not None]
+    assert told == [{"recording": (True, True), "transcript": (True, True)}, {"recording": (False, False), "transcript": (True, True)}]
 
 
 async def test_deliveries_that_are_over_go_after_their_time(pool: Pool, sweeper: Sweeper) -> None:

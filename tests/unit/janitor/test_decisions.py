@@ -59,6 +59,7 @@ def test_a_job_has_its_recording_until_that_was_deleted_or_replaced(status: Stat
     assert missing_objects(holding(status), {source_key(JOB), *results}) == ()
     assert missing_objects(holding(status), results) == ("recording",)
     assert missing_objects(holding(status, audio_deleted_at=NOW), results) == ()
+    assert missing_objects(holding(status, audio_deleted_at=NOW, lost=("recording",)), results) == ("recording",)
     assert missing_objects(holding(status, redact=True), results) == (() if status is Status.COMPLETED else ("recording",))
 
 
