@@ -355,6 +355,13 @@ GUARDS = (
         "tests/integration/ingest/test_idempotency.py::test_after_the_job",
     ),
     Guard(
+        "and what is in a dead letter",
+        "libs/common/jobs/removal.sql",
+        "headers = '{}', body = '' where job_id = any",
+        "headers = headers, body = body where job_id = any",
+        "tests/integration/janitor/test_dead_letters.py::test_what_is_in_them_goes_with_their_job",
+    ),
+    Guard(
         "what was lost before is not deleted",
         "libs/common/jobs/objects.sql",
         "case when id = any($2::uuid[]) then lost else array_remove(lost, 'recording') end",
@@ -364,8 +371,8 @@ GUARDS = (
     Guard(
         "a tombstone waits for its deliveries",
         "libs/common/jobs/removal.sql",
-        "and deliveries.state = 'pending')\n    order by expired_at",
-        "and false)\n    order by expired_at",
+        "and deliveries.state = 'pending')\n        order by expired_at",
+        "and false)\n        order by expired_at",
         "tests/integration/janitor/test_purging.py::test_tombstones_go_after_their_time",
     ),
     Guard(

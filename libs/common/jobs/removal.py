@@ -88,10 +88,12 @@ async def expire(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
     return expired
 
 
-async def purge(connection: Connection, *, older_than: timedelta, limit: int) -> list[Job]:
-    """expired -> (gone), for tombstones older than that of which nothing is still to be delivered."""
+async def purge(connection: Connection, *, older_than: timedelta, after: Job | None, limit: int) -> list[Job]:
+    """expired -> (gone), for tombstones older than that of which nothing is still to be delivered; a page, following the job `after`."""
+    key = (None, None) if after is None else (after.expired_at, after.id)
     async with connection.transaction():
-        jobs = [from_row(row) for row in await connection.fetch(SQL["old_tombstones"], older_than, limit)]
+        jobs = [from_row(row) for row in await connection.fetch(SQL["old_tombstones"], older_than, limit, *key)]
+        await connection.execute(SQL["forget_letters"], [job.id for job in jobs])
         await announce_all(connection, "job.deleted", jobs)
     return jobs
 
@@ -109,5 +111,6 @@ async def _deleted(connection: Connection, jobs: Sequence[Job]) -> list[Job]:
         rows = [job.id for job in gone], [job.tenant for job in gone], [job.receipt for job in gone]
         await connection.execute(SQL["keep_receipts"], *rows)
         await connection.execute(SQL["forget_answers"], rows[0])
+        await connection.execute(SQL["forget_letters"], rows[0])
         await announce_all(connection, "job.deleted", gone)
     return gone

@@ -95,20 +95,28 @@ where jobs.id = gone.id and status in ('completed', 'failed', 'cancelled') and e
 returning jobs.*;
 
 -- name: old_tombstones
--- expired -> (gone): nobody will ask any more, nor is anybody still to be told, for the deliveries go with it.
-delete from jobs
-where id in (
-    select id from jobs
-    where status = 'expired' and expired_at < now() - $1::interval
-      and not exists (select from deliveries where deliveries.job_id = jobs.id and deliveries.state = 'pending')
-    order by expired_at, id limit $2
-    for update skip locked
+-- expired -> (gone): nobody will ask any more, nor is anybody still to be told, for the deliveries go with it. A page after ($3, $4).
+with gone as (
+    delete from jobs
+    where id in (
+        select id from jobs
+        where status = 'expired' and expired_at < now() - $1::interval
+          and (expired_at, id) > (coalesce($3, '-infinity'::timestamptz), coalesce($4, '00000000-0000-0000-0000-000000000000'::uuid))
+          and not exists (select from deliveries where deliveries.job_id = jobs.id and deliveries.state = 'pending')
+        order by expired_at, id limit $2
+        for update skip locked
+    )
+    returning *
 )
-returning *;
+select * from gone order by expired_at, id;
 
 -- name: forget_answers
 -- What their submissions were answered tells as much of the jobs as their rows did. The keys stay, so that a repeat makes no job again.
 update idempotency_keys set answer = null where job_id = any($1::uuid[]) and answer is not null;
+
+-- name: forget_letters
+-- That messages about them were given up is kept, and nothing of what was in those.
+update dead_letters set job_id = null, headers = '{}', body = '' where job_id = any($1::uuid[]);
 
 -- name: keep_receipts
 -- For jobs whose rows are gone.

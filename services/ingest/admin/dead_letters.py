@@ -46,6 +46,7 @@ class LetterDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A message that `queue` gave up, for the broker's `reason`: `rejected` is no event, `delivery_limit` broke every receiver.
 
     `headers` and the beginning of the `body` are as they came. `job_id` and `event_type` are null where it names none.
+    Of one about a job that was deleted they are empty, and the `job_id` is null.
     """
 
     id: UUID

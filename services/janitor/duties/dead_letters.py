@@ -6,6 +6,8 @@ Whatever is in a message, it can be recorded: one that could not be would come b
 What fails depends on what the message was. An attempt at a delivery or an archive breaks whoever makes it, so that one thing fails. A token
 is not tied to the job that it names: who took it had claimed the best job there was. The job in it fails only if it has itself lost a
 worker; any other is innocent, and gets a new token from the reissue.
+
+Of a letter about a job that is gone nothing is kept but that there was one (`removal` sees to those that are recorded by then).
 """
 
 import hashlib
@@ -77,6 +79,7 @@ class DeadLetters:
             except LOST as error:  # it may be a message of that queue that breaks every connection by which it comes
                 lost = error
         await _judge(sweep)
+        await sweep.connection.execute(SQL["forget_letters"])
         while True:
             old = await sweep.connection.fetch(SQL["old_letters"], self._retention, _BATCH)
             yield Counts(scanned=len(old), swept=len(old))

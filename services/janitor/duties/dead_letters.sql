@@ -27,6 +27,11 @@ where not judged and not (
     and exists (select from jobs where jobs.id = dead_letters.job_id and jobs.status = 'processing')
 );
 
+-- name: forget_letters
+-- Those about jobs that are gone, as one that was deleted before its letter was recorded; a request to clean up names itself.
+update dead_letters set job_id = null, headers = '{}', body = ''
+where job_id is not null and event_type is distinct from 'cleanup.requested' and not exists (select from jobs where jobs.id = job_id);
+
 -- name: old_letters
 delete from dead_letters
 where id = any(array(

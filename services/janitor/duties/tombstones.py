@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 
 from common.jobs import removal
+from common.jobs.job import Job
 from services.janitor.duty import Counts, Sweep
 
 _BATCH = 500
@@ -21,19 +22,18 @@ class Tombstones:
         self._retention = retention
 
     async def batches(self, sweep: Sweep) -> AsyncGenerator[Counts, None]:
-        for purge in (self._jobs, self._receipts):
-            while True:
-                since = await purge(sweep)
-                late = sweep.late(None if moment is None else moment + self._retention for moment in since)
-                yield Counts(scanned=len(since), swept=len(since), late=late)
-                if len(since) < _BATCH:
-                    break
+        last: Job | None = None
+        while jobs := await removal.purge(sweep.connection, older_than=self._retention, after=last, limit=_BATCH):
+            last = jobs[-1]
+            yield self._purged(sweep, jobs)
+        while receipts := await removal.purge_receipts(sweep.connection, older_than=self._retention, limit=_BATCH):
+            yield self._counts(sweep, receipts)
 
-    async def _jobs(self, sweep: Sweep) -> Sequence[datetime | None]:
-        jobs = await removal.purge(sweep.connection, older_than=self._retention, limit=_BATCH)
+    def _purged(self, sweep: Sweep, jobs: Sequence[Job]) -> Counts:
         for job in jobs:
             sweep.tell(self.name, job_id=str(job.id))
-        return [job.expired_at for job in jobs]
+        return self._counts(sweep, [job.expired_at for job in jobs])
 
-    async def _receipts(self, sweep: Sweep) -> Sequence[datetime | None]:
-        return await removal.purge_receipts(sweep.connection, older_than=self._retention, limit=_BATCH)
+    def _counts(self, sweep: Sweep, since: Sequence[datetime | None]) -> Counts:
+        late = sweep.late(None if moment is None else moment + self._retention for moment in since)
+        return Counts(scanned=len(since), swept=len(since), late=late)

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 from aio_pika import Message
@@ -16,7 +17,7 @@ from common.database import Pool
 from common.due import Due
 from common.envelope import Event, to_message
 from common.ids import EventId
-from common.jobs import upkeep
+from common.jobs import removal, store, upkeep
 from common.jobs.job import Job, Status, Upload
 from common.topology import Queue
 from services.janitor.duties.dead_letters import DeadLetters, read, record
@@ -79,7 +80,11 @@ async def exhaust(broker: Broker, queue: Queue, message: Message) -> None:
 
 
 def token(job: Job) -> Message:
-    event = Event(id=EventId(ids.new()), type="job.created", source="/", subject=str(job.id), time=job.created_at, data=b"{}")
+    return message("job.created", job.id, job.created_at)
+
+
+def message(kind: str, subject: UUID, time: datetime) -> Message:
+    event = Event(id=EventId(ids.new()), type=kind, source="/", subject=str(subject), time=time, data=b"{}")
     return to_message(event, trace=None)
 
 
@@ -172,6 +177,35 @@ async def test_an_innocent_job_is_left_alone(pool: Pool, broker: Broker, sweeper
         await sweep(sweeper, broker)
         assert (await reread(connection, job)).status is Status.QUEUED
     assert [reason for _, reason, _ in await letters(pool)] == ["delivery_limit", "rejected"]
+
+
+async def test_what_is_in_them_goes_with_their_job(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """However it goes, and when: that there was one is kept, and no more, also of what is recorded only afterwards; others stay whole."""
+    queue = topology.TRANSCRIBER_JOBS
+    async with pool.acquire() as connection:
+        kept, deleted, purged, late = [await queued(connection) for _ in range(4)]
+        for job in (deleted, purged, late):
+            await store.cancel(connection, job.id, job.tenant)
+        await reject(broker, queue, *(token(job) for job in (kept, deleted, purged)))
+        await sweep(sweeper, broker)
+        assert await about(pool) == {kept.id: True, deleted.id: True, purged.id: True}
+        for job in (deleted, late):
+            await removal.delete(connection, job.id, job.tenant)
+        await connection.execute("update jobs set status = 'expired', expired_at = now() where id = $1", purged.id)
+        await removal.purge(connection, older_than=timedelta(0), after=None, limit=1)
+        assert await about(pool) == {kept.id: True, None: False}
+        request = ids.new()
+        await reject(broker, queue, token(late), message("cleanup.requested", request, kept.created_at))
+        await sweep(sweeper, broker)
+    assert await about(pool) == {kept.id: True, None: False, request: True}
+    told = await pool.fetch("select queue, reason, event_type from dead_letters where job_id is null")
+    assert [tuple(row) for row in told] == [(queue.name, "rejected", "job.created")] * 3
+
+
+async def about(pool: Pool) -> dict[UUID | None, bool]:
+    """The jobs that they name, and whether anything is left of what was in them."""
+    rows = await pool.fetch("select job_id, body <> '' or headers <> '{}' as whole from dead_letters")
+    return {row["job_id"]: row["whole"] for row in rows}
 
 
 async def test_what_breaks_whoever_makes_it_fails(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:

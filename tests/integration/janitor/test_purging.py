@@ -154,21 +154,40 @@ async def test_keys_that_are_free_again_go(pool: Pool, sweeper: Sweeper) -> None
     assert await pool.fetchval("select count(*) from idempotency_keys") == 2
 
 
+async def entomb(pool: Pool, count: int, expired: timedelta, state: str) -> None:
+    """So many tombstones, from so long ago, with a delivery in that state each."""
+    await pool.execute(
+        "with made as (insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, expired_at)"
+        " select gen_random_uuid(), 'a', 'expired', 1, '{}',"
+        """ '{"filename": "a", "content_type": "a", "size": 1, "sha256": "a", "kind": "audio"}', '1 s', 1, now() - $2::interval"""
+        " from generate_series(1, $1) returning id, expired_at)"
+        " insert into deliveries (id, job_id, event_id, event_type, endpoint, lane, body, state, finished_at)"
+        " select gen_random_uuid(), id, gen_random_uuid(), 'job.completed', '', '', '', $3::text,"
+        " case when $3::text <> 'pending' then expired_at end from made",
+        *(count, expired, state),
+    )
+
+
+async def test_what_waits_for_its_deliveries_is_passed_by_once(pool: Pool) -> None:
+    """A batch begins where the last one ended: what a paused endpoint holds up is not looked at again for each five hundred that go."""
+    waiting = 1_000
+    await entomb(pool, waiting, 3 * DAY, "pending")
+    await entomb(pool, MANY, 2 * DAY, "failed")
+    await pool.execute("analyze")
+    async with pool.acquire() as connection, connection.transaction():
+        for plan in ("hashjoin", "mergejoin", "seqscan"):  # so that each look at a tombstone is one at its deliveries
+            await connection.execute(f"set local enable_{plan} = off")
+        sweep = Sweep(connection, await connection.fetchval("select now()"), dry_run=False)
+        assert sum([counts.swept async for counts in Tombstones(DAY).batches(sweep)]) == MANY
+        looks = await connection.fetchval("select idx_scan from pg_stat_xact_user_tables where relname = 'deliveries'")
+    assert waiting + MANY <= looks < 2 * waiting + 2 * MANY
+
+
 @pytest.mark.parametrize("name", ["tombstones", "deliveries", "keys"])
 async def test_purges_at_once_share_the_rows(pool: Pool, name: str) -> None:
     """Even without the lock, as after a lost connection, each row goes once, and a tombstone is announced once."""
     duties: dict[str, Duty] = {"tombstones": Tombstones(DAY), "deliveries": Deliveries(DAY), "keys": IdempotencyKeys()}
-    await pool.execute(
-        "insert into jobs (id, tenant, status, priority, options, source, retention, max_attempts, expired_at)"
-        " select gen_random_uuid(), 'a', 'expired', 1, '{}',"
-        """ '{"filename": "a", "content_type": "a", "size": 1, "sha256": "a", "kind": "audio"}', '1 s', 1, now() - interval '2 days'"""
-        " from generate_series(1, $1)",
-        MANY,
-    )
-    await pool.execute(
-        "insert into deliveries (id, job_id, event_id, event_type, endpoint, lane, body, state, finished_at)"
-        " select gen_random_uuid(), id, gen_random_uuid(), 'job.completed', '', '', '', 'failed', expired_at from jobs",
-    )
+    await entomb(pool, MANY, 2 * DAY, "failed")
     await pool.execute(
         "insert into idempotency_keys (tenant, key, lease_token, expires_at) select 'a', id::text, id, expired_at from jobs",
     )
