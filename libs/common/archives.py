@@ -60,7 +60,7 @@ def line_clip(number: int, suffix: str) -> str:
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The event's data: an archive that is to be made. A duplicate finds it made."""
+    """The event's data: an archive that is to be made. A duplicate finds it made, or makes the same once more."""
 
     job_id: JobId
     cut: Cut
@@ -95,7 +95,8 @@ async def find(connection: Connection, wanted: Wanted) -> Job | None:
 
 async def finish(connection: Connection, wanted: Wanted) -> bool:
     """It is in the bucket; False when the job is gone or has expired meanwhile, and nobody else will look for the object."""
-    return await connection.fetchrow(SQL["finish_archive"], wanted.job_id, wanted.cut.variant) is not None
+    owned: bool = await connection.fetchval(SQL["finish_archive"], wanted.job_id, wanted.cut.variant)
+    return owned
 
 
 async def fail(connection: Connection, wanted: Wanted, failure: Failure) -> bool:

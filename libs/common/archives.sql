@@ -15,10 +15,9 @@ select jobs.* from jobs join archive_requests on archive_requests.job_id = jobs.
 where jobs.id = $1 and archive_requests.variant = $2 and archive_requests.error is null and jobs.status = 'completed';
 
 -- name: finish_archive
--- Its object is in the bucket, and the job has not expired: nothing is left to remember.
-delete from archive_requests using jobs
-where job_id = $1 and variant = $2 and jobs.id = job_id and jobs.status = 'completed'
-returning job_id;
+-- Its object is in the bucket, whoever made it, and nothing is left to remember; whether there is still a job that it is of.
+with made as (delete from archive_requests where job_id = $1 and variant = $2)
+select exists (select from jobs where id = $1 and status = 'completed');
 
 -- name: fail_archive
 -- One attempt more; with $4 of them it is over and the reason stays.

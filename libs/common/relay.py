@@ -1,7 +1,8 @@
 """The relay publishes what the outbox holds: take due rows, publish each with a confirm, delete what was confirmed, commit.
 
 Any number may run at once (every service runs one), as each locks the rows it takes. Dying before the commit means that the rows are
-published again by another: at least once. NOTIFY wakes the writer's own within milliseconds; the poll is what all rely on.
+published again by another: at least once. An event of which the broker says nothing, while it confirms others, is put off like one that it
+refuses: a queue without a leader holds up its own. NOTIFY wakes the writer's own within milliseconds; the poll is what all rely on.
 """
 
 import asyncio
@@ -74,15 +75,19 @@ class Relay:
             return len(taken), await outbox.next_due(connection)
 
     async def _settle(self, connection: Connection, taken: list[tuple[int, Event]]) -> None:
-        results = await asyncio.gather(*(self._publish(event) for _, event in taken))
-        confirmed = [row for (row, _), done in zip(taken, results, strict=True) if done]
-        refused = [row for (row, _), done in zip(taken, results, strict=True) if not done]
+        """Raises one of `LOST` when the broker has confirmed nothing, which leaves the whole batch for the next round."""
+        outcomes = await asyncio.gather(*(self._publish(event) for _, event in taken))
+        known = [(row, outcome) for (row, _), outcome in zip(taken, outcomes, strict=True)]
+        confirmed = [row for row, outcome in known if outcome is True]
+        lost = next((outcome for outcome in outcomes if isinstance(outcome, Exception)), None)
+        if lost is not None and not confirmed:
+            raise lost
         await outbox.delete(connection, confirmed)
-        if refused:
-            await outbox.postpone(connection, refused)
+        if put_off := [row for row, outcome in known if outcome is False or isinstance(outcome, TimeoutError)]:
+            await outbox.postpone(connection, put_off)
 
-    async def _publish(self, event: Event) -> bool:
-        """Whether the broker has it. A lost connection raises instead, which leaves the whole batch for the next round."""
+    async def _publish(self, event: Event) -> bool | Exception:
+        """Whether the broker has taken it, or which one of `LOST` left that open."""
         with tracing.span(f"publish {event.type}", kind="producer", parent=event.trace) as span:
             tracing.describe_message(span, event)
             try:
@@ -90,6 +95,8 @@ class Relay:
             except (DeliveryError, PublishError) as error:
                 log.error("event refused by the broker", event_type=event.type, event_id=str(event.id), error=repr(error))
                 return False
+            except LOST as error:
+                return error
         return True
 
 

@@ -50,8 +50,9 @@ class Sweeper:
                     began = time.monotonic()
                     async for counts in batches:
                         total += counts
-                        if dry_run:  # a batch that only lists would leave its transaction to be ended as abandoned
-                            await connection.execute("select")
+                        await connection.execute(
+                            "select"
+                        )  # a batch may only list, and the lock of one who asks nothing is ended as abandoned
                         if await patience.wait(self._stopping, _REST * (time.monotonic() - began)):
                             break
                         began = time.monotonic()

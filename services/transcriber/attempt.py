@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
-_RELEASE_SECONDS = 20.0
+RELEASE_SECONDS = 20.0
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(minutes=5)
 
@@ -193,7 +193,7 @@ class Attempts:
         """Bounded, as whoever stops us does not wait for ever: when Postgres says nothing for so long, the lease's end does it."""
         released = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_RELEASE_SECONDS):
+            async with asyncio.timeout(RELEASE_SECONDS):
                 released = await self._write(lambda connection: store.release(connection, job))
         if released is None:
             metrics.ended("lost")

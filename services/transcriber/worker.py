@@ -65,6 +65,7 @@ class Worker:
             log.error("poison", error=error.message)
             await settle(message, poison=True)
             return
+        await self._until_ready(stopping)  # a job that waits in the queue meanwhile may go to another worker; one that we claimed could not
         try:
             job = await self._claim(stopping)
         except _StoppedInVain:
@@ -78,7 +79,7 @@ class Worker:
         lengths = [job.duration]
         async with asyncio.TaskGroup() as group:
             group.create_task(self._process(event, job, stopping), name=f"job-{job.id}")
-            while (longest := room_for(lengths, self._settings.short_jobs_together)) is not None:
+            while self._engine.ready.is_set() and (longest := room_for(lengths, self._settings.short_jobs_together)) is not None:
                 try:
                     companion = await self._claim(stopping, longest)
                 except _StoppedInVain:

@@ -15,7 +15,7 @@ from bench.chaos.proxy import Proxy
 from common import database, listener, outbox, topology
 from common.broker import LOST, Broker, settle
 from common.database import Connection, Pool
-from common.envelope import from_message
+from common.envelope import Event, from_message
 from common.ids import EventId
 from common.migrations import migrate
 from common.relay import Relay
@@ -231,6 +231,38 @@ async def test_an_event_that_no_queue_takes_is_put_off_and_kept(pool: Pool, brok
         await Relay(pool, broker).publish_due()
         assert await outbox_empty(pool)
         assert await broker.ready(topology.TRANSCRIBER_JOBS) == 1
+
+
+class Silent(Broker):
+    """Never hears the confirm of an event of the type `unconfirmed`, nor that the connection would be lost."""
+
+    unconfirmed = "job.started"
+
+    async def publish(self, event: Event, *, mandatory: bool, persistent: bool = True) -> None:
+        if event.type == self.unconfirmed:
+            raise TimeoutError
+        await super().publish(event, mandatory=mandatory, persistent=persistent)
+
+
+async def test_an_event_that_is_not_confirmed_holds_up_no_others(pool: Pool, broker: Broker, amqp_url: str) -> None:
+    """As of a queue that has lost its leader: those beside it are published once, and it is tried again later; alone, it is no refusal."""
+    async with Silent(amqp_url, name="silent") as silent, pool.acquire() as connection, tap(broker, "job.#") as heard:
+        relay = Relay(pool, silent)
+        others = []
+        for _ in range(3):
+            await add(connection, Silent.unconfirmed)
+            others.append(str(await add(connection, "job.progress")))
+        assert await relay.publish_due() == 6
+        assert [tuple(row) for row in await connection.fetch("select type, attempt from outbox")] == [(Silent.unconfirmed, 1)] * 3
+        await connection.execute("update outbox set available_at = now()")
+        with pytest.raises(TimeoutError):
+            await relay.publish_due()
+        assert await connection.fetchval("select max(attempt) from outbox") == 1
+
+        await Relay(pool, broker).publish_due()
+        await heard.until(6)
+    assert Counter(message.routing_key for message in heard.messages) == {"job.progress": 3, Silent.unconfirmed: 3}
+    assert [message.message_id for message in heard.messages[:3]] == others
 
 
 async def test_refusals_back_off_up_to_a_minute(pool: Pool) -> None:

@@ -5,10 +5,13 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 
+import pytest
+
 from common.cleanup import Report
-from common.database import Pool
+from common.database import AWAY, Pool
 from common.errors import TransientError
 from services.janitor.duty import Counts, Sweep
+from services.janitor.lock import exclusive
 from services.janitor.sweeper import Sweeper
 from tests.running import wait_until
 
@@ -127,6 +130,20 @@ async def test_a_janitor_that_lost_its_connection_stops_and_another_takes_over(p
     assert lost is not None
     assert lost.error is not None
     assert not lost.complete
+
+
+async def test_a_janitor_that_stands_still_loses_its_duty(pool: Pool) -> None:
+    """Its connection still answers keep-alives; the server ends it, and another has the lock."""
+    async with exclusive(pool, "a", abandoned=timedelta(seconds=0.5)) as stopped:
+        assert stopped is not None
+
+        async def free() -> bool:
+            async with exclusive(pool, "a") as connection:
+                return connection is not None
+
+        await wait_until(free, "the lock to be free")
+        with pytest.raises(AWAY):
+            await stopped.execute("select")
 
 
 async def test_a_sweep_ends_after_the_batch_in_which_it_was_told_to(pool: Pool) -> None:

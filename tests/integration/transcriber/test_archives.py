@@ -68,14 +68,16 @@ async def transcribed(pool: Pool, storage: Storage, recording: bytes, *, speaker
         return done
 
 
-async def ask(pool: Pool, storage: Storage, broker: Broker) -> None:
-    """Have an archive asked for, and hand that to whoever makes them."""
+async def ask(pool: Pool, storage: Storage, broker: Broker, *, times: int = 1) -> Wanted:
+    """Have an archive asked for, and hand that to whoever makes them, so many times."""
     wanted = Wanted((await transcribed(pool, storage, b"sound")).id, Cut())
     async with pool.acquire() as connection:
         await archives.ask(connection, wanted)
     data, now = msgspec.json.encode(wanted), datetime.now(UTC)
     event = Event(id=EventId(ids.new()), type="archive.requested", source="/verbatim", subject=str(wanted.job_id), time=now, data=data)
-    await broker.publish(event, mandatory=True)
+    for _ in range(times):
+        await broker.publish(event, mandatory=True)
+    return wanted
 
 
 def path(job: Job) -> str:
@@ -162,6 +164,31 @@ async def test_a_disk_that_refuses_costs_an_attempt(pool: Pool, storage: Storage
     await wait_until(counted, "the attempt to be counted", limit=60)
     stopping.set()
     await running
+
+
+async def test_two_make_the_same(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) -> None:
+    """Of a request that was delivered twice whoever is second has made what the first has, which stays."""
+    waits = """
+import os, sys, time
+open(sys.argv[1] + "-begun", "w")
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
+os.write(1, b"zip")
+"""
+    leaves = [tmp_path / f"leave-{number}" for number in range(2)]
+    stopping = asyncio.Event()
+    running = [
+        asyncio.create_task(Archives(pool, storage, broker, tmp_path, command=(sys.executable, "-c", waits, str(leave))).run(stopping))
+        for leave in leaves
+    ]
+    wanted = await ask(pool, storage, broker, times=2)
+    await wait_until(lambda: all(Path(f"{leave}-begun").exists() for leave in leaves), "both to make it", limit=60)
+    for leave in leaves:
+        leave.touch()
+        await wait_until(lambda: storage.exists(wanted.key), "the archive", limit=60)
+    stopping.set()
+    await asyncio.gather(*running)
+    assert await storage.get(wanted.key) == b"zip"
 
 
 async def test_what_is_being_made_can_be_stopped(pool: Pool, storage: Storage, broker: Broker, stack: Stack, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from common import ids
+from common import ids, topology
 from common.broker import Broker
-from common.database import Pool
+from common.database import Connection, Pool
 from common.envelope import Event
 from common.ids import EventId
 from common.jobs import store
@@ -18,6 +18,7 @@ from services.transcriber.limits import Limits
 from services.transcriber.settings import Settings
 from services.transcriber.worker import Worker
 from tests.jobs import BROKEN, queued
+from tests.running import wait_until
 
 SECONDS = 60
 SETTINGS = Settings(database_url="", amqp_url="", aws_access_key_id="", aws_secret_access_key="", short_jobs_together=3)
@@ -38,16 +39,28 @@ class Meeting(Attempts):
             await store.fail(connection, job, BROKEN)
 
 
-@asynccontextmanager
-async def working(pool: Pool, broker: Broker) -> AsyncIterator[Meeting]:
-    """One slot, and one token for it."""
+def ready() -> Engine:
     engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)))
     engine.ready.set()
+    return engine
+
+
+async def issue_token(broker: Broker) -> None:
+    event = Event(id=EventId(ids.new()), type="job.created", source="/verbatim", subject=str(ids.new()), time=datetime.now(UTC), data=b"{}")
+    await broker.publish(event, mandatory=True)
+
+
+async def claimed_by_another(connection: Connection) -> Job | None:
+    return await store.claim(connection, ids.LeaseToken(ids.new()), lease=timedelta(hours=1), worker="another")
+
+
+@asynccontextmanager
+async def working(pool: Pool, broker: Broker, engine: Engine) -> AsyncIterator[Meeting]:
+    """One slot, and one token for it."""
     attempts, stopping = Meeting(pool), asyncio.Event()
     worker = Worker(pool=pool, broker=broker, engine=engine, attempts=attempts, settings=SETTINGS)
     slot = asyncio.create_task(worker.run(0, stopping))
-    event = Event(id=EventId(ids.new()), type="job.created", source="/verbatim", subject=str(ids.new()), time=datetime.now(UTC), data=b"{}")
-    await broker.publish(event, mandatory=True)
+    await issue_token(broker)
     try:
         yield attempts
     finally:
@@ -65,9 +78,9 @@ async def test_short_jobs_are_taken_up_together(pool: Pool, broker: Broker) -> N
     """One token, several short jobs at once, in the queue's order, no more than the setting says; all are brought to their end."""
     async with pool.acquire() as connection:
         jobs = [await queued(connection, duration=5.0) for _ in range(4)]
-        async with working(pool, broker) as attempts:
+        async with working(pool, broker, ready()) as attempts:
             assert [job.id for job in await begun(attempts, 3)] == [job.id for job in jobs[:3]]
-            await store.claim(connection, ids.LeaseToken(ids.new()), lease=timedelta(hours=1), worker="another")
+            await claimed_by_another(connection)
             assert attempts.begun.empty()
         assert await store.counts(connection) == {"failed": 3, "processing": 1}
 
@@ -77,6 +90,28 @@ async def test_a_long_job_has_no_company(pool: Pool, broker: Broker) -> None:
     async with pool.acquire() as connection:
         for seconds in (5.0, 600.0, 5.0):
             await queued(connection, duration=seconds)
-        async with working(pool, broker) as attempts:
+        async with working(pool, broker, ready()) as attempts:
             await begun(attempts, 1)
         assert await store.counts(connection) == {"failed": 1, "queued": 2}
+
+
+async def test_nothing_is_claimed_while_the_engine_starts_again(pool: Pool, broker: Broker) -> None:
+    """The token is held, and the job goes to whoever can begin."""
+    engine = ready()
+
+    async def delivered() -> bool:
+        return await broker.ready(topology.TRANSCRIBER_JOBS) == 0
+
+    async with pool.acquire() as connection:
+        await queued(connection)
+        async with working(pool, broker, engine) as attempts:
+            await begun(attempts, 1)
+            job = await queued(connection)
+            engine.ready.clear()
+            attempts.end.set()
+            await issue_token(broker)
+            await wait_until(delivered, "the slot to have the token")
+            found = await claimed_by_another(connection)
+            assert found is not None
+            assert found.id == job.id
+            engine.ready.set()
