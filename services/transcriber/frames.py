@@ -2,7 +2,8 @@
 
 A file is only ever read through the handle opened here. Of what ffmpeg can do with one, no more is allowed than recordings need: containers
 that hold sound themselves, so that no playlist names other files or addresses, and no script has sound made up for it; decoders of sound,
-so that no picture is decoded on the way to it; and no protocol at all. Frames that cannot be decoded are skipped, not fatal.
+so that no picture is decoded on the way to it; and no protocol at all. Frames that cannot be decoded are skipped, not fatal; those that
+come later than one after the other are put behind silence (`timeline`), so that whoever counts samples knows the time.
 """
 
 import importlib
@@ -20,6 +21,7 @@ from common.jobs.kind import Kind
 from common.transcript import AudioTrack
 from services.transcriber import tracks
 from services.transcriber.tags import untagged
+from services.transcriber.timeline import Timeline, silence
 from services.transcriber.tracks import Track
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
@@ -80,10 +82,11 @@ def sound(
 
 
 class Frames:
-    """The frames of `track` that can be decoded; `lost` counts the places where one could not."""
+    """The frames of `track` that can be decoded, at their times; `lost` counts the places where one could not, or cannot be placed."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.AudioStream, track: AudioTrack, kind: Kind) -> None:
         self._container, self._stream, self.track, self.kind, self.lost = container, stream, track, kind, 0
+        self._timeline = Timeline(container.format.name, container.start_time)
 
     def __iter__(self) -> Iterator[av.AudioFrame]:
         packets = self._container.demux(self._stream)
@@ -97,7 +100,17 @@ class Frames:
                 return
             if packet is None:
                 return
-            yield from map(_bounded, self._decoded(packet))
+            for frame in map(_bounded, self._decoded(packet)):
+                yield from self._silence(frame)
+                yield frame
+
+    def _silence(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        """What there is before it."""
+        missing = self._timeline.missing(frame.time, frame.samples / frame.sample_rate)
+        if missing is None:
+            self.lost += 1
+        else:
+            yield from silence(missing, frame)
 
     def _decoded(self, packet: "av.Packet[av.AudioStream]") -> Sequence[av.AudioFrame]:
         try:

@@ -1,6 +1,7 @@
 """Headers that do not tell the truth, and containers in containers."""
 
 import struct
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,6 +20,8 @@ def items() -> list[Item]:
         Item("a wav of 37 hours that ends after a second", lambda: wav(claimed=0xFFFF_FFF0), (HEARD,)),
         Item("an mp4 of 136 years that ends after 64 bytes", lambda: mp4(track(samples=2, each=32, lasting=2**31)), _ANY),
         Item("a matroska of a billion years", lambda: mka(duration=1e22), (HEARD,)),
+        Item("a matroska whose sounds are days apart", lambda: mka(times=(0, 2**40, 0, 2**62, 5)), (HEARD,)),
+        Item("a matroska of hours for every kilobyte", lambda: mka(times=range(0, 20 * 3_600_000, 600_000)), (HEARD,), heavy=True),
         Item("10,000 channels", lambda: wav(channels=10_000), ("unsupported_media",)),
         Item("65,535 channels", lambda: wav(channels=65_535), ("unsupported_media",)),
         Item("no channel", lambda: wav(channels=0), _ANY),
@@ -40,11 +43,11 @@ def wav(*, channels: int = 1, rate: int = 16_000, bits: int = 16, claimed: int |
     return riff(pcm_format(rate=rate, channels=channels, bits=bits), chunk(b"data", _SECOND, claimed))
 
 
-def mka(*, duration: float = 1_000.0, tracks: int = 1, private: bytes = b"") -> bytes:
-    """The same in Matroska."""
+def mka(*, duration: float = 1_000.0, tracks: int = 1, private: bytes = b"", times: Iterable[int] = (0,)) -> bytes:
+    """The same in Matroska, at each of `times` in milliseconds."""
     more = (element(matroska.PRIVATE, private),) if private else ()
     sounds = [sound_track(number, b"A_PCM/INT/LIT", *more, rate=16_000.0) for number in range(1, tracks + 1)]
-    return matroska.matroska(sounds, cluster(0, _SECOND), duration=duration)
+    return matroska.matroska(sounds, *(cluster(time, _SECOND) for time in times), duration=duration)
 
 
 def nested(depth: int) -> bytes:

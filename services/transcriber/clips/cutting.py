@@ -1,7 +1,10 @@
 """From a recording to clips, in one pass: decoded once, from its beginning, each sample given to the clips that want it.
 
-Positions are counted in decoded samples, as the engine counts them, so what could not be decoded shifts both alike. Memory is a frame and
-the clips that are open at the moment; of those, what is longer than some minutes goes to a temporary file.
+Positions are counted in decoded samples and the silence between them, as the engine counts them, so what is missing shifts both alike.
+Memory is a frame and the clips that are open at the moment; of those, what is longer than some minutes goes to a temporary file.
+
+A redacted copy is stereo at most. Where its recording had channels that it has not, each of its own is several of them, and a clip of one
+channel is the mix of all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,15 +48,15 @@ def cut(source: Path, clips: Sequence[Clip], kind: Format, language: str | None 
     """
     waiting, writing = list(reversed(clips)), list[_Writer]()
     position = 0
-    apart = any(clip.channel is not None for clip in clips)
+    last = max((clip.channel for clip in clips if clip.channel is not None), default=None)
     with sound(source, language) as frames:
         try:
-            for rate, pcm in _resampled(frames, apart=apart):
+            for rate, pcm in _resampled(frames, apart=last is not None):
                 end = position + pcm.shape[1]
                 while waiting and waiting[-1].start * rate < end:
                     writing.append(_Writer(waiting.pop(), kind, rate))
                 for writer in list(writing):
-                    if writer.add(pcm, position):
+                    if writer.add(pcm, position, mixed=last is not None and last >= len(pcm)):
                         writing.remove(writer)  # and with it goes its encoder
                         yield from writer.finish()
                 position = end
@@ -75,11 +78,11 @@ class _Writer:
         self._stream: Any = None
         self._written = 0
 
-    def add(self, pcm: Pcm, position: int) -> bool:
-        """Take what is the clip's of samples that begin at `position`; whether its end has been reached."""
+    def add(self, pcm: Pcm, position: int, *, mixed: bool) -> bool:
+        """Take what is the clip's of samples that begin at `position`; whether its end has been reached. `mixed`: no channel is apart."""
         part = pcm[:, max(0, self._start - position) : max(0, self._end - position)]
         if self._clip.channel is not None:
-            part = part[min(self._clip.channel, len(pcm) - 1)][np.newaxis]
+            part = part.mean(axis=0, keepdims=True).astype(np.int16) if mixed else part[[self._clip.channel]]
         if part.shape[1]:
             self._write(np.ascontiguousarray(part))
         return bool(position + pcm.shape[1] >= self._end)

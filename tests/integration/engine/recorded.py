@@ -21,8 +21,12 @@ def encode(
     video: bool = False,
     cover: bool = False,
     options: Mapping[str, str] | None = None,
+    leaps: Mapping[float, float] | None = None,
 ) -> Path:
-    """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture or `cover`."""
+    """Write `samples` (16 kHz) on every channel to `path`, whose suffix names the container, beside a black picture or `cover`.
+
+    Each of `leaps` is a time and by how many seconds the packets come later, or earlier, from there on.
+    """
     with av.open(path, "w", options=dict(options or {})) as container:
         picture = container.add_stream("png" if cover else "mpeg4", rate=10) if video or cover else None
         stream = container.add_stream(codec, rate=rate)
@@ -33,7 +37,7 @@ def encode(
         if picture is not None:
             picture.disposition = Disposition.attached_pic if cover else Disposition.default
             _black(container, picture, frames=1 if cover else 10)
-        _write(container, stream, samples)
+        _write(container, stream, samples, leaps)
     return path
 
 
@@ -99,11 +103,18 @@ def _black(container: av.container.OutputContainer, stream: av.VideoStream, fram
     container.mux(stream.encode(None))
 
 
-def _write(container: av.container.OutputContainer, stream: av.AudioStream, samples: Samples) -> None:
+def _write(
+    container: av.container.OutputContainer, stream: av.AudioStream, samples: Samples, leaps: Mapping[float, float] | None = None
+) -> None:
     pcm = np.repeat(samples, stream.layout.nb_channels)[None]
     frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout=stream.layout.name)
-    frame.sample_rate = SAMPLE_RATE
+    frame.sample_rate, frame.pts = SAMPLE_RATE, 0
     resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=stream.rate, frame_size=stream.frame_size or 1024)
-    for each in (*resampler.resample(frame), *resampler.resample(None)):
-        container.mux(stream.encode(each))
-    container.mux(stream.encode(None))
+    for each in (*resampler.resample(frame), *resampler.resample(None), None):
+        for packet in stream.encode(each):
+            assert packet.pts is not None
+            assert packet.dts is not None
+            time = float(packet.pts * packet.time_base)
+            moved = round(sum(by for at, by in (leaps or {}).items() if time >= at) / packet.time_base)
+            packet.pts, packet.dts = packet.pts + moved, packet.dts + moved
+            container.mux(packet)

@@ -15,6 +15,7 @@ from common.errors import PermanentError, TransientError
 from common.transcript import AudioTrack
 from services.transcriber.engine.channels import load
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, decode, waveform
+from services.transcriber.frames import sound
 from services.transcriber.protocol import Options
 from tests.hostile.containers import id3, picture
 from tests.integration.engine.recorded import Dub, encode, film, silent_video
@@ -66,6 +67,65 @@ def test_every_container_sounds_the_same(
     assert (audio.damaged, audio.kind) == (False, "video" if video else "audio")
     assert alike(samples, audio.samples) > 0.85  # AMR, which keeps voices and little else
     assert np.std(audio.samples) == pytest.approx(float(np.std(samples)), rel=0.25)
+
+
+SECOND = SAMPLE_RATE
+LATE = ("a.mkv", "libopus"), ("b.mkv", "pcm_s16le"), ("a.mp4", "aac"), ("a.mov", "pcm_s16le"), ("a.ts", "mp2"), ("a.mpg", "mp2")
+GAPS = *LATE[:3], ("a.webm", "libopus"), ("a.ts", "aac"), ("a.flv", "aac")
+
+
+def place(part: Samples, whole: Samples) -> float:
+    """At how many seconds it is heard."""
+    size = len(part) + len(whole)
+    spectrum = np.fft.rfft(whole.astype(float), size) * np.conj(np.fft.rfft(part.astype(float), size))
+    return float(np.fft.irfft(spectrum, size)[: len(whole)].argmax()) / SAMPLE_RATE
+
+
+@pytest.mark.parametrize(("name", "codec"), LATE)
+def test_sound_that_begins_later_than_the_picture(tmp_path: Path, samples: Samples, name: str, codec: str) -> None:
+    """Its times are the video's: subtitles come when a player plays the words."""
+    path = encode(tmp_path / name, samples[: 6 * SECOND], codec, rate=48_000, video=True, leaps={-1.0: 3.0})
+    audio = decode(path)
+    assert not audio.damaged
+    assert audio.seconds == pytest.approx(9, abs=0.05)
+    assert place(samples[: 2 * SECOND], audio.samples) == pytest.approx(3, abs=0.05)
+    assert not audio.samples[: int(2.9 * SECOND)].any()
+
+
+@pytest.mark.parametrize(("name", "codec"), GAPS)
+def test_packets_that_are_missing_leave_silence(tmp_path: Path, samples: Samples, name: str, codec: str) -> None:
+    """Five seconds in which nothing was recorded are five seconds; what is around them stays as it is."""
+    path = encode(tmp_path / name, samples[: 6 * SECOND], codec, rate=44_100 if name == "a.flv" else 48_000, leaps={2.5: 5.0})
+    audio = decode(path)
+    assert not audio.damaged
+    assert audio.seconds == pytest.approx(11, abs=0.05)
+    assert place(samples[: 2 * SECOND], audio.samples) == pytest.approx(0, abs=0.05)
+    assert place(samples[4 * SECOND : 6 * SECOND], audio.samples) == pytest.approx(9, abs=0.05)
+    assert not audio.samples[int(2.7 * SECOND) : int(7.4 * SECOND)].any()
+
+
+def test_a_leap_beyond_any_silence_is_told(tmp_path: Path, samples: Samples) -> None:
+    """Nobody knows what the time is then: the recording goes on where it was."""
+    audio = decode(encode(tmp_path / "a.mkv", samples[: 6 * SECOND], "pcm_s16le", leaps={2.5: 1e6}))
+    assert audio.damaged
+    assert audio.seconds == pytest.approx(6, abs=0.01)
+
+
+def test_silence_counts_as_length(tmp_path: Path, samples: Samples) -> None:
+    """Of which there may be so much."""
+    path = encode(tmp_path / "a.mkv", samples[:SECOND], "pcm_s16le", layout="stereo", leaps={0.5: 7 * 3_600.0})
+    with pytest.raises(PermanentError) as failure:
+        load(path, Options(channels="split"))
+    assert failure.value.code == "recording_too_long"
+
+
+@pytest.mark.parametrize(("container", "codec"), [row[:2] for row in CONTAINERS], ids=[row[0] for row in CONTAINERS])
+def test_what_has_no_gaps_is_left_as_it_is(tmp_path: Path, container: str, codec: str) -> None:
+    """To the sample, whatever codecs put before the beginning and take off again."""
+    (tmp_path / "upload").write_bytes(tone(container, codec))
+    with av.open(tmp_path / "upload") as plain, sound(tmp_path / "upload") as frames:
+        read = [frame.to_ndarray().tobytes() for frame in plain.decode(audio=0)]
+        assert [frame.to_ndarray().tobytes() for frame in frames] == read
 
 
 def test_a_cover_makes_no_video(tmp_path: Path, samples: Samples) -> None:

@@ -25,6 +25,7 @@ from services.transcriber.clips.order import Order
 from services.transcriber.clips.plan import Clip
 from tests.hostile.bombs import NO_MEMORY, packed_index
 from tests.hostile.flac import flac
+from tests.integration.engine import recorded
 from tests.integration.engine.recorded import Dub, film
 
 RATE = 16_000
@@ -90,6 +91,14 @@ def test_clips_are_exact_to_the_sample(tmp_path: Path) -> None:
     assert made["0"][1].shape == (8_000, 2)
     assert set(made["1"][1][:, 0].tolist()) == {108, 109, 110, 111}
     assert made["1"][1].shape == (6_400, 1)
+
+
+def test_a_copy_with_fewer_channels_than_its_recording(tmp_path: Path) -> None:
+    """Nobody's channel is left in it, so each clip is the mix of all, in one channel."""
+    clips = [clip(0, 0.5, 1.0, channel=0), clip(1, 0.5, 1.0, channel=3)]
+    made = [pcm_of(one.file.read()) for one in cut(recording(tmp_path / "a.wav"), clips, "wav")]
+    assert [pcm.shape for pcm in made] == [(8_000, 1)] * 2
+    assert [set(pcm[:, 0].tolist()) for pcm in made] == [{55, 56, 57, 58, 59}] * 2
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("mp3", "mp3float"), ("flac", "flac")])
@@ -205,6 +214,14 @@ def test_an_archive_of_lines(tmp_path: Path) -> None:
     }
     assert (second["number"], second["cutoff_uncertain"]) == (2, True)
     assert msgspec.convert(metadata["diagnostics"], Diagnostics) == about
+
+
+def test_clips_lie_where_a_player_plays_them(tmp_path: Path) -> None:
+    """What a track begins later than its picture, and what was not recorded of it, counts as for the transcript."""
+    levels = np.repeat(np.arange(1, 5, dtype=np.int16) * 1_000, RATE)
+    path = recorded.encode(tmp_path / "late.mkv", levels, "pcm_s16le", video=True, leaps={-1.0: 3.0, 2.0: 5.0})
+    made = [pcm_of(one.file.read()) for one in cut(path, [clip(0, 4.2, 4.8), clip(1, 5.2, 9.8), clip(2, 11.2, 11.8)], "wav")]
+    assert [set(pcm[:, 0].tolist()) for pcm in made] == [{2_000}, {0}, {4_000}]
 
 
 def test_of_several_tracks_the_one_that_was_transcribed_is_cut(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from common.errors import PermanentError
 from common.transcript import Redaction
 from services.transcriber.engine.copier.copying import copy_redacted
+from services.transcriber.engine.media import SAMPLE_RATE, decode
+from tests.integration.engine.recorded import encode
 
 REDACTED = (Redaction(1.0, 1.5, "phone"), Redaction(2.5, 9.0, "email"))
 
@@ -83,6 +85,19 @@ def test_a_copy_of_another_length_is_none(tmp_path: Path) -> None:
     with pytest.raises(PermanentError) as caught:
         copy_redacted(record(tmp_path / "in.wav", 16_000, 1), tmp_path / "copy.mp3", REDACTED, 4.0)
     assert caught.value.code == "redaction_failed"
+
+
+def test_a_copy_has_the_recordings_silences(tmp_path: Path) -> None:
+    """Words have the times of the file, and so do tones."""
+    times = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    hum = (8_000 * np.sin(2 * np.pi * 200 * times)).astype(np.int16)
+    source = encode(tmp_path / "late.mkv", hum, "pcm_s16le", video=True, leaps={-1.0: 2.0, 1.0: 4.0})
+    copy_redacted(source, tmp_path / "copy.mp3", (Redaction(7.2, 7.8, "phone"),), decode(source).seconds)
+    [lane], rate = heard(tmp_path / "copy.mp3")
+    assert len(lane) == pytest.approx(9 * rate, abs=0.1 * rate)
+    assert [np.abs(lane[round(at * rate) :][: rate // 2]).max() < 0.01 for at in (1.0, 2.2, 4.0, 8.2)] == [True, False, True, False]
+    assert loudest(lane, rate, 7.3, 7.7) == pytest.approx(1_000, abs=10)
+    assert loudest(lane, rate, 8.2, 8.8) == pytest.approx(200, abs=10)
 
 
 def test_copying_can_be_followed_and_ended(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The copy of a recording that may be passed on: a tone wherever something was redacted, on every channel.
 
 It is made from the submitted file, so it sounds as that does, up to stereo and 48 kHz, and takes the memory of a few frames. Frames that
-cannot be decoded are skipped exactly as they were for the transcript, so times in both are the same.
+cannot be decoded are skipped, and silence put between those that are apart, exactly as for the transcript, so times in both are the same.
 """
 
 from bisect import bisect_right
