@@ -20,6 +20,7 @@ from common.jobs.partials import PartialSegment
 from common.transcript import Note, Segment
 from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import MOST_APART, SAMPLE_RATE, Audio, Read, Samples, Tape, read
+from services.transcriber.engine.mixing import Mixer
 from services.transcriber.engine.speakers import OVERLAP_SHARE, Turn, spoken_over
 from services.transcriber.engine.speech import CHUNK_SECONDS
 from services.transcriber.protocol import Options
@@ -41,6 +42,7 @@ ALONE = 0.05
 
 DUAL_MONO = Note("dual_mono", "All channels carry the same sound, so they were transcribed as one.")
 COPIES = Note("duplicate_channels", "Some channels carry the same sound as others and were left out.")
+OPPOSITE = Note("opposite_channels", "The two channels cancel each other out in their mix; where they do, the first was transcribed.")
 
 _FRAME = SAMPLE_RATE // 10
 _PIECE = 60 * SAMPLE_RATE
@@ -66,12 +68,12 @@ def load(path: Path, options: Options, read: Read = read) -> Audio:
     split = options.channels == "split"
     if len(lanes.samples) > 1:
         return msgspec.structs.replace(settle(lanes.samples, damaged=lanes.damaged, split=split), track=lanes.track, kind=lanes.kind)
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = (OPPOSITE,) if lanes.opposite else ()
     if split and lanes.channels > MOST_APART:
         message = f"The recording has {lanes.channels} channels; at most {MOST_APART} can be transcribed apart."
         if options.strict:
             raise PermanentError("too_many_channels", f"{message} Ask for channels=mix, or submit fewer channels.")
-        notes = (Note("channels_mixed", f"{message} They were mixed."),)
+        notes = (*notes, Note("channels_mixed", f"{message} They were mixed."))
     return Audio(lanes.samples[0], lanes.damaged, notes=notes, track=lanes.track, kind=lanes.kind)
 
 
@@ -82,7 +84,7 @@ def settle(channels: Sequence[Samples], *, damaged: bool, split: bool) -> Audio:
         return Audio(channels[kept[0]], damaged, notes=(DUAL_MONO,) if split else ())
     voices = [channels[number] for number in kept]
     if not split and not converse(levels(voices)):
-        return Audio(mixed(channels), damaged)
+        return mixed(channels, damaged=damaged)
     silence_leaks(voices)
     samples, seconds, stride = record(voices)
     return Audio(samples, damaged, Tape(kept, seconds, stride), (COPIES,) if len(kept) < len(channels) else ())
@@ -103,13 +105,13 @@ def distinct(channels: Sequence[Samples]) -> tuple[int, ...]:
     return tuple(sorted(kept))
 
 
-def mixed(channels: Sequence[Samples]) -> Samples:
-    """The mean of all, made piece by piece: sums need more room than samples."""
-    mix = np.empty_like(channels[0])
-    for start in range(0, len(mix), _PIECE):
-        piece = slice(start, start + _PIECE)
-        mix[piece] = np.mean([samples[piece] for samples in channels], axis=0)
-    return mix
+def mixed(channels: Sequence[Samples], *, damaged: bool) -> Audio:
+    """All of them as one, made piece by piece: sums need more room than samples."""
+    mix, mixer = np.empty_like(channels[0]), Mixer()
+    for start in range(0, len(mix), _FRAME):
+        piece = slice(start, start + _FRAME)
+        mix[piece] = mixer.mix(np.stack([samples[piece] for samples in channels], axis=1))
+    return Audio(mix, damaged, notes=(OPPOSITE,) if mixer.opposite else ())
 
 
 def record(channels: Sequence[Samples]) -> tuple[Samples, float, float]:

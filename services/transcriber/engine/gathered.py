@@ -15,6 +15,7 @@ class Gathered(msgspec.Struct, frozen=True):
     """Of the rooms that there were, the first `lanes` hold something, all of them as much; the file has so many `channels`.
 
     `damaged` says that some of it could not be decoded, and `track` which one it is, where the file has several; `kind` is the file's.
+    `opposite` says that two channels would have cancelled each other out in the mix.
     """
 
     lanes: int
@@ -22,3 +23,4 @@ class Gathered(msgspec.Struct, frozen=True):
     damaged: bool
     kind: Kind
     track: AudioTrack | None = None
+    opposite: bool = False

@@ -20,6 +20,7 @@ from common.errors import PermanentError
 from common.jobs.kind import Kind
 from common.transcript import AudioTrack, Note
 from services.transcriber.engine.gathered import Channels, Gathered
+from services.transcriber.engine.mixing import Mixer
 from services.transcriber.frames import sound
 
 SAMPLE_RATE = 16_000
@@ -72,13 +73,17 @@ class Audio(msgspec.Struct, frozen=True):
 
 
 class Lanes(msgspec.Struct, frozen=True):
-    """What a file holds: one lane for its mix, or one for each of its `channels`. As in `Audio`, none is empty."""
+    """What a file holds: one lane for its mix, or one for each of its `channels`. As in `Audio`, none is empty.
+
+    `opposite` is as in `Gathered`.
+    """
 
     samples: tuple[Samples, ...]
     channels: int
     damaged: bool
     kind: Kind
     track: AudioTrack | None = None
+    opposite: bool = False
 
 
 Read = Callable[[Path, Channels, str | None], Lanes]
@@ -108,7 +113,7 @@ def read(path: Path, channels: Channels, language: str | None = None) -> Lanes:
 
 def lanes(gathered: Gathered, samples: Sequence[Samples]) -> Lanes:
     """The two together."""
-    return Lanes(tuple(samples), gathered.channels, gathered.damaged, gathered.kind, gathered.track)
+    return Lanes(tuple(samples), gathered.channels, gathered.damaged, gathered.kind, gathered.track, gathered.opposite)
 
 
 def rooms_for(channels: Channels) -> int:
@@ -139,7 +144,7 @@ def gather(
         pcm.finish()
     if any(map(len, pcm.lanes)):
         track = frames.track if frames.track.of > 1 else None
-        return Gathered(len(pcm.lanes), pcm.channels, damaged=frames.lost > 0, kind=frames.kind, track=track)
+        return Gathered(len(pcm.lanes), pcm.channels, frames.lost > 0, frames.kind, track, pcm.opposite)
     if frames.lost:
         raise PermanentError("unsupported_media", "The file's audio cannot be decoded: it is damaged, protected or in an unknown format.")
     raise PermanentError("empty_audio", "The recording is empty: it has a length of zero.")
@@ -159,8 +164,14 @@ class _Pcm:
         self._shape: tuple[int, str, str] | None = None
         self._layout: av.AudioLayout | str = "mono"
         self._hours = float(LONGEST_HOURS)
+        self._mixer = Mixer()
         self.channels = 0
         self.lanes: list[Room] = []
+
+    @property
+    def opposite(self) -> bool:
+        """As in `Gathered`."""
+        return self._mixer.opposite
 
     def add(self, frame: av.AudioFrame) -> None:
         """A recording may change its format half-way; the resampler is made anew when it does, and the lanes stay."""
@@ -181,13 +192,16 @@ class _Pcm:
             self._resampler = None
 
     def _lay_lanes(self, layout: av.AudioLayout) -> None:
-        """The resampler's own down-mix knows what each loudspeaker of a cinema is for, but refuses layouts that have no name."""
+        """The resampler's own down-mix knows what each loudspeaker of a cinema is for, but refuses layouts that have no name.
+
+        Two channels are mixed here, as they may cancel each other out.
+        """
         self.channels = count = layout.nb_channels
         if count > MOST_CHANNELS:
             raise PermanentError("too_many_channels", f"The recording has {count} channels; submit one with {MOST_CHANNELS} at most.")
         surround = layout.name.partition("(")[0].endswith(".1")
         apart = 1 < count <= MOST_APART and (self._wanted == "split" or (self._wanted == "auto" and not surround))
-        if apart or count > MOST_APART:
+        if apart or count == 2 or count > MOST_APART:
             self._layout = layout
         self.lanes = list(islice(self._rooms, count if apart else 1))
         self._hours = LONGEST_HOURS_APART / count if apart else LONGEST_HOURS
@@ -197,7 +211,7 @@ class _Pcm:
             count = frame.layout.nb_channels
             samples = np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples * count).reshape(-1, count)
             if len(self.lanes) != count:
-                samples = samples.mean(axis=1, keepdims=True).astype(np.int16)
+                samples = self._mixer.mix(samples)[:, np.newaxis]
             for lane, channel in zip(self.lanes, samples.T, strict=True):
                 lane.extend(channel.tobytes())
         if len(self.lanes[0]) > self._hours * 3600 * SAMPLE_RATE * 2:

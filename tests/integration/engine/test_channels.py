@@ -12,6 +12,7 @@ from common.errors import PermanentError
 from common.jobs.partials import PartialSegment
 from common.transcript import Segment, Word
 from services.transcriber.engine.channels import converse, distinct, levels, load, partial, record, settle, silence_leaks, unroll
+from services.transcriber.engine.gathered import Channels
 from services.transcriber.engine.heard import Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples, Tape, decode, read
 from services.transcriber.protocol import Options
@@ -70,6 +71,27 @@ def test_copies_of_opposite_sign_do_not_cancel_out(together: Sound) -> None:
     assert audio.tape is None
     assert np.std(audio.samples) == pytest.approx(np.std(together), rel=0.01)
     assert [note.code for note in audio.notes] == ["dual_mono"]
+
+
+@pytest.mark.parametrize("channels", ["mix", "auto"])
+@pytest.mark.parametrize("balance", [1.0, 0.7])
+def test_a_mix_does_not_lose_what_is_upside_down(tmp_path: Path, together: Sound, channels: Channels, balance: float) -> None:
+    """The second channel is the first one's opposite, and noisy: what is said is heard, and the job is told."""
+    noise = np.random.default_rng(5).normal(0, np.std(together) / 5, (2, len(together)))
+    path = write(tmp_path / "opposite.wav", *(sound.astype(np.int16) for sound in (together + noise[0], -balance * together + noise[1])))
+    audio = load(path, Options(channels=channels))
+    assert np.corrcoef(audio.samples, together)[0, 1] > 0.9
+    assert np.std(audio.samples) == pytest.approx(np.std(together), rel=0.1)
+    assert [note.code for note in audio.notes] == ["opposite_channels"]
+
+
+@pytest.mark.parametrize("channels", ["mix", "auto"])
+def test_a_stereo_recording_is_the_mean_of_its_channels(tmp_path: Path, together: Sound, channels: Channels) -> None:
+    """Two microphones, of which one hears more, and later."""
+    pair = noisy(together), noisy(0.8 * together + 0.5 * np.roll(together, 55))
+    audio = load(write(tmp_path / "stereo.wav", *pair), Options(channels=channels))
+    assert audio.samples == pytest.approx(np.mean(pair, axis=0), abs=1)
+    assert audio.notes == ()
 
 
 def scene(one: Sound, other: Sound) -> tuple[Sound, Sound]:

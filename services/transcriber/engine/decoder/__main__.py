@@ -50,7 +50,7 @@ def _decode(asked: Ask) -> Told:
         rooms = [_Room(open_files.enter_context(_lane(asked, number).open("wb"))) for number in range(rooms_for(asked.channels))]
         confined = partial(confinement.sealed, asked.seconds)
         gathered = gather(Path(asked.source), asked.channels, asked.language, rooms, confined=confined)
-    return Told(gathered.lanes, gathered.channels, gathered.damaged, gathered.kind, gathered.track)
+    return Told(gathered.lanes, gathered.channels, gathered.damaged, gathered.kind, gathered.track, gathered.opposite)
 
 
 def _lane(asked: Ask, number: int) -> Path:
