@@ -26,7 +26,7 @@ import msgspec
 from bench._system import report
 from bench.chaos import leaks, place, remains, verdict
 from bench.chaos.client import KINDS, Clients, Kind
-from bench.chaos.faults import GENTLE, Faults, links, roll
+from bench.chaos.faults import FATAL, Faults, links, roll
 from bench.chaos.leaks import Held, Process
 from bench.chaos.place import SERVERS, Place
 from bench.chaos.receiver import TROUBLE, receiving
@@ -107,7 +107,7 @@ async def run(stack: Stack, root: Path, plan: Plan) -> Outcome:
                 await system.ready()
             before = await _held(system, clients, plan)
             async with clients.at_work(plan.clients):
-                await _break(faults, _gentle(plan, system), log.telling(clients), None)
+                await _break(faults, _gentle(plan, faults, system), log.telling(clients), None)
                 await clients.submitted(_MORE)
                 await system.ready()
             await clients.settle_all(time.monotonic() + _REST_SECONDS)
@@ -156,9 +156,9 @@ def _drawn(plan: Plan, faults: Faults, system: Place) -> Iterable[Strike]:
     return itertools.islice(_strikes(str(plan.seed), kinds, system), len(kinds) if plan.seconds is None else None)
 
 
-def _gentle(plan: Plan, system: Place) -> Iterable[Strike]:
-    """Once each, of those that are wanted."""
-    kinds = [kind for kind in GENTLE if plan.faults is None or kind in plan.faults]
+def _gentle(plan: Plan, faults: Faults, system: Place) -> Iterable[Strike]:
+    """Once each, of those that are wanted and that no service ends by."""
+    kinds = [kind for kind in faults.kinds if kind not in FATAL and (plan.faults is None or kind in plan.faults)]
     return itertools.islice(_strikes(f"{plan.seed} gentle", kinds, system), len(kinds))
 
 

@@ -20,8 +20,8 @@ from deploy.local.server import Server
 
 _NETWORK: tuple[Fault, ...] = ("cut", "stall", "delay")
 _STORE: tuple[Fault, ...] = ("refuse", "break", "truncate", "delay")
-GENTLE = ("kill engines", "delete queues", "network", "store", "lost commits")
-"""Those that a service outlives."""
+FATAL = frozenset({"kill", "power cut"})
+"""All others every service must outlive."""
 
 
 class Faults:

@@ -1,7 +1,7 @@
-"""What each process holds when it is at rest, against what it held at rest before: those that have lived from the one count to the other.
+"""What each process holds when it is at rest, against what it held at rest before. Each must live from the one count to the other.
 
-A process that was started meanwhile is another, and tells nothing. Connections to Postgres and to the store are no part of it: pools keep
-some for a while, so these have a limit instead.
+One that was started meanwhile is another, and has given back whatever the one before it had leaked. Connections to Postgres and to the
+store are no part of it: pools keep some for a while, so these have a limit instead.
 """
 
 import asyncio
@@ -84,14 +84,15 @@ async def of_all(place: Place, before: Mapping[Process, Held]) -> Iterable[Findi
 
 
 def of_counts(before: Mapping[Process, Held], now: Mapping[Process, Held]) -> Finding:
-    """Of the processes that are in both, none holds more than before; if there is none, nothing was shown."""
+    """No process has ended, and none holds more than before."""
     lived = before.keys() & now.keys()
+    ended = [f"{name} has not lived from count to count" for name, _ in sorted(before.keys() - lived)]
     more = [
         f"{process[0]}: {before[process]} -> {now[process]}"
         for process in sorted(lived)
         if not now[process] <= before[process] + _MAY_COME.get(process[0], _NOTHING)
     ]
-    return Finding("no handle, task, child or channel leaks", len(lived), more if lived else ["no process has lived from count to count"])
+    return Finding("no handle, task, child or channel leaks", len(lived), ended + more)
 
 
 def within(what: str, counts: Mapping[str, int], most: Mapping[str, int]) -> Finding:
