@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.errors import StackError
+from deploy.local.lock import on_machine
 from deploy.local.rabbitmq import server_scripts
 
 ALTERNATIVES = """\
@@ -33,7 +34,8 @@ printf '#!/bin/sh\nexit 101\n' > "$policy"
 chmod 755 "$policy"
 had_epmd=no
 if dpkg-query -W -f '${Status}' erlang-base 2>/dev/null | grep -q 'ok installed'; then had_epmd=yes; fi
-install() { apt-get install -y --no-install-recommends rabbitmq-server; }
+# A machine that was just started may be updating itself.
+install() { apt-get install -y -o DPkg::Lock::Timeout=600 --no-install-recommends rabbitmq-server; }
 install || { apt-get update; install; }
 if command -v systemctl >/dev/null; then
     systemctl disable rabbitmq-server.service || true
@@ -52,6 +54,12 @@ def install_rabbitmq(log: Path, say: Callable[[str], None]) -> None:
             f"rabbitmq-server is not installed, and there is no apt-get (as root or with sudo) or brew to do it.\n{ALTERNATIVES}"
         )
     say(f"installing rabbitmq-server with {command.manager} (once, about a minute)")
+    with on_machine(command.program):
+        if server_scripts() is None:
+            _run(command, log)
+
+
+def _run(command: "_Command", log: Path) -> None:
     if command.asks and subprocess.run(["sudo", "-v"], check=False).returncode != 0:
         raise StackError(f"rabbitmq-server has to be installed, and sudo was refused.\n{ALTERNATIVES}")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -66,22 +74,25 @@ def install_rabbitmq(log: Path, say: Callable[[str], None]) -> None:
 
 
 class _Command:
-    def __init__(self, manager: str, words: list[str], *, asks: bool = False) -> None:
+    """`program` is where the package manager is, by the name `manager`."""
+
+    def __init__(self, manager: str, program: str, words: list[str], *, asks: bool = False) -> None:
         self.manager = manager
+        self.program = program
         self.words = words
         self.asks = asks
 
 
 def _command() -> _Command | None:
-    if shutil.which("apt-get"):
+    if (apt_get := shutil.which("apt-get")) is not None:
         script = ["sh", "-c", APT_SCRIPT]
         if os.geteuid() == 0:
-            return _Command("apt-get", script)
+            return _Command("apt-get", apt_get, script)
         if shutil.which("sudo"):
             # Without a terminal nobody could type a password: then sudo must do without or fail at once.
             asks = sys.stdin.isatty()
             keep = "--preserve-env=DEBIAN_FRONTEND"
-            return _Command("sudo apt-get", ["sudo", *([] if asks else ["-n"]), keep, *script], asks=asks)
-    if shutil.which("brew") and os.geteuid() != 0:
-        return _Command("brew", ["brew", "install", "rabbitmq"])
+            return _Command("sudo apt-get", apt_get, ["sudo", *([] if asks else ["-n"]), keep, *script], asks=asks)
+    if (brew := shutil.which("brew")) is not None and os.geteuid() != 0:
+        return _Command("brew", brew, ["brew", "install", "rabbitmq"])
     return None

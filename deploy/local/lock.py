@@ -15,6 +15,14 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def on_machine(program: str) -> Iterator[None]:
+    """Wait until nobody else on this machine is inside to use `program`, a path, which anybody may open and nobody but root replace."""
+    with Path(program).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class Users:
     """Who shares something that only the first may clean and only the last may put away."""
 

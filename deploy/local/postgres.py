@@ -4,7 +4,6 @@ A data directory is only ever seen complete: it is made under another name, with
 refuses to run as root, so for root it runs as a system user made for it, which may enter the data and the binaries only.
 """
 
-import fcntl
 import importlib.util
 import os
 import pwd
@@ -17,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from deploy.local.errors import StackError
+from deploy.local.lock import on_machine
 from deploy.local.process import as_user
 from deploy.local.server import Server, plain_environment
 
@@ -150,8 +150,7 @@ def _made() -> pwd.struct_passwd:
     """Of two who make it at once the second would give it another number than the first has begun to use: one waits for the other."""
     useradd = shutil.which("useradd")
     if useradd is not None:
-        with Path(useradd).open("rb") as program:
-            fcntl.flock(program, fcntl.LOCK_EX)
+        with on_machine(useradd):
             if _known() is None:
                 flags = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
                 subprocess.run([useradd, *flags, SYSTEM_USER], check=False)
