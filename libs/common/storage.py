@@ -22,8 +22,9 @@ from botocore.handlers import add_expect_header
 
 from common.errors import PermanentError, Refused
 from common.multipart import Multipart
+from common.room import Room
 from common.storage_errors import code, translated
-from common.upload import BUFFERS, PATIENCE, Upload
+from common.upload import PATIENCE, Upload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -56,13 +57,21 @@ class Storage:
     Where a request can be refused for one object alone, that is told by the type: `Refused`.
     """
 
-    def __init__(self, client: "S3Client", bucket: str, *, public: "S3Client | None" = None, patience: timedelta = PATIENCE) -> None:
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        *,
+        public: "S3Client | None" = None,
+        patience: timedelta = PATIENCE,
+        room: Room | None = None,
+    ) -> None:
         """`public` signs for the host by which clients reach the store, where that is another; no write takes longer than `patience`."""
         self._client = client
         self._patience = patience
         self._public = public or client
         self.bucket = bucket
-        self._buffers = asyncio.Semaphore(BUFFERS)
+        self.room = room or Room()
         self.multipart = Multipart(client, self._public, bucket)
 
     async def ensure_bucket(self) -> None:
@@ -211,17 +220,19 @@ class Storage:
 
     @asynccontextmanager
     async def upload(self, key: str, *, content_type: str) -> AsyncIterator[Upload]:
-        """A writer to `key`. The object appears when the block ends well; in any other case nothing remains."""
-        upload = Upload(self._client, self.bucket, key, content_type, self._buffers, self._patience)
-        try:
-            yield upload
-            with translated(key):
-                await upload.complete()
-        except BaseException:
-            await asyncio.shield(upload.abort())
-            raise
-        finally:
-            upload.close()
+        """A writer to `key`. The object appears when the block ends well; in any other case nothing remains.
+
+        Raises `NoRoom`, perhaps in the midst of the block.
+        """
+        async with self.room.share() as share:
+            upload = Upload(self._client, self.bucket, key, content_type, share, self._patience)
+            try:
+                yield upload
+                with translated(key):
+                    await upload.complete()
+            except BaseException:
+                await asyncio.shield(upload.abort())
+                raise
 
 
 def _contents(answer: "ListObjectsV2OutputTypeDef") -> list[Object]:

@@ -1,9 +1,8 @@
 """Bytes of unknown number on their way to one object: S3's multipart upload with bounded memory.
 
-At most `_IN_FLIGHT + 1` parts are held, whatever the size, and no more than `BUFFERS` by all uploads of a process together: who begins to
-fill another one waits until there is room, and a part that was sent makes room, so uploads take turns by the part and none waits for ever.
-An upload that does not end well is aborted, also when its task is cancelled, so that nothing is left behind. What the store was asked for
-last it may do although nobody waits for the answer any more, so it is undone only after that has come.
+At most `_IN_FLIGHT + 1` parts are held, whatever the size, and no more than there are places (`common.room`) by all uploads of a process
+together. An upload that does not end well is aborted, also when its task is cancelled, so that nothing is left behind. What the store was
+asked for last it may do although nobody waits for the answer any more, so it is undone only after that has come.
 """
 
 import asyncio
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common.room import Share
 from common.storage_errors import translated
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 6 * 2**20  # 10,000 parts, the limit of S3, make 62 GB
-BUFFERS = 16
 PATIENCE = timedelta(minutes=2)
 """To begin an upload, for a part and for a small object, however often it is tried: slower than 50 kB/s is as good as away."""
 
@@ -34,18 +33,15 @@ _ABORT_SECONDS = 10.0
 class Upload:
     """Bytes of unknown number on their way to one object; counts and hashes them as they pass."""
 
-    def __init__(
-        self, client: "S3Client", bucket: str, key: str, content_type: str, buffers: asyncio.Semaphore, patience: timedelta = PATIENCE
-    ) -> None:
+    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str, share: Share, patience: timedelta = PATIENCE) -> None:
         self._client = client
         self._bucket = bucket
         self._key = key
         self._content_type = content_type
         self._begun: asyncio.Task[str] | None = None
         self._making: asyncio.Task[object] | None = None
-        self._buffers = buffers
+        self._share = share
         self._patience = patience.total_seconds()
-        self._filling = False
         self._buffer = io.BytesIO()
         self._tasks: list[asyncio.Task[CompletedPartTypeDef]] = []
         self._room = asyncio.Semaphore(_IN_FLIGHT)
@@ -58,18 +54,18 @@ class Upload:
         return self._hash.hexdigest()
 
     async def write(self, data: bytes | bytearray) -> None:
-        """Take bytes; waits while too many parts are on their way, of this upload or of all."""
-        if not self._filling:
-            await self._buffers.acquire()
-            self._filling = True
-        self._hash.update(data)
-        self.size += len(data)
-        self._buffer.write(data)
-        if self._buffer.tell() >= PART_BYTES:
-            await self._send()
+        """Take bytes; waits while too many parts are on their way, of this upload or of all. Raises `NoRoom`."""
+        with self._share.received(len(data)):
+            await self._share.hold(self._buffer.tell() + len(data))
+            self._hash.update(data)
+            self.size += len(data)
+            self._buffer.write(data)
+            if self._buffer.tell() >= PART_BYTES:
+                await self._send()
 
     async def complete(self) -> None:
         """Make the object. A recording that fits one part is stored in a single request."""
+        self._share.settle()
         if self._begun is None:
             await self._make(self._put())
             return
@@ -113,12 +109,6 @@ class Upload:
         self._making = asyncio.create_task(request, name=f"make-{self._key}")
         await asyncio.shield(self._making)
 
-    def close(self) -> None:
-        """Give back the room of a buffer that became no part."""
-        if self._filling:
-            self._filling = False
-            self._buffers.release()
-
     async def _send(self) -> None:
         with translated(self._key):
             if self._begun is None:
@@ -130,8 +120,8 @@ class Upload:
                 if task.done():
                     task.result()  # a part that failed ends the upload now, not gigabytes later
         sending = asyncio.create_task(self._send_part(upload_id, len(self._tasks) + 1, self._rewound()), name=f"part-{self._key}")
-        sending.add_done_callback(lambda _: self._buffers.release())  # also when it is cancelled before its first step
-        self._filling = False
+        sent = self._share.hand_over()
+        sending.add_done_callback(lambda _: sent())  # also when it is cancelled before its first step
         self._tasks.append(sending)
 
     def _rewound(self) -> io.BytesIO:

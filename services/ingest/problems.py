@@ -18,6 +18,7 @@ from common import tracing
 from common.database import AWAY
 from common.errors import TransientError
 from common.jobs.options import OptionError
+from common.room import NoRoom
 from services.ingest.head import allow
 
 log = structlog.get_logger(__name__)
@@ -147,7 +148,9 @@ def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) ->
 
 
 def on_transient(_request: Request[Any, Any, Any], error: TransientError) -> Response[dict[str, Any]]:
-    """Storage is away."""
+    """Storage is away, or there is no room for what is on its way there."""
+    if isinstance(error, NoRoom):
+        return respond(Problem(503, "too_busy", error.message, headers={"Retry-After": str(_RETRY_SECONDS)}))
     log.warning("dependency away", code=error.code, error=error.message)
     return respond(unavailable("storage"))
 

@@ -1,8 +1,9 @@
 """The bytes of one request on their way to the end of an upload: into parts as these fill up, and what is left into an object of its own.
 
 What is recorded in Postgres is in the store before, so no byte that a client was told of can be lost. Nor does a connection that breaks
-cost anything: what came before is kept. Only with a checksum nothing counts until all of it has come and fits; parts that were stored by
-then are of no account unless they are recorded. At most one part is held in memory.
+cost anything, or having to make way for others: what came before is kept. Only with a checksum nothing counts until all of it has come and
+fits; parts that were stored by then are of no account unless they are recorded. At most one part is held in memory, in the room that there
+is for all (`common.room`).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from common import resumable
 from common.database import AWAY, Pool
 from common.errors import VerbatimError
 from common.resumable import Upload
+from common.room import FIRST_BYTES, NoRoom, Share
 from common.storage import Storage
 from common.storage_keys import tail_key
 from services.ingest import recording
@@ -48,12 +50,18 @@ class Append:
         return self._in_parts + self._buffer.tell()
 
     async def run(self, chunks: AsyncGenerator[bytes, None]) -> Upload:
-        """Take `chunks`; the upload as it is afterwards. Raises `Problem`."""
-        await self._load()
+        """Take `chunks`; the upload as it is afterwards. Raises `Problem` and `NoRoom`."""
+        async with self._storage.room.share() as share:
+            return await self._run(chunks, share)
+
+    async def _run(self, chunks: AsyncGenerator[bytes, None], share: Share) -> Upload:
+        await self._load(share)
         try:
             async for chunk in chunks:
-                await self._take(chunk)
-        except (Broken, asyncio.CancelledError):
+                with share.received(len(chunk)):
+                    await self._take(chunk, share)
+            share.settle()
+        except (Broken, NoRoom, asyncio.CancelledError):
             if self._checksum is None:
                 with contextlib.suppress(VerbatimError, *AWAY):
                     await asyncio.shield(self._keep())
@@ -62,19 +70,24 @@ class Append:
             self._checksum.verify()
         return await self._keep()
 
-    async def _load(self) -> None:
-        for key in self._upload.tail_keys:
-            self._buffer.write(await self._storage.get(key))
+    async def _load(self, share: Share) -> None:
+        if self._upload.tail_keys:
+            with share.received(FIRST_BYTES):  # nothing tells yet how fast the client is
+                await share.hold(self._upload.part_size)
+                for key in self._upload.tail_keys:
+                    self._buffer.write(await self._storage.get(key))
         self._in_parts = self._upload.received - self._buffer.tell()
 
-    async def _take(self, chunk: bytes) -> None:
+    async def _take(self, chunk: bytes, share: Share) -> None:
         if self._received + len(chunk) > self._upload.size:
             raise beyond(self._upload)
         if self._checksum is not None:
             self._checksum.update(chunk)
+        await share.hold(self._buffer.tell() + len(chunk))
         self._buffer.write(chunk)
         if self._buffer.tell() >= self._upload.part_size:
             await self._send()
+            share.empty()
             if self._checksum is None:
                 await self._record(tail=False)
 
@@ -98,7 +111,8 @@ class Append:
         size = part.tell()
         part.seek(0)
         if self._in_parts == 0:
-            recording.recognise(part.getvalue()[:HEAD_BYTES])  # refuse early, before gigabytes have travelled
+            recording.recognise(part.read(HEAD_BYTES))  # refuse early, before gigabytes have travelled
+            part.seek(0)
         async with self._pool.acquire() as connection:
             number = await resumable.take_part(connection, self._upload)
         if number is None:

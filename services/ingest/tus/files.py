@@ -11,6 +11,7 @@ from common.database import Pool
 from common.errors import PermanentError
 from common.ids import JobId
 from common.resumable import Upload, UploadStatus
+from common.room import NoRoom
 from common.storage import Storage
 from services.ingest.arriving import Arrivals, wrong_status
 from services.ingest.body import announced, streamed
@@ -46,7 +47,7 @@ class Files:
             return upload
         try:
             return await self._append(request, upload.id, tenant, 0, checksum)
-        except Problem:
+        except (Problem, NoRoom):
             if (await self._arrivals.known(upload.id, tenant)) is not None:
                 await self._arrivals.remove(upload.id, tenant)
             raise

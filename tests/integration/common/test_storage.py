@@ -15,8 +15,9 @@ import pytest
 
 from common import storage as stores
 from common.errors import PermanentError, TransientError
+from common.room import FIRST_BYTES, NoRoom, Room
 from common.storage import Storage
-from common.upload import PART_BYTES, Upload
+from common.upload import PART_BYTES
 from deploy.local.stack import Stack
 
 KEY = "audio/01990000-0000-7000-8000-000000000000.source"
@@ -303,15 +304,35 @@ async def test_the_bucket_is_made_when_it_is_missing(stack: Stack) -> None:
 
 
 async def test_uploads_take_turns_when_there_is_no_room(storage: Storage) -> None:
-    """Who begins to fill a buffer waits until another upload has sent or given up its own."""
-    room = asyncio.Semaphore(1)
-    first, second = (Upload(storage._client, storage.bucket, f"audio/{name}", "audio/wav", room) for name in "ab")
-    await first.write(b"a")
-    waiting = asyncio.create_task(second.write(b"b"))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    await first.write(bytes(PART_BYTES))  # which sends it
-    await asyncio.wait_for(waiting, 60)
-    second.close()
-    await first.abort()
-    assert not room.locked()
+    """Who begins to fill a part waits until another upload has sent its own; and the first bytes need no room."""
+    narrow = Storage(storage._client, storage.bucket, room=Room(1))
+    async with narrow.upload("audio/a", content_type=WAV) as first, narrow.upload("audio/b", content_type=WAV) as second:
+        await first.write(bytes(FIRST_BYTES + 1))
+        await asyncio.wait_for(second.write(bytes(FIRST_BYTES)), 60)
+        waiting = asyncio.create_task(second.write(b"b"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await first.write(bytes(PART_BYTES))  # which sends it
+        await asyncio.wait_for(waiting, 60)
+    assert await everything(storage) == ["audio/a", "audio/b"]
+
+
+async def test_who_makes_way_leaves_nothing(storage: Storage) -> None:
+    """The slow upload is broken off while its client is waited for, the fast one ends well."""
+    narrow = Storage(storage._client, storage.bucket, room=Room(1, turn=0.01))
+    filling = asyncio.Event()
+
+    async def drip() -> None:
+        async with narrow.upload("audio/slow", content_type=WAV) as upload:
+            await upload.write(bytes(PART_BYTES))
+            await upload.write(bytes(FIRST_BYTES + 1))
+            filling.set()
+            await asyncio.Event().wait()
+
+    dripping = asyncio.create_task(drip())
+    await filling.wait()
+    async with narrow.upload("audio/fast", content_type=WAV) as upload:
+        await upload.write(bytes(PART_BYTES))
+    with pytest.raises(NoRoom):
+        await dripping
+    assert await everything(storage) == ["audio/fast"]
