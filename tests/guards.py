@@ -236,6 +236,20 @@ GUARDS = (
         "tests/integration/janitor/test_sweeper.py::test_two_janitors_never_do_the_same_duty_at_once",
     ),
     Guard(
+        "a janitor that stands still is ended",
+        "services/janitor/lock.py",
+        'f"{abandoned.total_seconds()}s"',
+        '"0"',
+        "tests/integration/janitor/test_sweeper.py::test_a_janitor_that_stands_still_loses_its_duty",
+    ),
+    Guard(
+        "what was confirmed beside a silent queue is deleted",
+        "libs/common/relay.py",
+        "if lost is not None and not confirmed:",
+        "if lost is not None:",
+        f"{_RELAY}::test_an_event_that_is_not_confirmed_holds_up_no_others",
+    ),
+    Guard(
         "bytes go before rows",
         "services/janitor/duties/expire.py",
         "[job for job in jobs if job.id in emptied]",
