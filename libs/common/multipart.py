@@ -3,6 +3,7 @@
 `common.upload` is for those that come in one.
 """
 
+import asyncio
 import contextlib
 import io
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,9 @@ class Part(msgspec.Struct, frozen=True):
 class Multipart:
     """The multipart uploads of one bucket. One that the store does not have (any more) is `PermanentError("upload_missing")`."""
 
-    def __init__(self, client: "S3Client", public: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", public: "S3Client", bucket: str, patience: timedelta) -> None:
+        """No part takes longer to send than `patience`."""
+        self._patience = patience
         self._client = client
         self._public = public
         self._bucket = bucket
@@ -55,7 +58,8 @@ class Multipart:
     async def send(self, key: str, upload_id: str, number: int, data: io.BytesIO, size: int) -> Part:
         """Store one part; a number that was used before is overwritten."""
         with _known(key):
-            answer = await self._client.upload_part(Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=data)
+            async with asyncio.timeout(self._patience.total_seconds()):
+                answer = await self._client.upload_part(Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=data)
         return Part(number, answer["ETag"], size)
 
     async def parts(self, key: str, upload_id: str) -> list[Part]:

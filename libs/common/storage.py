@@ -72,7 +72,7 @@ class Storage:
         self._public = public or client
         self.bucket = bucket
         self.room = room or Room()
-        self.multipart = Multipart(client, self._public, bucket)
+        self.multipart = Multipart(client, self._public, bucket, patience)
 
     async def ensure_bucket(self) -> None:
         """Create the bucket when it is missing."""

@@ -1,6 +1,7 @@
 """The bucket: what is stored is there whole or not at all, in bounded memory, and every failure says whether trying again can help."""
 
 import asyncio
+import io
 import functools
 import hashlib
 import secrets
@@ -251,6 +252,8 @@ async def test_a_store_that_says_nothing_is_a_transient_error() -> None:
         for size in (10, 12 * 2**20):
             with pytest.raises(TransientError, match="storage_unavailable"):
                 await store.put("small", bytes(size), content_type="audio/wav")
+            with pytest.raises(TransientError, match="storage_unavailable"):
+                await store.multipart.send("large", "an upload", 1, io.BytesIO(bytes(size)), size)
     for writer in held:
         writer.transport.abort()
     server.close()
