@@ -1,9 +1,9 @@
 """The bucket: what is stored is there whole or not at all, in bounded memory, and every failure says whether trying again can help."""
 
 import asyncio
-import io
 import functools
 import hashlib
+import io
 import secrets
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
