@@ -8,8 +8,8 @@ trace. What it names goes on being due, which costs nothing however much of it t
   that, and what was due then is found;
 - it was shut: one attempt is announced for when the time is up;
 - its endpoint was paused, which is looked at under the lock that resuming takes too: resuming announces one;
-- its tenant had as many places as he may have: it is remembered in `shares`, and announced when he has ended another attempt. With a
-  process that is killed it is forgotten, and the janitor finds what is overdue.
+- its tenant had as many places as he may have: it is remembered in `shares`, and announced when he has ended another attempt here, the
+  last one at the latest. With a process that is killed it is forgotten, and the janitor finds what is overdue.
 
 Who dies in between has a message that comes again. It asks in his place, and what he had claimed is announced for when the claim runs out;
 so is what a commit may have claimed of which no answer came.
@@ -18,6 +18,7 @@ Who comes for a lane while another is in it asks again in a moment, and holds up
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -107,6 +108,7 @@ class Claims:
     async def end_turn(self, attempt: Attempt) -> None:
         """What is due in its lane goes behind what the tenant has in others that were held back, or else what is in the broker's queue."""
         self.leave(attempt)
+        await self._bring_back(attempt.tenant)
         if await self._pass_on(attempt):
             self._shares.hold_back(attempt.tenant, attempt.lane)
         else:
@@ -213,7 +215,8 @@ class Claims:
             shared = self._share(entered, asking)
             attempts = await self._take(connection, shared) if entered else []
             await lanes.send_probes(connection, [lane.lane for lane in entered if lane.unprobed])
-        held_back = [lane for lane, most in shared if most < min(lane.wanted, self._bounds.width)]
+        taken = Counter(attempt.lane for attempt in attempts)
+        held_back = [lane for lane, most in shared if taken[lane.lane] == most < min(lane.wanted, self._bounds.width)]
         return _Claimed({_hand_out(attempt, asking[attempt.lane]): attempt for attempt in attempts}, found, held_back, left)
 
     def _share(self, entered: Sequence[_Lane], asking: Mapping[str, Sequence[_Wish]]) -> list[tuple[_Lane, int]]:

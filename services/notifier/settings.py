@@ -39,8 +39,8 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("WEBHOOK_MAX_RETRIES must be between 0 and 100")
         if self.webhook_retry_delay is not None and not 0 <= self.webhook_retry_delay <= 86_400:
             raise ValueError("WEBHOOK_RETRY_DELAY must be between 0 and 86400 seconds")
-        if not 1 <= self.webhook_concurrency <= 1_000:
-            raise ValueError("WEBHOOK_CONCURRENCY must be between 1 and 1000")
+        if not 3 <= self.webhook_concurrency <= 1_000:
+            raise ValueError("WEBHOOK_CONCURRENCY must be between 3 and 1000: one tenant may have three quarters, and others need one")
         if not 1 <= self.webhook_concurrency_per_endpoint <= 1_000:
             raise ValueError("WEBHOOK_CONCURRENCY_PER_ENDPOINT must be between 1 and 1000")
         if not 0 <= self.webhook_max_result_bytes <= _MOST_RESULT_BYTES:

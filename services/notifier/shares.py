@@ -2,7 +2,8 @@
 
 He may have three times as many as are free: three quarters of them while he is alone, less the more others need. Nothing is set aside by
 name, and whoever has none yet finds one. Lanes whose messages came when their tenant had all that he may have are remembered here, not in
-those messages, which would take up the very places that are to be free. They take turns in what the ends of his attempts leave.
+those messages, which would take up the very places that are to be free. They take turns in what the ends of his attempts leave; where no
+attempt of his is left to end, none of them stays here.
 """
 
 from collections import Counter
@@ -53,14 +54,14 @@ class Shares:
             self._waiting.pop(tenant, None)
 
     def bring_back(self, tenant: str, *, every: bool = False) -> list[str]:
-        """The lanes for all whose places there is room, which wait no more; or `every` one that does.
+        """The lanes for all whose places there is room, which wait no more; or `every` one that does, as when the tenant has no place left.
 
         None before a quarter of what the tenant may have is idle: what is brought takes no place until its messages have come, and each
-        place that is left is passed on by itself.
+        place that is left is passed on by itself. The last one is not: the message that passes it on may come to another notifier.
         """
         waiting, room, most = self._waiting.get(tenant, {}), self.room(tenant), self._most(tenant)
         count = 0 if 4 * room < most else room // min(self._width, most)
-        lanes = list(waiting)[: len(waiting) if every else count]
+        lanes = list(waiting)[: len(waiting) if every or not self._held[tenant] else count]
         for lane in lanes:
             self.forget(tenant, lane)
         return lanes

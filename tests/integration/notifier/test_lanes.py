@@ -416,6 +416,40 @@ async def test_stopping_while_some_are_held_back(pool: Pool, outgoing: Outgoing,
     assert (await waiting(pool), await announced(pool)) == (2, 2)
 
 
+async def test_lanes_that_another_notifier_goes_on_with(pool: Pool, outgoing: Outgoing, storage: Storage, receiver: Receiver) -> None:
+    """Whose turn ends there leaves none of its tenant's lanes waiting in a process where no attempt of his ends any more."""
+    notifier, beside = Notifier(pool, outgoing, storage, schedule=PATIENT, places=2), Notifier(pool, outgoing, storage, schedule=PATIENT)
+    receiver.answers.append(receiver.held)
+    await falls_due(pool, "slow", receiver.url, 20)
+    [first, *_acked] = await notifier.due()
+    running = asyncio.create_task(notifier.attempts.handle(first))
+    await receiver.wait(1)
+    for _ in range(3):
+        await falls_due(pool, "slow", receiver.url, 1)
+    await handled(notifier.attempts, await notifier.due())
+    assert (await waiting(pool), await announced(pool)) == (22, 0)
+    receiver.release.set()
+    await running
+    assert await waiting(pool) == 7
+    await beside.run()
+    assert await waiting(pool) == 0
+
+
+async def test_a_lane_that_is_full_is_not_held_back(pool: Pool, outgoing: Outgoing, storage: Storage, receiver: Receiver) -> None:
+    """Where another notifier has all its places, a tenant's share is no matter: who makes an attempt there goes on with it."""
+    notifier, beside = Notifier(pool, outgoing, storage, schedule=PATIENT), Notifier(pool, outgoing, storage, schedule=PATIENT, places=3)
+    receiver.answers.extend([receiver.held] * WIDTH)
+    await falls_due(pool, "slow", receiver.url, 2 * WIDTH)
+    messages = await notifier.due()
+    running = [asyncio.create_task(notifier.attempts.handle(message)) for message in messages[:WIDTH]]
+    await receiver.wait(WIDTH)
+    await asyncio.gather(*(beside.attempts.handle(message) for message in messages[WIDTH:]))
+    assert (await waiting(pool), await announced(pool)) == (WIDTH, 0)
+    receiver.release.set()
+    await asyncio.gather(*running)
+    assert (await waiting(pool), len(receiver.received)) == (0, 2 * WIDTH)
+
+
 async def test_what_breaks_a_claim(pool: Pool, complete: Complete, notifier: Notifier, receiver: Receiver, other: Receiver) -> None:
     """It is broken for whoever asked for that, and not for those who asked at the same moment."""
     [broken], whole = [await completed(complete, notifier, url, count) for url, count in ((other.url, 1), (receiver.url, 3))]

@@ -36,11 +36,11 @@ def test_everything_set() -> None:
             "WEBHOOK_MAX_RETRIES": "2",
             "WEBHOOK_RETRY_DELAY": "0.5",
             "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8, ::1/128",
-            "WEBHOOK_CONCURRENCY": "4",
+            "WEBHOOK_CONCURRENCY": "3",
         },
     )
     assert settings.webhook_secrets == (SECRET, SECRET)
-    assert settings.timeout == timedelta(seconds=2.5)
+    assert (settings.timeout, settings.bounds.places) == (timedelta(seconds=2.5), 3)
     assert settings.schedule.delays == (timedelta(seconds=0.5),) * 2
     assert [str(network) for network in settings.webhook_allow_networks] == ["127.0.0.0/8", "::1/128"]
 
@@ -56,7 +56,7 @@ def test_everything_set() -> None:
         ({"WEBHOOK_TIMEOUT": "soon"}, "WEBHOOK_TIMEOUT is not valid"),
         ({"WEBHOOK_MAX_RETRIES": "-1"}, "WEBHOOK_MAX_RETRIES must be"),
         ({"WEBHOOK_RETRY_DELAY": "-1"}, "WEBHOOK_RETRY_DELAY must be"),
-        ({"WEBHOOK_CONCURRENCY": "0"}, "WEBHOOK_CONCURRENCY must be"),
+        ({"WEBHOOK_CONCURRENCY": "2"}, "WEBHOOK_CONCURRENCY must be between 3 and"),
         ({"WEBHOOK_CONCURRENCY_PER_ENDPOINT": "0"}, "WEBHOOK_CONCURRENCY_PER_ENDPOINT must be"),
         ({"WEBHOOK_MAX_RESULT_BYTES": "-1"}, "WEBHOOK_MAX_RESULT_BYTES must be"),
         ({"WEBHOOK_MAX_RESULT_BYTES": "100000000"}, "WEBHOOK_MAX_RESULT_BYTES must be"),

@@ -62,6 +62,19 @@ def test_not_before_much_is_idle() -> None:
     assert shares.bring_back("one") == ["a"]
 
 
+def test_who_has_none_left_leaves_none_behind() -> None:
+    """With the last place of a tenant all his lanes come back, for nobody will pass a place on."""
+    shares = Shares(places=4, width=4)
+    assert taken(shares, "one") == 3
+    for lane in ("a", "b", "c"):
+        shares.hold_back("one", lane)
+    brought = []
+    for _ in range(3):
+        shares.leave("one")
+        brought.append(shares.bring_back("one"))
+    assert brought == [[], [], ["a", "b", "c"]]
+
+
 def test_taking_turns() -> None:
     """Lanes that wait have one place each by turns, until there is room for all that they want, or nothing is due in them."""
     shares = Shares(places=16, width=4)
