@@ -341,6 +341,13 @@ GUARDS = (
         f"{_LANES}::test_a_dead_address_is_left_alone",
     ),
     Guard(
+        "what our own store never gives is given up",
+        "services/notifier/uploads.py",
+        "away >= PATIENCE or ",
+        "",
+        "tests/integration/notifier/test_uploads.py::test_our_own_store_never_gives_it",
+    ),
+    Guard(
         "an attempt's record names its claim",
         "services/notifier/deliveries.sql",
         "and attempt = $2 - 1 and due_at = $3",
@@ -398,9 +405,9 @@ GUARDS = (
     ),
     Guard(
         "nobody is told of what was before",
-        "libs/common/migrations/0020_past_ends.sql",
-        " and endpoint.events_since < job.finished_at",
-        "",
+        "libs/common/migrations/0021_since_when.sql",
+        " < job.finished_at",
+        " is not null",
         "tests/integration/janitor/test_retell.py::test_nobody_is_told_of_the_past",
     ),
     Guard(

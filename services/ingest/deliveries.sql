@@ -40,7 +40,7 @@ select * from delivery_attempts where delivery_id = any($1::uuid[]) order by del
 -- delivered | failed -> pending, due at once, with all retries ahead: the receiver shall get it once more. One that is pending already is left as
 -- it is.
 update deliveries
-set state = 'pending', due_at = now(), finished_at = null, code = null, attempts_before = attempt
+set state = 'pending', due_at = now(), finished_at = null, code = null, attempts_before = attempt, postponed_since = null
 where id = $1 and state in ('delivered', 'failed')
 returning attempt;
 

@@ -54,7 +54,6 @@ class Failed(msgspec.Struct, frozen=True):
 
 Verdict = Delivered | Again | Postponed | Failed
 
-OURS = Postponed(timedelta(seconds=30))
 USED_UP = Failed("attempts_used_up", "every attempt was made")
 
 
@@ -87,8 +86,6 @@ def judge(
             asked = retry_after(answer.retry_after, now)
         case Unanswered(code=str(code)):
             return Failed(code, answer.error)
-        case Unanswered(ours=True):
-            return OURS
         case Unanswered():
             pass
         case _:

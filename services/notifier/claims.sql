@@ -64,7 +64,7 @@ set due_at = now() + case kind when 'upload' then $5::interval else $4::interval
 from (select id from chosen union all select id from tests) claimed
 where deliveries.id = claimed.id
 returning deliveries.id, job_id, endpoint_id, event_id, event_type, kind, form, endpoint, lane, body, attempt + 1 as attempt,
-          attempt + 1 - attempts_before as turn, due_at as claim, now() as claimed_at, (select trace from jobs where jobs.id = job_id) as trace, array(
+          attempt + 1 - attempts_before as turn, postponed_since, due_at as claim, now() as claimed_at, (select trace from jobs where jobs.id = job_id) as trace, array(
     select secret from webhook_secrets live
     where coalesce(live.expires_at > now(), true) and deliveries.kind = 'webhook'
       and case when deliveries.endpoint_id is not null then live.endpoint_id = deliveries.endpoint_id

@@ -48,8 +48,9 @@ class Wanted(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A claimed attempt: what to send, where, and until when it is ours. `claimed_at` is the database's clock.
 
-    `attempt` is its number among all that were made at the delivery, `turn` among those since it was last asked for. Without an
-    `endpoint_id` it goes to the job's own URL. No `secrets`: those of the service sign it. `trace` is its job's.
+    `attempt` is its number among all that were made at the delivery, `turn` among those since it was last asked for; since
+    `postponed_since` it could not be made, for a reason of our own. Without an `endpoint_id` it goes to the job's own URL. No `secrets`:
+    those of the service sign it. `trace` is its job's.
     """
 
     id: DeliveryId
@@ -65,6 +66,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     attempt: int
     turn: int
+    postponed_since: datetime | None
     claim: datetime
     claimed_at: datetime
     trace: str | None
@@ -164,7 +166,7 @@ async def fail(connection: Connection, attempt: Attempt, answer: Answer, elapsed
 async def postpone(connection: Connection, attempt: Attempt, delay: timedelta) -> bool:
     """pending -> pending, the same attempt due after `delay`; False when it is no longer ours. It says nothing of its lane or endpoint."""
     async with connection.transaction():
-        ours = await _give_back(connection, attempt, delay)
+        ours = await connection.fetchval(SQL["postpone"], attempt.id, attempt.attempt, attempt.claim, delay) is not None
         if ours:
             await announce(connection, attempt.about, Due(attempt.id, attempt.attempt), delay=delay)
     return ours
@@ -172,11 +174,7 @@ async def postpone(connection: Connection, attempt: Attempt, delay: timedelta) -
 
 async def release(connection: Connection, attempt: Attempt) -> bool:
     """Give a claimed attempt back without spending it; the message that it was claimed with, still unacked, comes to another notifier."""
-    return await _give_back(connection, attempt, timedelta(0))
-
-
-async def _give_back(connection: Connection, attempt: Attempt, delay: timedelta) -> bool:
-    return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim, delay) is not None
+    return await connection.fetchval(SQL["release"], attempt.id, attempt.attempt, attempt.claim) is not None
 
 
 async def _lock_told(connection: Connection, attempt: Attempt) -> None:
@@ -192,8 +190,8 @@ async def _tell(connection: Connection, attempt: Attempt, upload: Upload) -> Non
 
 
 async def _leave(connection: Connection, attempt: Attempt, answer: Answer, bounds: Bounds) -> None:
-    """Silence is held against the lane; what can never be called says nothing of it."""
-    silent = isinstance(answer, Unanswered) and answer.code is None
+    """Silence is held against the lane; what can never be called says nothing of it, nor does what we could not send."""
+    silent = isinstance(answer, Unanswered) and answer.code is None and not answer.ours
     await lanes.leave(connection, attempt.lane, answered=not silent, width=bounds.width)
 
 

@@ -50,7 +50,7 @@ returning now();
 -- name: retry
 -- pending -> pending: the attempt failed, the next is due after a while.
 update deliveries
-set attempt = $2, in_flight = false, due_at = now() + $4::interval
+set attempt = $2, in_flight = false, due_at = now() + $4::interval, postponed_since = null
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning now();
 
@@ -61,10 +61,17 @@ set state = 'failed', attempt = $2, in_flight = false, finished_at = now(), code
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning now();
 
--- name: release
--- pending -> pending: our own shutdown, or our own outage; the attempt is not spent, and may be made by another after a while.
+-- name: postpone
+-- pending -> pending: our own outage; the attempt is not spent, and is made after a while.
 update deliveries
-set due_at = now() + $4::interval, in_flight = false
+set due_at = now() + $4::interval, in_flight = false, postponed_since = coalesce(postponed_since, now())
+where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
+returning id;
+
+-- name: release
+-- pending -> pending: our own shutdown; the attempt is not spent, and may be made by another at once.
+update deliveries
+set due_at = now(), in_flight = false
 where id = $1 and state = 'pending' and attempt = $2 - 1 and due_at = $3
 returning id;
 

@@ -88,7 +88,7 @@ def _broken(error: BaseException) -> Unanswered:
     if isinstance(cause, PermanentError):
         return Unanswered(error=cause.message, code="result_gone")
     if isinstance(cause, TransientError):
-        return Unanswered(error=cause.message, ours=True)
+        return Unanswered(error=f"our own store: {cause.message}", ours=True)
     if isinstance(error, aiohttp.ClientOSError):  # its own text may show the URL
         reason = error.__cause__ or (os.strerror(error.errno) if error.errno else "the connection broke")
         return Unanswered(error=_text(f"{type(error).__name__}: {reason}"))

@@ -2,7 +2,8 @@
 
 It passes from our store to theirs and is never held whole. What failed is tried again for as long as the URL says that it lives, by the
 database's clock; with little of its life left, in half of what is left. A store's refusals are told apart, since the submitter can mend
-them only by knowing which it was: signatures do not become valid by waiting.
+them only by knowing which it was: signatures do not become valid by waiting. Nor is our own store's outage taken for his: it spends none of
+the attempts, and when it lasts for too long, or for longer than the URL lives, the delivery fails with a code that says whose it was.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from services.notifier import deliveries, presigned
 from services.notifier.answer import USED_UP, Again, Answer, Answered, Failed, Postponed, Unanswered, Verdict
 from services.notifier.answer import judge as following
 from services.notifier.deliveries import Attempt
+from services.notifier.health import PATIENCE
 from services.notifier.outgoing import Outgoing
 from services.notifier.persistence import persist
 from services.notifier.schedule import Schedule
@@ -28,7 +30,10 @@ from services.notifier.ways import Sent
 LEAST = timedelta(seconds=5)
 """With less of the URL's life left, another attempt is not worth it."""
 
+_SOONEST, _LATEST = timedelta(seconds=30), timedelta(hours=1)
+
 _GONE = Unanswered(error="the job's result is not there any more", code="result_gone")
+_UNAVAILABLE = Failed("result_unavailable", "our own store did not give the result in time")
 _EXPIRED = Failed("upload_url_expired", "the pre-signed URL has expired; give one that lives for longer than the job takes")
 _EARLY = re.compile(r"not (yet )?valid yet|not yet valid|TooSkewed|NotYetValid", re.IGNORECASE)
 _LATER = frozenset({408, 425, 429})
@@ -73,20 +78,21 @@ class Uploads:
         """A URL that has expired is not called."""
         until = presigned.lives_until(attempt.endpoint)
         if until is not None and until <= attempt.claimed_at:
-            return Unanswered(error=_EXPIRED.reason, code=_EXPIRED.code)
+            why = _EXPIRED if attempt.postponed_since is None else _UNAVAILABLE
+            return Unanswered(error=why.reason, code=why.code)
         job = await persist(self._pool, lambda connection: deliveries.job_of(connection, attempt))
         if job is None or job.result is None:
             return _GONE
         key = job.result.keys["transcript"]
+        passing = _Passing(self._storage.read(key))
         try:
             size = await self._storage.size(key)
+            await passing.begin()
+            answer = await self._outgoing.put(attempt.endpoint, passing, size)
         except PermanentError:
             return _GONE
         except TransientError as error:
-            return Unanswered(error=error.message, ours=True)
-        passing = _Passing(self._storage.read(key))
-        try:
-            answer = await self._outgoing.put(attempt.endpoint, passing, size)
+            return Unanswered(error=f"our own store: {error.message}", ours=True)
         finally:
             await passing.aclose()
         match answer:
@@ -97,24 +103,29 @@ class Uploads:
         assert_never(answer)
 
     def judge(self, attempt: Attempt, answer: Answer, *, now: datetime, chance: float) -> Verdict:
-        return judge(answer, attempt.turn, self._schedule, until=presigned.lives_until(attempt.endpoint), now=now, chance=chance)
+        until = presigned.lives_until(attempt.endpoint)
+        if isinstance(answer, Unanswered) and answer.ours:
+            return postponed(timedelta(0) if attempt.postponed_since is None else now - attempt.postponed_since, until=until, now=now)
+        return judge(answer, attempt.turn, self._schedule, until=until, now=now, chance=chance)
 
 
 def judge(answer: Answer, turn: int, schedule: Schedule, *, until: datetime | None, now: datetime, chance: float) -> Verdict:
     """What follows from the answer to the `turn`-th attempt (from 1) at a URL that lives `until` then."""
     verdict = following(answer, turn, schedule, now=now, chance=chance, refusal=_refusal)
-    if until is None or not (isinstance(verdict, Again | Postponed) or verdict == USED_UP):
+    if until is None or not (isinstance(verdict, Again) or verdict == USED_UP):
         return verdict
     left = (until - now) / 2
     if left < LEAST:
         return _EXPIRED
-    match verdict:
-        case Again(delay):
-            return Again(min(delay, left))
-        case Postponed(delay):
-            return Postponed(min(delay, left))
-        case _:
-            return Again(left)
+    return Again(min(verdict.delay, left) if isinstance(verdict, Again) else left)
+
+
+def postponed(away: timedelta, *, until: datetime | None, now: datetime) -> Postponed | Failed:
+    """What follows when our own store has not given the result for as long as `away`: it is asked again after as long once more."""
+    delay = min(max(away, _SOONEST), _LATEST)
+    if until is not None:
+        delay = min(delay, (until - now) / 2)
+    return _UNAVAILABLE if away >= PATIENCE or delay < LEAST else Postponed(delay)
 
 
 def _refusal(answered: Answered) -> Failed | None:
@@ -139,13 +150,18 @@ class _Passing:
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
         self._chunks = chunks
         self._lock = asyncio.Lock()
+        self._ahead: list[bytes] = []
+
+    async def begin(self) -> None:
+        """Have what comes first: nobody is sent the beginning of a request because of a result that cannot be read."""
+        self._ahead.append(await anext(self, b""))
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         async with self._lock:
-            return await anext(self._chunks)
+            return self._ahead.pop() if self._ahead else await anext(self._chunks)
 
     async def aclose(self) -> None:
         async with self._lock:

@@ -20,10 +20,12 @@ select * from endpoints where id = $1 and tenant = $2 for key share;
 select * from endpoints where tenant = $1 order by id;
 
 -- name: replace_endpoint
--- What was held against the address before says nothing of another, and of what was not asked for nobody is told later.
+-- What was held against the address before says nothing of another, and of what was not asked for until now nobody is told later.
 update endpoints
 set url = $3, events = $4, description = $5, payload = $6, updated_at = now(), failing_since = case when url = $3 then failing_since end,
-    events_since = case when events @> $4 and events <@ $4 then events_since else now() end
+    asked_since = asked_since || (
+        select coalesce(jsonb_object_agg(type, now()), '{}') from unnest($4::text[]) type where type <> all(events)
+    )
 where id = $1 and tenant = $2
 returning *;
 
@@ -94,7 +96,7 @@ select now();
 -- name: replay
 -- failed | delivered -> pending, due at once, with all retries ahead: up to $5 of those that came about from $2 on (to before $3), oldest first.
 update deliveries
-set state = 'pending', due_at = now(), finished_at = null, code = null, attempts_before = attempt
+set state = 'pending', due_at = now(), finished_at = null, code = null, attempts_before = attempt, postponed_since = null
 from (
     select id from deliveries
     where endpoint_id = $1 and created_at >= $2 and ($3::timestamptz is null or created_at < $3) and state = any($4::text[])

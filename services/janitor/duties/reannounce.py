@@ -1,11 +1,14 @@
-"""Every attempt at a delivery that is due has its `delivery.due` on the way to a notifier: what the broker lost is announced again.
+"""Whatever is due comes to a notifier: what the broker lost is announced again.
 
     missing = attempts that have been due for a while - announcements in the outbox - messages ready in the queue
 
-An attempt that is being made, or that waits for its next time, is due later, so it does not count. Unlike a token for jobs, an
-announcement is for one delivery and no other, and which of them were lost cannot be told: the ones that have been due for longest are
-announced again. If those were not the lost ones they find that the attempt has been made, and the lost ones are what is left when the queue
-is empty. A delivery is announced again once in `PATIENCE` at the most.
+An attempt that is being made, or that waits for its next time, is due later, so it does not count; nor does what is due in a lane where
+another is being made, for whoever makes it goes on there. Which announcements were lost cannot be told, and need not be: each is a token
+for its lane. So no more are announced again than a lane usually has places, in the lanes that have waited for longest. If those were not
+the lost ones, a token too many comes there, and the lost ones are what is left when the queue is empty.
+
+Nor can it be told from a loss that a notifier remembers a lane which its tenant has no place for just now. It costs as little: a lane is
+announced again once in `PATIENCE` at the most, however much is due in it, and keeps its order.
 """
 
 from collections.abc import AsyncGenerator
@@ -22,6 +25,8 @@ SQL = Queries(Path(__file__).with_name("reannounce.sql"))
 
 PATIENCE = timedelta(seconds=60)
 _LIMIT = 1_000
+_OF_A_LANE = 4
+"""As many as it has places unless set otherwise: it goes on with all of them."""
 
 
 class Reannounce:
@@ -36,7 +41,8 @@ class Reannounce:
         rows = []
         if missing:
             async with sweep.connection.transaction():
-                rows = await sweep.connection.fetch(SQL["overdue_attempts"], self._patience, min(missing, _LIMIT))
+                await sweep.connection.execute(SQL["forget_lanes"])
+                rows = await sweep.connection.fetch(SQL["overdue_attempts"], self._patience, min(missing, _LIMIT), _OF_A_LANE)
                 due = [(about(row["job_id"], row["endpoint_id"]), Due(row["id"], row["attempt"] + 1)) for row in rows]
                 await announce_all(sweep.connection, due)
             for _, attempt in due:

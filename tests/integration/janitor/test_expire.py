@@ -281,7 +281,7 @@ async def wants(pool: Pool, job: Job, **options: str) -> Job:
 async def endpoint(pool: Pool, tenant: str) -> None:
     """One that is told of what is heard."""
     await pool.execute(
-        "insert into endpoints (id, tenant, url, events, description, payload, events_since) values"
+        "insert into endpoints (id, tenant, url, events, description, payload, created_at) values"
         " (gen_random_uuid(), $1, 'https://example.com/all', '{job.completed}', '', 'full', '2020-01-01')",
         tenant,
     )

@@ -22,10 +22,10 @@ from tests.running import wait_until
 QUEUE = topology.NOTIFIER_DELIVERIES
 
 
-async def overdue(pool: Pool, count: int) -> None:
-    """Deliveries that have been due for longer than is patient, their announcements in the outbox."""
+async def overdue(pool: Pool, count: int, *, lane: str | None = None) -> None:
+    """Deliveries that have been due for longer than is patient, their announcements in the outbox; each in its lane, or all in one."""
     async with pool.acquire() as connection:
-        jobs = [await queued(connection, webhook_url=f"https://example.com/{number}") for number in range(count)]
+        jobs = [await queued(connection, webhook_url=f"https://{lane or number}.example.com/{number}") for number in range(count)]
         for _ in jobs:
             await finished(connection, await claimed(connection))
         await forget_events(connection)
@@ -103,6 +103,24 @@ async def test_what_is_not_overdue_is_left_alone(pool: Pool, broker: Broker, swe
         await forget_events(connection)
     await pool.execute(change)
     assert await look(sweeper, broker) == (0, 0)
+
+
+async def test_a_lane_is_announced_and_not_all_that_is_due_in_it(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """Such as one that a notifier holds back for its tenant's share: once a minute, for its places, and its order stays what it was."""
+    in_order = "select id, due_at from deliveries order by due_at, id"
+    await overdue(pool, 9, lane="slow")
+    await pool.execute("update deliveries set due_at = due_at - interval '1 hour'")
+    before = await pool.fetch(in_order)
+    for waited in (3_600, 60):
+        async with pool.acquire() as connection:
+            await forget_events(connection)
+        report = await sweeper.sweep(Reannounce(broker))
+        assert report is not None
+        assert (report.scanned, report.swept, report.backlog_seconds // 1_800) == (9, 4, waited // 1_800)
+        assert await look(sweeper, broker) == (0, 0)
+        assert [due.delivery_id for due in await announced(pool)] == [row["id"] for row in before[:4]]
+        await pool.execute("update overdue_lanes set announced_at = announced_at - $1::interval", PATIENCE)
+    assert await pool.fetch(in_order) == before
 
 
 async def test_two_janitors_do_not_announce_twice(pool: Pool, broker: Broker) -> None:

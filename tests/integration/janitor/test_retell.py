@@ -55,22 +55,33 @@ async def test_what_was_lost_is_told_again(pool: Pool, broker: Broker, sweeper: 
 
 
 async def test_nobody_is_told_of_the_past(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
-    """An endpoint that asks for ends since this one is not told of it; one that is only described anew has not asked anew."""
-    cancels = EndpointRequest(url=URL, events=("job.cancelled",))
-    ends = EndpointRequest(url=URL)
+    """An endpoint that asks for ends since this one is not told of it; one that had asked for them is, whatever it asks for besides."""
+    cancels, ends = EndpointRequest(url=URL, events=("job.cancelled",)), EndpointRequest(url=URL)
+    changes = {
+        "asks": (cancels, ends),
+        "asks again": (ends, cancels, ends),
+        "is described anew": (ends, EndpointRequest(url=URL, description="All of them.")),
+        "asks for more": (
+            EndpointRequest(url=URL, events=("job.completed",)),
+            EndpointRequest(url=URL, events=("job.started", "job.completed")),
+        ),
+        "asks for less": (ends, EndpointRequest(url=URL, events=("job.completed",))),
+    }
     async with pool.acquire() as connection:
-        for tenant, before, after in (("default", cancels, ends), ("another", ends, EndpointRequest(url=URL, description="All of them."))):
+        for tenant, (before, *after) in changes.items():
             made = await store.create(connection, tenant, before)
             assert made is not None
-            await connection.execute("update endpoints set created_at = $2, events_since = $2 where id = $1", made[0].id, LONG_AGO)
+            await connection.execute("update endpoints set created_at = $2 where id = $1", made[0].id, LONG_AGO)
             job = await finished(connection, await claimed_of(connection, tenant))
             await connection.execute(
                 "update jobs set finished_at = now() - $1::interval where id = $2", PATIENCE + timedelta(seconds=5), job.id
             )
-            await store.replace(connection, made[0].id, tenant, after)
+            for wanted in after:
+                await store.replace(connection, made[0].id, tenant, wanted)
         await forget_events(connection)
-        assert await look(sweeper, broker) == 1
-        assert await connection.fetchval("select tenant from jobs join outbox on subject = jobs.id::text") == "another"
+        assert await look(sweeper, broker) == 3
+        told = {row["tenant"] for row in await connection.fetch("select tenant from jobs join outbox on subject = jobs.id::text")}
+        assert told == {"is described anew", "asks for more", "asks for less"}
 
 
 async def test_what_is_on_its_way_is_not_told_again(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:

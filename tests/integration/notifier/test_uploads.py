@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,12 +13,16 @@ from aiohttp import web
 from botocore.config import Config
 
 from common.database import Pool
-from common.jobs import store
+from common.due import Due, announce
+from common.errors import TransientError
+from common.jobs import removal, store
 from common.jobs.document import public
 from common.jobs.job import Job, Result, Upload
 from common.storage import Storage
 from common.storage_keys import transcript_key
 from deploy.local.stack import Stack
+from services.ingest import deliveries as shown
+from services.notifier.health import PATIENCE
 from services.notifier.outgoing import Outgoing, opened
 from services.notifier.schedule import Schedule
 from tests.integration.notifier.conftest import LIMIT, Delivery, Notifier, Tried, delivery, due_now, wanting
@@ -47,10 +51,10 @@ async def s3(stack: Stack) -> AsyncIterator[Any]:
         yield made
 
 
-async def completed(pool: Pool, storage: Storage, url: str, transcript: bytes = TRANSCRIPT) -> Job:
+async def completed(pool: Pool, storage: Storage, url: str, transcript: bytes = TRANSCRIPT, **wanted: Any) -> Job:
     """A completed job whose result is to be sent to `url`."""
     async with pool.acquire() as connection:
-        await wanting(connection, None, upload_presigned_url=url)
+        await wanting(connection, None, upload_presigned_url=url, **wanted)
         job = await claimed(connection)
         assert job.lease_token is not None
         key = transcript_key(job.id, job.lease_token)
@@ -214,6 +218,66 @@ async def test_our_own_store_is_away(pool: Pool, storage: Storage, outgoing: Out
     await due_now(pool)
     told, found = await tried(pool, back, job)
     assert (told.state, found) == ("delivered", Delivery("delivered", 1, [Tried(204, "", None)]))
+
+
+class Refusing(Away):
+    """A store that has the object and does not give it."""
+
+    async def size(self, key: str) -> int:
+        return await self._real.size(key)
+
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
+        if key:
+            raise TransientError("storage_unavailable", f"The store answered InternalError for {key}.")
+        yield b""
+
+
+@pytest.mark.parametrize("broken", [Away, Refusing])
+async def test_our_own_store_never_gives_it(
+    pool: Pool, storage: Storage, outgoing: Outgoing, receiver: Receiver, broken: type[Away]
+) -> None:
+    """It is asked ever more seldom, and nobody is called; after days the upload has failed, by our own fault, and its job expires."""
+    notifier = Notifier(pool, outgoing, broken(storage), schedule=Schedule())
+    job = await completed(pool, storage, receiver.url, retention=timedelta(0))
+    await receiver.stop()  # whoever called all the same would have to record that nobody is there
+    await notifier.take_in(job)
+    async with pool.acquire() as connection:
+        for away, wait in ((None, 30), (timedelta(minutes=10), 600), (timedelta(days=4), 3_600)):
+            await connection.execute("update deliveries set postponed_since = now() - $1::interval", away)
+            await due_now(pool)
+            told, found = await tried(pool, notifier, job)
+            assert (told.state, found) == ("pending", Delivery("pending", 0, []))
+            waits = await connection.fetchval("select due_at - now() from deliveries")
+            assert wait / 2 < waits.total_seconds() < 2 * wait
+            assert await removal.delivered(connection, after=None, limit=9) == []
+
+        await connection.execute("update deliveries set postponed_since = now() - $1::interval", PATIENCE)
+        await due_now(pool)
+        told, found = await tried(pool, notifier, job)
+        assert (told.state, told.code, found.state, found.attempt) == ("failed", "result_unavailable", "failed", 1)
+        assert [due.id for due in await removal.delivered(connection, after=None, limit=9)] == [job.id]
+        assert await removal.promised(connection, [job.id], unheard=PATIENCE) == set()
+        assert await connection.fetchval("select count(*) from lanes") == 0
+
+
+async def test_a_url_that_ends_while_our_own_store_is_away(
+    pool: Pool, storage: Storage, outgoing: Outgoing, notifier: Notifier, receiver: Receiver
+) -> None:
+    """That is not held against the submitter, but when it is asked for once more it is the URL."""
+    job = await completed(pool, storage, receiver.url)
+    await uploaded(pool, Notifier(pool, outgoing, Away(storage), schedule=Schedule()), job)
+    await pool.execute("update deliveries set endpoint = endpoint || '?X-Amz-Date=20200101T000000Z&X-Amz-Expires=60'")
+    await due_now(pool)
+    told, found = await tried(pool, notifier, job)
+    assert (told.state, told.code, found.attempt) == ("failed", "result_unavailable", 1)
+
+    async with pool.acquire() as connection, connection.transaction():
+        delivery_id = await connection.fetchval("select id from deliveries")
+        await connection.fetchval(shown.SQL["redeliver"], delivery_id)
+        await announce(connection, str(job.id), Due(delivery_id, 2))
+    told, found = await tried(pool, notifier, job)
+    assert (told.code, found.attempt) == ("upload_url_expired", 2)
+    assert receiver.received == []
 
 
 async def test_hostile_stores(

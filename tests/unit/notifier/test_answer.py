@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notifier.answer import OURS, USED_UP, Again, Answered, Delivered, Failed, Unanswered, Verdict, judge
+from services.notifier.answer import USED_UP, Again, Answered, Delivered, Failed, Unanswered, Verdict, judge
 from services.notifier.schedule import Schedule
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -53,12 +53,6 @@ def test_no_answer() -> None:
     assert verdict(Unanswered(error="no answer within 30 s")) == Again(timedelta(seconds=5))
     never = Unanswered(error="the address is not public", code="address_refused")
     assert verdict(never) == Failed("address_refused", "the address is not public")
-
-
-def test_our_own_outage() -> None:
-    """It spends none of the receiver's attempts, be it the last."""
-    ours = Unanswered(error="The store could not be reached.", ours=True)
-    assert [verdict(ours, attempt) for attempt in (1, 3, 100)] == [OURS] * 3
 
 
 @pytest.mark.parametrize("status", [429, 503, 302, 500])

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notifier.answer import OURS, USED_UP, Again, Answer, Answered, Delivered, Failed, Postponed, Unanswered, Verdict
+from services.notifier.answer import USED_UP, Again, Answer, Answered, Delivered, Failed, Postponed, Unanswered, Verdict
+from services.notifier.health import PATIENCE
 from services.notifier.schedule import Schedule
-from services.notifier.uploads import judge
+from services.notifier.uploads import judge, postponed
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SCHEDULE = Schedule((timedelta(seconds=5), timedelta(minutes=5)))
@@ -83,13 +84,18 @@ def test_while_the_url_lives() -> None:
 
 
 def test_our_own_outage() -> None:
-    """It spends no attempt, whether or not the URL says until when it lives; but what is over is over."""
-    ours = Unanswered(error="The store could not be reached (ConnectionError).", ours=True)
-    assert [verdict(ours, attempt, left) for attempt in (1, 3, 100) for left in (None, DAY)] == [OURS] * 6
-    assert verdict(ours, left=timedelta(seconds=20)) == Postponed(timedelta(seconds=10))
-    over = verdict(ours, left=timedelta(seconds=8))
-    assert isinstance(over, Failed)
-    assert over.code == "upload_url_expired"
+    """It is waited out ever more patiently, for days or until the URL is over, and then said to be ours."""
+
+    def after(away: timedelta, left: timedelta | None = DAY) -> Postponed | Failed:
+        return postponed(away, until=None if left is None else NOW + left, now=NOW)
+
+    for left in (None, DAY):
+        waits = [after(timedelta(seconds=away), left) for away in (0, 30, 60, 3_000, 36_000)]
+        assert waits == [Postponed(timedelta(seconds=wait)) for wait in (30, 30, 60, 3_000, 3_600)]
+    assert after(timedelta(hours=1), left=timedelta(seconds=20)) == Postponed(timedelta(seconds=10))
+    over = [after(PATIENCE), after(PATIENCE, left=None), after(timedelta(0), left=timedelta(seconds=8)), after(timedelta(0), left=-DAY)]
+    assert {found.code for found in over if isinstance(found, Failed)} == {"result_unavailable"}
+    assert all(isinstance(found, Failed) for found in over)
 
 
 def test_a_url_that_does_not_say() -> None:
