@@ -1,7 +1,7 @@
 """How long a recording probably is, told from its size and type: what the queue counts with until the recording has been decoded.
 
-A wrong estimate costs a wrong ETA and nothing else: no claim depends on it. It is replaced by the true duration when the job is done, and
-documents say which of the two they show.
+A wrong estimate costs a wrong ETA, and a worker that takes only short recordings may take a long one. It is replaced by the true duration
+as soon as that is known, and documents say which of the two they show.
 """
 
 from common.jobs.job import Source
