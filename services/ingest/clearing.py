@@ -1,11 +1,11 @@
 """`DELETE /api/v1/jobs`: many jobs at once, chosen as for a list, counted, and so many a call that an answer comes in time.
 
 Statuses must be named, so that nothing goes by an oversight. Jobs that are not over are cancelled first; one that was over before it could
-be is left alone. Bytes go before rows: a job whose bytes cannot be deleted stays, is counted as failed, and can be chosen again.
+be is left alone. Bytes go before rows: a job whose bytes cannot be deleted stays, is counted as failed, and can be chosen again. It keeps
+nobody from older ones: what failed does not count as dealt with, until so much has failed that a call takes long enough.
 """
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -24,12 +24,13 @@ from services.ingest.refusals import REFUSALS, refusals
 from services.ingest.taking import asking
 
 _PAGE = 100
+_MOST_FAILED = 1_000
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that were deleted, those among them that were cancelled for it, their objects, and jobs whose bytes could not be deleted.
 
-    `more`: as many as one call takes were dealt with, and others match; call again.
+    `more`: one call takes no more than that, and others match; call again (where all failed, for older ones).
     """
 
     deleted: int = 0
@@ -60,7 +61,7 @@ class ClearQuery(msgspec.Struct, frozen=True, kw_only=True):
     ]
     created_after: query.Moment | None = None
     created_before: query.Moment | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="Jobs that one call deals with at the most")] = 1_000
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="Jobs that one call deletes at the most")] = 1_000
 
 
 def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
@@ -85,14 +86,22 @@ def handlers(pool: Pool, storage: Storage) -> list[HTTPRouteHandler]:
 
 
 async def delete_chosen(pool: Pool, storage: Storage, tenant: str, statuses: Iterable[Status], filters: Filters, limit: int) -> Cleared:
-    """Delete a tenant's jobs that have one of the statuses and match the filters; deals with `limit` of them at the most."""
+    """Delete a tenant's jobs that have one of the statuses and match the filters: `limit` of them at the most."""
     total = Cleared()
     for status in statuses:
-        room = limit - total.deleted - total.failed
-        async with aclosing(_pages(pool, tenant, msgspec.structs.replace(filters, status=status), room)) as pages:
-            async for page, more in pages:
+        wanted = msgspec.structs.replace(filters, status=status)
+        after: Place | None = None
+        left = True
+        while left and not total.more:
+            size = min(_PAGE, limit - total.deleted, _MOST_FAILED - total.failed)
+            async with pool.acquire() as connection:
+                jobs = await listing.page(connection, tenant, wanted, after=after, limit=size + 1)
+            page, left = jobs[:size], len(jobs) > size
+            if page:
+                after = Place.of(page[-1])
                 total += await delete_page(pool, storage, tenant, status, page)
-                total += Cleared(more=more)
+            elif left:
+                total += Cleared(more=True)
     return total
 
 
@@ -102,21 +111,6 @@ def _statuses(text: str) -> list[Status]:
     if not names:
         raise query.invalid("status", f"name at least one of {', '.join(Status)}", [*Status])
     return sorted({query.convert("status", name, Status) for name in names}, key=lambda status: (status.final, status))
-
-
-async def _pages(pool: Pool, tenant: str, filters: Filters, room: int) -> AsyncGenerator[tuple[list[Job], bool], None]:
-    """Matching jobs, at most `room` of them, a page at a time; each page with whether the room is used up and others match."""
-    after: Place | None = None
-    while True:
-        size = min(_PAGE, room)
-        async with pool.acquire() as connection:
-            jobs = await listing.page(connection, tenant, filters, after=after, limit=size + 1)
-        room -= size
-        page, left = jobs[:size], len(jobs) > size
-        yield page, left and room == 0
-        if not left or room == 0:
-            return
-        after = Place.of(page[-1])
 
 
 async def delete_page(pool: Pool, storage: Storage, tenant: str, status: Status, jobs: list[Job]) -> Cleared:

@@ -150,6 +150,20 @@ class Watched:
         return report
 
 
+async def test_what_is_held_keeps_no_older_job(pool: Pool, storage: Storage, between: tuple[Gateway, Storage]) -> None:
+    """The newest job is held, and one that may be deleted is the next; when only the held one is left, nothing is said to be left to do."""
+    refusing, seen = between
+    async with pool.acquire() as connection:
+        jobs = [await finished_with_bytes(connection, storage) for _ in range(3)]
+    refusing.refused = lambda key: str(jobs[-1].id) in key
+
+    async def cleared() -> tuple[int, int, bool]:
+        found = await delete_chosen(pool, seen, jobs[0].tenant, [Status.COMPLETED], Filters(), 1)
+        return found.deleted, found.failed, found.more
+
+    assert [await cleared() for _ in range(3)] == [(1, 1, True), (1, 1, False), (0, 1, False)]
+
+
 class Away(Storage):
     """A bucket that can be looked at, and no request to delete is answered."""
 
