@@ -4,6 +4,9 @@ from typing import Annotated
 
 import msgspec
 
+HIGHLIGHTED_COLUMNS = 256
+"""With `highlight_words` a cue is written once for each of its words, so its text must be no book."""
+
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Lengths are columns on the screen (a CJK character takes two), durations seconds."""
@@ -24,3 +27,5 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.max_duration < self.min_duration:
             raise ValueError("max_duration is less than min_duration")
+        if self.highlight_words and self.max_lines * self.max_line_length > HIGHLIGHTED_COLUMNS:
+            raise ValueError(f"highlight_words takes cues of {HIGHLIGHTED_COLUMNS} columns at the most, max_lines times max_line_length")

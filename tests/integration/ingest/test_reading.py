@@ -35,6 +35,7 @@ async def test_subtitle_options(client: httpx.AsyncClient, store: Storage, sampl
         ("format=srt&max_lines=1&max_lines=2", "max_lines"),
         ("format=json&max_lines=1", "max_lines"),
         ("format=ttml&highlight_words=true", "highlight_words"),
+        ("format=srt&highlight_words=true&max_lines=10&max_line_length=200", "highlight_words"),
     ],
 )
 async def test_options_that_cannot_be_accepted(client: httpx.AsyncClient, sample: bytes, query: str, field: str) -> None:

@@ -186,6 +186,16 @@ def test_highlighted_words(kind: Format) -> None:
     assert {re.sub("{[^}]*}", "", cue.text) for cue in found} == {"One (two) three."}
 
 
+def test_highlighted_words_are_no_flood() -> None:
+    """However the layout is chosen, what is highlighted is some fifty times as long as what is not."""
+    document = transcript(*(spoken("a bc def " * 50, at, at + 60) for at in range(0, 600, 60)))
+    plain = len(rendered(document, "srt", Layout()))
+    with pytest.raises(ValueError, match="highlight_words takes cues of 256 columns"):
+        Layout(max_lines=10, max_line_length=200, max_duration=60, highlight_words=True)
+    widest = Layout(max_lines=2, max_line_length=128, max_duration=60, highlight_words=True)
+    assert len(rendered(document, "srt", widest)) < 100 * plain
+
+
 def test_right_to_left_lines_that_begin_otherwise_are_marked() -> None:
     """A label or a foreign name in front would turn the whole line round; a number does not, and Hebrew needs no mark."""
     document = transcript(written("שלום לכולם.", 0, 2, speaker="A"), written("iPod של אבא שלי", 3, 5), written("2026 שנים", 6, 8))
