@@ -10,7 +10,7 @@ than that misses some, and who comes later sees what comes later.
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -120,7 +120,7 @@ class Feeds:
         self._most = most
         self._heartbeat = heartbeat
         self._poll = poll
-        self._watchers = 0
+        self._watchers = Counter[str]()
         self._feeds: dict[JobId, Feed] = {}
         self._stale: set[JobId] = set()
         self._wake = asyncio.Event()
@@ -140,17 +140,16 @@ class Feeds:
             if feed is not None:
                 feed.show(told.segments)
 
-    @property
-    def full(self) -> bool:
-        """Whether this process has as many watchers as it takes."""
-        return self._watchers >= self._most
+    def full(self, tenant: str) -> bool:
+        """Whether this process has as many watchers as it takes, or three quarters of them are this tenant's."""
+        return self._watchers.total() >= self._most or self._watchers[tenant] * 4 >= self._most * 3
 
     @contextmanager
-    def watching(self, known: JobState) -> Iterator[Feed]:
+    def watching(self, known: JobState, tenant: str) -> Iterator[Feed]:
         """The job's feed, beginning with the state that the watcher has read, or with a later one."""
         job_id = known.id
         feed = self._feeds.setdefault(job_id, Feed())
-        self._watchers += 1
+        self._watchers[tenant] += 1
         feed.watchers += 1
         _WATCHERS.inc()
         feed.offer(known)
@@ -159,7 +158,9 @@ class Feeds:
             yield feed
         finally:
             _WATCHERS.dec()
-            self._watchers -= 1
+            self._watchers[tenant] -= 1
+            if not self._watchers[tenant]:
+                del self._watchers[tenant]
             feed.watchers -= 1
             if not feed.watchers:
                 del self._feeds[job_id]

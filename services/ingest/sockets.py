@@ -59,7 +59,7 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions, origins: Sequence[str
         else:
             await receive()  # websocket.connect
             with sessions.opened(who.key_id) as over:
-                await _converse(feeds, known, over, scope, receive, send)
+                await _converse(feeds, known, who.tenant, over, scope, receive, send)
 
     @get("/{job_id:uuid}/ws", summary="Watch a job by WebSocket", status_code=426, responses=_UPGRADE)
     async def not_a_socket(job_id: FromPath[UUID]) -> Response[None]:  # noqa: ARG001 - the path has it
@@ -72,10 +72,12 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions, origins: Sequence[str
     return [ws, not_a_socket]
 
 
-async def _converse(feeds: Feeds, known: JobState, over: asyncio.Event, scope: WebSocketScope, receive: Receive, send: Send) -> None:
+async def _converse(
+    feeds: Feeds, known: JobState, tenant: str, over: asyncio.Event, scope: WebSocketScope, receive: Receive, send: Send
+) -> None:
     chosen = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
     await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
-    telling = asyncio.create_task(_tell(feeds, known, _last(scope), over, send), name="websocket-tell")
+    telling = asyncio.create_task(_tell(feeds, known, tenant, _last(scope), over, send), name="websocket-tell")
     hearing = asyncio.create_task(_hear(receive), name="websocket-hear")
     try:
         await asyncio.wait((telling, hearing), return_when=asyncio.FIRST_COMPLETED)
@@ -91,10 +93,10 @@ async def _converse(feeds: Feeds, known: JobState, over: asyncio.Event, scope: W
         await asyncio.gather(telling, hearing, return_exceptions=True)
 
 
-async def _tell(feeds: Feeds, known: JobState, seen: int | None, over: asyncio.Event, send: Send) -> int:
+async def _tell(feeds: Feeds, known: JobState, tenant: str, seen: int | None, over: asyncio.Event, send: Send) -> int:
     """Send all there is to tell; returns the code to close with."""
     ended = known.status.final
-    async with aclosing(unseen(feeds, known, seen, over)) as following:
+    async with aclosing(unseen(feeds, known, tenant, seen, over)) as following:
         async for kind, news in following:
             if news is not None:  # the server's pings are the heartbeat
                 message = Message(type=kind, data=msgspec.Raw(news.data))

@@ -25,7 +25,7 @@ from common.ids import JobId
 from common.jobs import state
 from common.jobs.state import JobState
 from services.ingest import query
-from services.ingest.auth import caller
+from services.ingest.auth import Caller, caller
 from services.ingest.feeds import Feeds, News, Partial
 from services.ingest.problems import Problem
 from services.ingest.refusals import MISSING, REFUSALS, refusals
@@ -77,14 +77,14 @@ def handlers(pool: Pool, feeds: Feeds, sessions: Sessions) -> list[HTTPRouteHand
         last = revision(seen or "")
         if known.status.final and known.revision == last:
             return Response(None, status_code=204)
-        return Stream(_events(feeds, sessions, who.key_id, known, last), media_type=MEDIA_TYPE, headers=HEADERS)
+        return Stream(_events(feeds, sessions, who, known, last), media_type=MEDIA_TYPE, headers=HEADERS)
 
     return [events]
 
 
 async def watched(pool: Pool, feeds: Feeds, job_id: UUID, tenant: str) -> JobState:
     """Where the job stands for one who wants to watch it. Raises a `Problem`: there is no such job, or no room for a watcher."""
-    if feeds.full:
+    if feeds.full(tenant):
         raise Problem(503, "too_many_watchers", "Too many streams are open on this server.", headers={"Retry-After": "5"})
     async with pool.acquire() as connection:
         found = await state.read(connection, JobId(job_id), tenant)
@@ -94,14 +94,14 @@ async def watched(pool: Pool, feeds: Feeds, job_id: UUID, tenant: str) -> JobSta
 
 
 async def unseen(
-    feeds: Feeds, known: JobState, seen: int | None, over: asyncio.Event
+    feeds: Feeds, known: JobState, tenant: str, seen: int | None, over: asyncio.Event
 ) -> AsyncGenerator[tuple[str, News | Partial | None], None]:
     """What a watcher that has seen the revision `seen` has not, each with its kind; None is a heartbeat.
 
     The kind compares with what this watcher was told last, since a slow one skips states.
     """
     status = known.status if known.revision == seen else None
-    with feeds.watching(known) as feed:
+    with feeds.watching(known, tenant) as feed:
         async with aclosing(feeds.follow(feed, seen, over)) as following:
             async for news in following:
                 match news:
@@ -120,10 +120,10 @@ def revision(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
-async def _events(feeds: Feeds, sessions: Sessions, key_id: UUID, known: JobState, seen: int | None) -> AsyncGenerator[bytes, None]:
+async def _events(feeds: Feeds, sessions: Sessions, who: Caller, known: JobState, seen: int | None) -> AsyncGenerator[bytes, None]:
     yield _RECONNECT
-    with sessions.opened(key_id) as over:
-        async with aclosing(unseen(feeds, known, seen, over)) as following:
+    with sessions.opened(who.key_id) as over:
+        async with aclosing(unseen(feeds, known, who.tenant, seen, over)) as following:
             async for kind, news in following:
                 if news is None:
                     yield HEARTBEAT

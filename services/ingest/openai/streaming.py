@@ -89,8 +89,10 @@ class Streaming:
     async def _listen(self, stream: "_Stream", call: Call, deltas: Deltas) -> None:
         """Tell what is heard until the job is final, or the service stops and nobody watches jobs any more."""
         known = await call.standing()
+        if self._feeds.full(call.tenant):
+            return  # with no room for one more; the end has all of the text
         async with call.limited():
-            with self._feeds.watching(known) as feed:
+            with self._feeds.watching(known, call.tenant) as feed:
                 async with aclosing(self._feeds.follow(feed, known.revision, asyncio.Event())) as following:
                     async for news in following:
                         if isinstance(news, Partial):

@@ -56,7 +56,7 @@ async def test_changes_of_jobs(database_url: str, pool: Pool, feeds: Feeds, sess
     begun, moved = asyncio.Semaphore(0), asyncio.Semaphore(0)
 
     async def until_final() -> None:
-        async with aclosing(unseen(feeds, known, None, asyncio.Event())) as following:
+        async with aclosing(unseen(feeds, known, job.tenant, None, asyncio.Event())) as following:
             async for _, news in following:
                 if not isinstance(news, News):
                     continue
