@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import ListObjectsV2OutputTypeDef
 
 _READ_BYTES = 2**20
+_PIECE_BYTES = 2**18
 _DELETE_BATCH = 1_000
 _GONE = {"404", "NoSuchKey"}
 
@@ -135,6 +136,18 @@ class Storage:
             async with answer["Body"]:
                 while chunk := await answer["Body"].read(_READ_BYTES):
                     yield chunk
+
+    async def pieces(self, key: str) -> AsyncGenerator[bytes, None]:
+        """The same for a reader that may be slow, or never go on: each piece is a request of its own, so none is open meanwhile."""
+        start, size, same = 0, 1, dict[str, Any]()
+        while start < size:
+            with translated(key):
+                wanted = f"bytes={start}-{start + _PIECE_BYTES - 1}"
+                answer = await self._client.get_object(Bucket=self.bucket, Key=key, Range=wanted, **same)
+                async with answer["Body"]:
+                    piece = await answer["Body"].read()
+            start, size, same = start + len(piece), int(answer["ContentRange"].rpartition("/")[2]), {"IfMatch": answer["ETag"]}
+            yield piece
 
     async def presign(self, key: str, *, lifetime: timedelta, filename: str, content_type: str) -> str:
         """An address from which anyone can read the object for a while, under a name and a type. It is a secret. Asks nobody."""

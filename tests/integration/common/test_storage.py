@@ -7,7 +7,7 @@ import io
 import secrets
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -283,6 +283,28 @@ async def test_a_download_cut_short_is_a_transient_error(tmp_path: Path) -> None
             await broken.download(KEY, tmp_path / "short")
         with pytest.raises(TransientError, match="storage_unavailable"):
             await broken.get(KEY)
+
+
+async def test_readers_that_stop_keep_nobody_from_the_store(storage: Storage) -> None:
+    """More of them than there are connections; those that go on get the object as it was, to its last byte."""
+    data = secrets.token_bytes(2**19 + 5)
+    await storage.put(KEY, data * 8, content_type="application/zip")
+    async with AsyncExitStack() as readers:
+        stopped = [await readers.enter_async_context(aclosing(storage.pieces(KEY))) for _ in range(70)]
+        async with asyncio.timeout(120):
+            begun = [await anext(reader) for reader in stopped]
+            assert await storage.size(KEY) == len(data) * 8
+            assert begun[0] + b"".join([piece async for piece in stopped[0]]) == data * 8
+
+
+async def test_no_object_is_made_of_two(storage: Storage) -> None:
+    """One that is stored anew while it is read is not gone on with."""
+    await storage.put(KEY, bytes(2**20), content_type="application/zip")
+    async with aclosing(storage.pieces(KEY)) as pieces:
+        await anext(pieces)
+        await storage.put(KEY, b"x" * 2**20, content_type="application/zip")
+        with pytest.raises(TransientError, match="PreconditionFailed"):
+            await anext(pieces)
 
 
 async def test_the_bucket_is_made_when_it_is_missing(stack: Stack) -> None:
