@@ -11,7 +11,7 @@ from common.ids import JobId, LeaseToken
 from common.jobs import store
 from common.jobs.job import Failure, Job, Result, Source, Stored
 from common.jobs.kind import Kind
-from common.jobs.options import Options, Priority
+from common.jobs.options import Options, Priority, Sensitive
 from common.references.lines import Line
 from common.storage import Storage
 from common.storage_keys import source_key, transcript_key
@@ -41,6 +41,7 @@ async def queued(
     trace: str | None = None,
     duration: float | None = None,
     reference: tuple[Line, ...] = (),
+    redact: tuple[Sensitive, ...] = (),
     webhook_url: str | None = None,
 ) -> Job:
     """A new job, with its token in the outbox."""
@@ -48,7 +49,7 @@ async def queued(
         connection,
         job_id=JobId(ids.new()),
         tenant=tenant,
-        options=Options(priority=priority, reference=reference, webhook_url=webhook_url),
+        options=Options(priority=priority, reference=reference, redact=redact, webhook_url=webhook_url),
         source=msgspec.structs.replace(_SOURCE, duration=duration),
         retention=retention,
         max_attempts=max_attempts,

@@ -3,7 +3,7 @@
 import os
 import socket
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,10 +18,11 @@ _BOUNDED: tuple[Stage, ...] = ("vad", "transcribe", "align", "diarize", "postpro
 class Settings(Common, frozen=True, kw_only=True):
     """`max_concurrent_jobs` are in flight at once: one on the engine, the others being fetched, decoded or stored.
 
-    A slot may hold up to `short_jobs_together` jobs instead of one, if all are short. `max_jobs_per_tenant` counts a tenant's jobs over all
-    transcribers, so all of them should have the same. The limits are described in `limits`.
+    A slot may hold up to `short_jobs_together` jobs instead of one, if all are short and heard here. `max_jobs_per_tenant` counts a
+    tenant's jobs over all transcribers, so all of them should have the same. The limits are described in `limits`.
     """
 
+    engine: Literal["whisperx", "openai"] = "whisperx"
     max_concurrent_jobs: int = 3
     max_jobs_per_tenant: int | None = None
     short_jobs_together: int = 16
@@ -60,6 +61,10 @@ class Settings(Common, frozen=True, kw_only=True):
                 "JOB_TIME_LIMIT_SECONDS must be less than CONSUMER_TIMEOUT_SECONDS (the broker's consumer_timeout, 1800 unless"
                 " rabbitmq.conf sets it), or the broker takes long jobs away"
             )
+
+    @property
+    def jobs_in_a_slot(self) -> int:
+        return 1 if self.engine == "openai" else self.short_jobs_together
 
     @property
     def lease(self) -> timedelta:

@@ -79,7 +79,7 @@ class Worker:
         lengths = [job.duration]
         async with asyncio.TaskGroup() as group:
             group.create_task(self._process(event, job, stopping), name=f"job-{job.id}")
-            while self._engine.ready.is_set() and (longest := room_for(lengths, self._settings.short_jobs_together)) is not None:
+            while self._engine.ready.is_set() and (longest := room_for(lengths, self._settings.jobs_in_a_slot)) is not None:
                 try:
                     companion = await self._claim(stopping, longest)
                 except _StoppedInVain:

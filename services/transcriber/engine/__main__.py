@@ -73,7 +73,7 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     copier = Copier(memory=memory, seconds=settings.decode_time_limit_seconds)
     engine = _openai(settings) if settings.engine == "openai" else _whisperx(settings)
 
-    from services.transcriber.engine.ahead import Ahead  # noqa: PLC0415
+    from services.transcriber.engine.ahead import MOST_TOGETHER, Ahead  # noqa: PLC0415
     from services.transcriber.engine.aside import Aside  # noqa: PLC0415
     from services.transcriber.engine.channels import load as load_recording  # noqa: PLC0415
     from services.transcriber.engine.work import work  # noqa: PLC0415
@@ -102,7 +102,9 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
 
     # Elsewhere finishing would take from hearing what it gains.
     apart = settings.engine == "openai" or engine.hardware.device == "cuda"
-    ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2)
+    # A server has no batches to share, and what it has answered would be paid again when another's upload fails.
+    together = 1 if settings.engine == "openai" else MOST_TOGETHER
+    ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2, together=together)
     work(ahead, engine, channel.send, report, copier.copy, Aside() if apart else None)
 
 

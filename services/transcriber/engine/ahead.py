@@ -56,8 +56,17 @@ class Turn(NamedTuple):
 class Ahead:
     """Hands out requests in their order, each with its recording, making the next ones ready in a thread of its own."""
 
-    def __init__(self, requests: SimpleQueue[protocol.Transcribe], decode: Decode, find_speech: FindSpeech, *, held: int = 2) -> None:
+    def __init__(
+        self,
+        requests: SimpleQueue[protocol.Transcribe],
+        decode: Decode,
+        find_speech: FindSpeech,
+        *,
+        held: int = 2,
+        together: int = MOST_TOGETHER,
+    ) -> None:
         self._requests, self._decode, self._find_speech, self._most_held = requests, decode, find_speech, held
+        self._most_together = together
         self._turns: deque[Turn] = deque()
         self._changed = threading.Condition()
         self._held, self._seconds = 0, 0.0
@@ -75,7 +84,7 @@ class Ahead:
             return []
         with self._changed:
             fitting = [other for other in self._turns if other.short and _together(turn.request.options, other.request.options)]
-            taken = fitting[: MOST_TOGETHER - 1]
+            taken = fitting[: self._most_together - 1]
             for other in taken:
                 self._turns.remove(other)
         return taken

@@ -142,6 +142,15 @@ def partial(span: Span, text: str, tape: Tape | None) -> PartialSegment:
     return PartialSegment(start=start, end=end, text=text, channel=channel)
 
 
+def by_channel(spans: Iterable[Span], tape: Tape | None) -> dict[int | None, list[Span]]:
+    """Stretches of the samples, in order, in the recording's time; those of a recording without a tape are of the channel None."""
+    found: dict[int | None, list[Span]] = {}
+    for span in spans:
+        channel, offset = (None, 0.0) if tape is None else _place(span.start, tape)
+        found.setdefault(channel, []).append(Span(span.start - offset, span.end - offset))
+    return found
+
+
 def turns(segments: Iterable[Segment]) -> list[Turn]:
     """When each channel speaks."""
     return [Turn(segment.start, segment.end, segment.speaker) for segment in segments if segment.speaker is not None]

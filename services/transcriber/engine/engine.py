@@ -67,8 +67,7 @@ class Engine:
             self._speech_turns.prepare()
         if not options.vad:
             return tuple(whole(audio))
-        tuned = Tuning(options.vad_threshold, options.vad_min_silence, options.vad_padding)
-        return tuple(find_speech(audio.samples, on_progress, tuned))
+        return tuple(find_speech(audio.samples, on_progress, _tuning(options)))
 
     def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         """The second: what is said in each."""
@@ -105,9 +104,10 @@ class Engine:
             audio_track=recording.audio.track,
         )
         with recording.stages.stage("postprocess") as progress:
-            processed = self._after.process(_assessed(transcript, recording, heard), recording.options, progress)
+            stretches = channels.by_channel((chunk.span for chunk in heard.chunks), tape)
+            processed = self._after.process(_assessed(transcript, recording, heard), recording.options, progress, stretches)
             if recording.options.redact:
-                silences = with_unheard(processed.redactions, _not_understood(recording, heard, segments))
+                silences = with_unheard(processed.redactions, _not_understood(recording, heard, segments, progress))
                 processed = msgspec.structs.replace(processed, redactions=tuple(silences))
         return msgspec.structs.replace(processed, timings=dict(recording.stages.timings))
 
@@ -175,12 +175,21 @@ def _language(heard: Heard, segments: Sequence[Segment], options: protocol.Optio
     return Language("und", 0.0)
 
 
-def _not_understood(recording: Recording, heard: Heard, segments: Sequence[Segment]) -> Iterator[Span]:
-    """Where somebody may say something that is not in the text, in the recording's times."""
-    tape = recording.audio.tape
-    yield from in_recording((*heard.lost, *heard.refused, *heard.invented, *heard.looped), tape)
-    if recording.options.vad:  # else nobody looked where somebody speaks
+def _tuning(options: protocol.Options) -> Tuning:
+    return Tuning(options.vad_threshold, options.vad_min_silence, options.vad_padding)
+
+
+def _not_understood(recording: Recording, heard: Heard, segments: Sequence[Segment], progress: Callable[[float], None]) -> Iterator[Span]:
+    """Where somebody may say something that is not in the text, in the recording's times.
+
+    Speech without words is looked for with the usual detector too, whatever the options make of it.
+    """
+    tape, options = recording.audio.tape, recording.options
+    yield from in_recording((*heard.lost, *heard.refused, *heard.invented, *heard.looped, *heard.foreign), tape)
+    if options.vad:
         yield from unheard(recording.speech, segments, tape)
+    if not options.vad or _tuning(options) != Tuning():
+        yield from unheard(find_speech(recording.audio.samples, progress), segments, tape)
 
 
 def _also(part: str, name: str | None) -> dict[str, str]:

@@ -27,7 +27,10 @@ _FEWEST_FRAMES = 2
 _CERTAIN = 1.0
 
 _SAMPLED = 3
-"""Pieces, the longest, that show whether a recording is in the language that it is said to be in; to ask of all costs a twentieth."""
+"""Pieces, the longest, that show whether a recording is in the language that it is said to be in; to ask of all costs a twentieth.
+
+All are asked of where something is to be redacted: in another language it would not be found.
+"""
 
 SMALLER_BATCH = Note("smaller_batch", "Memory was short, so less was transcribed at once. The text is the same, it took longer.")
 
@@ -39,7 +42,8 @@ class Listener:
         self.task, self.allowed = task, allowed
         certain = {allowed[0]: _CERTAIN} if len(allowed) == 1 else None
         self.pieces = [Piece(self, span, speech, certain) for span, speech in _chunks(task.speech)]
-        for piece in sorted(self.pieces, key=lambda each: each.seconds, reverse=True)[: _SAMPLED if certain else None]:
+        sampled = _SAMPLED if certain and not task.options.redact else None
+        for piece in sorted(self.pieces, key=lambda each: each.seconds, reverse=True)[:sampled]:
             piece.to_guess = True
 
     def languages(self) -> dict["Piece", str]:

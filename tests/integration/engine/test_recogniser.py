@@ -178,6 +178,13 @@ def test_a_language_that_was_named_is_held_against_a_sample(recogniser: Recognis
     assert (heard.foreign, next(model.guesses, None)) == ((heard.chunks[1].span,), None)
 
 
+def test_where_something_is_to_be_redacted_every_chunk_is_held_against_it(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
+    """In another language it would not be found, and the shortest chunk may hold it."""
+    model.guesses = iter([FRENCH] * 4)
+    [heard] = recogniser.hear([four_turns(samples, Options(language="en", align=False, redact=("phone",)))], 2)
+    assert heard.foreign == tuple(chunk.span for chunk in heard.chunks)
+
+
 def test_a_translation_is_english(recogniser: Recogniser, model: Watched, samples: Samples) -> None:
     """The recording's language is told as it was found; the words that come out are English."""
     model.guesses = iter([FRENCH])

@@ -1,10 +1,12 @@
 """The `openai` engine against a scripted server: what is sent, what is made of the answer, and what each failure means."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common import transcript
@@ -17,8 +19,9 @@ from services.transcriber.engine.remote.recogniser import LONGEST_UNTIMED, Remot
 from services.transcriber.engine.remote.server import Question, Server
 from services.transcriber.engine.speech import find_speech
 from services.transcriber.protocol import Done, Options, Transcribe, Waits
-from tests.integration.engine.child import Child
+from tests.integration.engine.child import SECONDS, Child
 from tests.integration.engine.scripted import Reply, Script, Scripted, Upload, error, in_turn
+from tests.recordings import wav
 
 Progress = Callable[[float], None]
 
@@ -179,7 +182,7 @@ def test_a_part_that_is_refused_is_left_out_and_told(serve: Callable[[Script], S
         return Reply(error("Something about this audio"), 400) if 10 < upload.seconds < 13 else Reply(VERBOSE)
 
     later = [Span(span.start + 60, span.end + 60) for span in speech[:1]]
-    recording = samples.repeat(3)
+    recording = np.tile(samples, 3)
     heard = hear(recogniser(serve(but_the_second)), recording, [*speech[:1], Span(30.0, 42.0), *later], Options())
     assert len({chunk.span.start for chunk in heard.chunks}) == 4
     assert [note.code for note in heard.notes] == ["part_refused"]
@@ -223,6 +226,68 @@ def test_what_a_model_cannot_do_is_asked_for_once(serve: Callable[[Script], Scri
     assert max(upload.seconds for upload in server.uploads[before:]) <= LONGEST_UNTIMED
 
 
+def only_text(upload: Upload) -> Reply:
+    """As some models: no times."""
+    if upload.form["response_format"] == ["verbose_json"]:
+        return Reply(error("response_format 'verbose_json' is not compatible with this model"), 400)
+    return Reply({"text": "Something was said."})
+
+
+def test_no_upload_is_long_before_it_is_known_whether_there_are_times(
+    serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]
+) -> None:
+    """Not the first one either, whose words would be shared out over minutes; then a server that has times gets long ones."""
+    server = serve(only_text)
+    hear(recogniser(server), samples.repeat(2), [Span(0.0, 59.0)], Options())
+    assert max(upload.seconds for upload in server.uploads) <= LONGEST_UNTIMED
+    timing = serve(lambda _upload: Reply(VERBOSE))
+    hear(recogniser(timing), samples.repeat(4), [Span(0.0, 100.0)], Options())
+    assert [upload.seconds <= LONGEST_UNTIMED for upload in timing.uploads] == [True, False]
+
+
+@pytest.mark.parametrize("first", [Reply({"text": " "}), Reply(error("Not this one"), 400)], ids=["empty", "refused"])
+def test_what_a_server_can_do_is_not_told_by_an_upload_without_words(
+    serve: Callable[[Script], Scripted], samples: Samples, first: Reply
+) -> None:
+    """The next ones are short too."""
+    sounds: list[bytes] = []
+
+    def script(upload: Upload) -> Reply:
+        sounds.append(upload.audio)
+        return first if upload.audio == sounds[0] else only_text(upload)
+
+    server = serve(script)
+    heard = hear(recogniser(server), samples.repeat(4), [Span(0.0, 110.0)], Options())
+    assert heard.chunks
+    assert max(upload.seconds for upload in server.uploads) <= LONGEST_UNTIMED
+
+
+def test_a_server_that_names_no_language_was_told_the_only_one_there_is(
+    serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]
+) -> None:
+    """By itself, or as the only one that is allowed."""
+    server = serve(lambda _upload: Reply({"text": "Etwas wurde gesagt."}))
+    for options in (Options(language="de"), Options(allowed_languages=("de",))):
+        heard = hear(recogniser(server), samples, speech, options)
+        assert (heard.language, heard.language_confidence, {chunk.language for chunk in heard.chunks}) == ("de", 1.0, {"de"})
+        assert server.uploads[-1].form["language"] == ["de"]
+
+
+def test_what_nobody_said_is_taken_out(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
+    """And told, as where Whisper hears in this process."""
+    doubted = {"start": 2.4, "end": 3.0, "text": " Thank you.", "avg_logprob": -1.5, "no_speech_prob": 0.9}
+    looped = {"start": 3.0, "end": 6.0, "text": " And then I went home." * 9, "avg_logprob": -0.1, "no_speech_prob": 0.1}
+    shown: list[str] = []
+    server = serve(lambda _upload: Reply(VERBOSE | {"words": None, "segments": [doubted, looped]}))
+    task = Task(samples, speech, Options(), ignore, lambda _span, text: shown.append(text))
+    [heard] = recogniser(server).hear([task], 8)
+    begin = speech[0].start
+    assert shown == ["And then I went home."]
+    assert ["".join(word.text for word in chunk.words).strip() for chunk in heard.chunks] == shown
+    assert heard.invented == (Span(begin + 2.4, begin + 3.0),)
+    assert heard.looped == (Span(begin + 3.0, begin + 6.0),)
+
+
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # OpenAI's translations, which other servers keep
 def test_options_reach_the_server(serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]) -> None:
     """Model, language, prompt with hot words and temperature are form fields; translating is another address."""
@@ -242,10 +307,11 @@ def test_options_reach_the_server(serve: Callable[[Script], Scripted], samples: 
     assert "language" not in translated.form
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # OpenAI's translations, which other servers keep
 def test_a_language_that_is_not_allowed_is_asked_about_again(
     serve: Callable[[Script], Scripted], samples: Samples, speech: list[Span]
 ) -> None:
-    """Servers know no list of languages: where one detects another, the first that is allowed is named."""
+    """Servers know no list of languages: where one detects another, that is told, and the first that is allowed is named."""
 
     def swedish_unless_told(upload: Upload) -> Reply:
         return Reply(VERBOSE | {"language": upload.form.get("language", ["swedish"])[0]})
@@ -253,7 +319,9 @@ def test_a_language_that_is_not_allowed_is_asked_about_again(
     server = serve(swedish_unless_told)
     heard = hear(recogniser(server), samples, speech, Options(allowed_languages=("da", "no")))
     assert [upload.form.get("language") for upload in server.uploads] == [None, ["da"]]
-    assert heard.language == "da"
+    assert (heard.language, heard.foreign) == ("da", (Span(speech[0].start, speech[-1].end),))
+    translated = hear(recogniser(server), samples, speech, Options(task="translate", allowed_languages=("da", "no")))
+    assert (len(server.uploads), translated.foreign) == (3, ())
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +352,31 @@ def test_the_child_transcribes_without_torch(light: tuple[Child, Scripted], conv
     assert (failure.code, failure.transient) == ("engine_auth", False)
     assert "libtorch" not in Path(f"/proc/{child.process.pid}/maps").read_text()
     assert KEY not in child.log()
+
+
+def test_what_was_heard_is_not_paid_twice_for_anothers_failure(light: tuple[Child, Scripted], conversation: Path, tmp_path: Path) -> None:
+    """Short recordings that wait together are heard one by one: a server shares no batches, and one may be refused."""
+    child, server = light
+    recordings = [tmp_path / str(seconds) / f"{seconds}.wav" for seconds in (16, 20, 24, 28)]
+    for recording in recordings:
+        recording.parent.mkdir()
+        recording.write_bytes(wav(conversation.read_bytes()[44:][: 2 * int(recording.stem) * SAMPLE_RATE]))
+    sounds, ready = list[bytes](), threading.Event()
+
+    def refuse_the_third(upload: Upload) -> Reply:
+        sounds.append(upload.audio)
+        ready.wait(SECONDS)
+        return Reply(error("Not now", "invalid_api_key"), 401) if [upload.audio] == sounds[2:3] else Reply(VERBOSE)
+
+    server.script = refuse_the_third
+    requests = [child.submit(recording) for recording in recordings]
+    for recording in recordings:
+        child.until_decoded(recording)
+    ready.set()
+    answers = [child.until_answered(request)[-1] for request in requests]
+    server.script = lambda _upload: Reply(VERBOSE)
+    assert [isinstance(answer, Done) for answer in answers] == [True, True, False, True]
+    assert len(sounds) == len(set(sounds)) == 4
 
 
 def test_one_is_finished_while_the_next_is_heard(light: tuple[Child, Scripted], conversation: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import sys
+import wave
 import zipfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from common.jobs import removal, store
 from common.jobs.job import Failure, Job, Result
 from common.references.lines import Line
 from common.storage import Storage
-from common.storage_keys import source_key, transcript_key
+from common.storage_keys import audio_key, source_key, transcript_key
 from common.transcript import Language, Segment, Transcript, encode
 from deploy.local.stack import Stack
 from services.transcriber.archives import Archives
@@ -54,23 +55,31 @@ async def maker(pool: Pool, storage: Storage, broker: Broker, tmp_path: Path) ->
     await running
 
 
-async def transcribed(pool: Pool, storage: Storage, recording: bytes, *, speakers: int = 2, reference: tuple[Line, ...] = ()) -> Job:
+async def transcribed(
+    pool: Pool, storage: Storage, recording: bytes, *, speakers: int = 2, reference: tuple[Line, ...] = (), redacted: bytes | None = None
+) -> Job:
+    """A job with this recording, which is still there, and its redacted copy, if it was to have one."""
     async with pool.acquire() as connection:
-        job = await queued(connection, reference=reference)
+        job = await queued(connection, reference=reference, redact=() if redacted is None else ("phone",))
         await storage.put(source_key(job.id), recording, content_type="audio/wav")
         job = await claimed(connection)
         assert job.lease_token is not None
         key = transcript_key(job.id, job.lease_token)
         await storage.put(key, encode(Transcript("", Language("en", 1.0), 30.0, LINES, (), {}, {})), content_type="application/json")
-        result = Result(bucket=storage.bucket, keys={"transcript": key}, language="en", duration=30.0, speakers=speakers)
+        keys = {"transcript": key}
+        if redacted is not None:
+            keys["audio"] = audio_key(job.id, job.lease_token)
+            await storage.put(keys["audio"], redacted, content_type="audio/mpeg")
+        result = Result(bucket=storage.bucket, keys=keys, language="en", duration=30.0, speakers=speakers)
         done = await store.finish(connection, job, result)
         assert done is not None
         return done
 
 
-async def ask(pool: Pool, storage: Storage, broker: Broker, *, times: int = 1) -> Wanted:
+async def ask(pool: Pool, storage: Storage, broker: Broker, job: Job | None = None, *, times: int = 1) -> Wanted:
     """Have an archive asked for, and hand that to whoever makes them, so many times."""
-    wanted = Wanted((await transcribed(pool, storage, b"sound")).id, Cut())
+    job = job or await transcribed(pool, storage, b"sound")
+    wanted = Wanted(job.id, Cut(format="wav"))
     async with pool.acquire() as connection:
         await archives.ask(connection, wanted)
     data, now = msgspec.json.encode(wanted), datetime.now(UTC)
@@ -113,6 +122,26 @@ async def test_an_archive(client: httpx.AsyncClient, maker: Archives, pool: Pool
     await wait_until(settled, "the request to be forgotten")  # the object is there first
     assert (await client.delete(f"/api/v1/jobs/{job.id}")).status_code == 204
     assert [found.key async for found in storage.objects()] == []
+
+
+async def test_clips_of_what_was_redacted_are_cut_from_the_copy(maker: Archives, pool: Pool, storage: Storage, broker: Broker) -> None:
+    """Also while the recording is still there: here, the copy is silent and the recording is not."""
+    silence = recordings.wav(bytes(30 * 2 * 16_000))
+    job = await transcribed(pool, storage, recordings.sample(), redacted=silence)
+    await ask(pool, storage, broker, job)
+
+    async def made() -> bool:
+        return bool([found async for found in storage.objects() if found.key.endswith(".zip")])
+
+    await wait_until(made, "the archive", limit=60)
+    [archive] = [await storage.get(found.key) async for found in storage.objects() if found.key.endswith(".zip")]
+    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+        clips = [zipped.read(name) for name in zipped.namelist() if "clips/" in name]
+    sounds = []
+    for clip in clips:
+        with wave.open(io.BytesIO(clip)) as reader:
+            sounds.append(reader.readframes(reader.getnframes()))
+    assert sounds == [bytes(4 * 2 * 16_000), bytes(11 * 16_000)]
 
 
 async def test_what_cannot_be_had(client: httpx.AsyncClient, maker: Archives, pool: Pool, storage: Storage) -> None:

@@ -6,15 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from common.broker import Broker
 from common.database import Pool
 from common.jobs import store
+from common.jobs.options import Sensitive
 from common.jobs.watch import Watch
 from common.storage import Storage
 from common.storage_keys import source_key
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.limits import Limits
+from services.transcriber.protocol import Done, StageDone, Transcribe
 from services.transcriber.settings import Settings
 from tests.jobs import claimed, queued, reread
 from tests.running import wait_until
@@ -60,6 +64,44 @@ async def test_cancelling_ends_an_attempt_that_stores_its_result(pool: Pool, bro
     finally:
         child.cancel()
         await asyncio.gather(child, return_exceptions=True)
+
+
+class Asked(Engine):
+    """Remembers what it was asked for."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.requests = list[Transcribe]()
+
+    async def transcribe(self, request: Transcribe, *arguments: Any) -> tuple[Done, list[StageDone]]:
+        self.requests.append(request)
+        return await super().transcribe(request, *arguments)
+
+
+@pytest.mark.parametrize("redact", [(), ("phone",)], ids=["plain", "redacted"])
+async def test_what_is_to_be_redacted_is_written_nowhere_before_it_is(
+    pool: Pool, broker: Broker, storage: Storage, tmp_path: Path, redact: tuple[Sensitive, ...]
+) -> None:
+    """A checkpoint holds all words that were heard, and goes to the store; and the copy is all that is left of the recording."""
+    async with pool.acquire() as connection:
+        job = await queued(connection, redact=redact)
+        await storage.put(source_key(job.id), b"sound", content_type="audio/wav")
+        job = await claimed(connection)
+        engine = Asked(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
+        attempts = Attempts(pool=pool, storage=storage, broker=broker, engine=engine, watch=Watch(), scratch=tmp_path, settings=SETTINGS)
+        child = asyncio.create_task(engine.run())
+        try:
+            await asyncio.wait_for(attempts.make(job), SECONDS)
+        finally:
+            child.cancel()
+            await asyncio.gather(child, return_exceptions=True)
+        done = await reread(connection, job)
+    assert (done.status, done.error) == ("completed", None)
+    [request] = engine.requests
+    assert (request.checkpoints is None, request.audio is not None) == (bool(redact), bool(redact))
+    assert done.result is not None
+    kept = {*done.result.keys.values(), *([] if redact else [job.source_key])}
+    assert {found.key async for found in storage.objects()} == kept
 
 
 async def test_a_stop_gives_back_a_job_whose_failure_is_being_written_down(

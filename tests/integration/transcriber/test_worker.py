@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from common import ids, topology
 from common.broker import Broker
 from common.database import Connection, Pool
@@ -55,10 +57,10 @@ async def claimed_by_another(connection: Connection) -> Job | None:
 
 
 @asynccontextmanager
-async def working(pool: Pool, broker: Broker, engine: Engine) -> AsyncIterator[Meeting]:
+async def working(pool: Pool, broker: Broker, engine: Engine, settings: Settings = SETTINGS) -> AsyncIterator[Meeting]:
     """One slot, and one token for it."""
     attempts, stopping = Meeting(pool), asyncio.Event()
-    worker = Worker(pool=pool, broker=broker, engine=engine, attempts=attempts, settings=SETTINGS)
+    worker = Worker(pool=pool, broker=broker, engine=engine, attempts=attempts, settings=settings)
     slot = asyncio.create_task(worker.run(0, stopping))
     await issue_token(broker)
     try:
@@ -83,6 +85,16 @@ async def test_short_jobs_are_taken_up_together(pool: Pool, broker: Broker) -> N
             await claimed_by_another(connection)
             assert attempts.begun.empty()
         assert await store.counts(connection) == {"failed": 3, "processing": 1}
+
+
+async def test_short_jobs_for_a_server_are_taken_up_one_by_one(pool: Pool, broker: Broker) -> None:
+    """It would hear them one by one, and another worker could have had them."""
+    async with pool.acquire() as connection:
+        for _ in range(2):
+            await queued(connection, duration=5.0)
+        async with working(pool, broker, ready(), msgspec.structs.replace(SETTINGS, engine="openai")) as attempts:
+            await begun(attempts, 1)
+        assert await store.counts(connection) == {"failed": 1, "queued": 1}
 
 
 async def test_a_long_job_has_no_company(pool: Pool, broker: Broker) -> None:

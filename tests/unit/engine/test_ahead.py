@@ -42,11 +42,11 @@ class Decoder:
             return True
 
 
-def ahead(decoder: Decoder, *requests: Transcribe, held: int = 2) -> Ahead:
+def ahead(decoder: Decoder, *requests: Transcribe, held: int = 2, together: int = MOST_TOGETHER) -> Ahead:
     queue: SimpleQueue[Transcribe] = SimpleQueue()
     for request in requests:
         queue.put(request)
-    return Ahead(queue, decoder.decode, decoder.find_speech, held=held)
+    return Ahead(queue, decoder.decode, decoder.find_speech, held=held, together=together)
 
 
 def request(name: str, options: Options | None = None, *, alone: bool = False) -> Transcribe:
@@ -116,6 +116,13 @@ def test_a_company_is_bounded() -> None:
     decoder = Decoder()
     turns = ahead(decoder, *(request(f"{number}-1") for number in range(40)))
     assert len(after_decoding(decoder, turns, 39)) == MOST_TOGETHER - 1
+
+
+def test_where_nothing_is_shared_nobody_has_company() -> None:
+    """Such as on a server, which hears each upload by itself."""
+    decoder = Decoder()
+    turns = ahead(decoder, *(request(f"{number}-1") for number in range(3)), together=1)
+    assert after_decoding(decoder, turns, 2) == []
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,27 @@
 """What a transcript says of how it came to be; nothing is really heard."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.errors import TransientError
-from common.transcript import Doubt, Language, Note, Transcript
+from common.transcript import Doubt, Language, Note, Redaction, Transcript
 from services.transcriber.engine.alignment.alignment import Alignment
 from services.transcriber.engine.channels import settle
 from services.transcriber.engine.diarization.speech_turns import Loaded, SpeechTurns
 from services.transcriber.engine.engine import Engine
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
-from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples
+from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples, decode
+from services.transcriber.engine.postprocess.redaction import MARGIN
 from services.transcriber.engine.recording import Recording, Task
 from services.transcriber.engine.shelf import Shelf
+from services.transcriber.engine.speech import find_speech
 from services.transcriber.engine.stages import Stages
 from services.transcriber.protocol import Event, Options, StageDone
+from tests import recordings
 
 SILENCE = np.zeros(9 * SAMPLE_RATE, np.int16)
 SPEECH = (Span(0.0, 2.0),)
@@ -98,7 +102,7 @@ def test_where_nobody_speaks_there_is_no_language() -> None:
 
 
 def test_what_was_not_understood_is_redacted_with_the_rest() -> None:
-    """Lost, refused, invented, in circles, or without words: a number may have been said there, and nobody can look for it."""
+    """Lost, refused, invented, in circles, foreign, or without words: a number may have been said there, and nobody can look for it."""
     audio = Audio(np.zeros(60 * SAMPLE_RATE, np.int16), damaged=False)
     speech = (Span(0.0, 2.0), Span(40.0, 42.0), Span(50.0, 55.0))
     heard = Heard(
@@ -109,6 +113,7 @@ def test_what_was_not_understood_is_redacted_with_the_rest() -> None:
         refused=(Span(15.0, 16.0),),
         invented=(Span(20.0, 21.0),),
         looped=(Span(30.0, 33.0),),
+        foreign=(Span(35.0, 36.0),),
     )
     redacted = finished(heard, audio, speech, Options(redact=("phone",)))
     assert [(each.start, each.end, each.kind) for each in redacted.redactions] == [
@@ -116,10 +121,46 @@ def test_what_was_not_understood_is_redacted_with_the_rest() -> None:
         (15.0, 16.0, "unheard"),
         (20.0, 21.0, "unheard"),
         (30.0, 33.0, "unheard"),
+        (35.0, 36.0, "unheard"),
         (50.0, 55.0, "unheard"),
     ]
-    assert finished(heard, audio, speech, Options(redact=("phone",), vad=False)).redactions[-1].start == 30.0
+    assert finished(heard, audio, speech, Options(redact=("phone",), vad=False)).redactions[-1].start == 35.0
     assert finished(heard, audio, speech).redactions == ()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(redact=("phone",), vad=False),
+        Options(redact=("phone",), vad_threshold=0.99),
+        Options(redact=("phone",), vad_min_silence=0.0, vad_padding=0.0),
+    ],
+    ids=["without", "deaf", "in pieces"],
+)
+def test_speech_without_words_is_redacted_whatever_the_detector_was_told(tmp_path: Path, options: Options) -> None:
+    """A detector that is switched off or tuned down is for what is heard; where words are missing the usual one looks."""
+    (tmp_path / "talk.wav").write_bytes(recordings.sample())
+    audio = decode(tmp_path / "talk.wav")
+    nothing = Heard((), "en", 1.0)
+    usual = finished(nothing, audio, tuple(find_speech(audio.samples, lambda _: None)), Options(redact=("phone",))).redactions
+    assert sum(each.end - each.start for each in usual) > 20
+    assert finished(nothing, audio, (), options).redactions == usual
+
+
+def test_a_number_without_times_is_silenced_in_all_that_was_heard_with_it() -> None:
+    """On its own channel, whatever is heard on the other at that time."""
+    words = tuple(HeardWord(f" {word}", 0.9) for word in ("Hello", "415", "555", "2671"))
+    other = Chunk(Span(0.0, 3.0), (Span(0.0, 3.0),), (HeardWord(" Yes.", 0.9),), "en")
+    noise = np.random.default_rng(3).normal(0, 3_000, (2, 9 * SAMPLE_RATE)).astype(np.int16)
+    audio = settle([noise[0], noise[1]], damaged=False, split=True)
+    assert audio.tape is not None
+    span = Span(audio.tape.stride + 1.0, audio.tape.stride + 6.0)
+    later = Span(span.end, span.end + 2.0)
+    bye = Chunk(later, (later,), (HeardWord(" Bye.", 0.9),), "en")
+    heard = Heard((other, Chunk(span, (span,), words, "en"), bye), "en", 1.0)
+    redacted = finished(heard, audio, (), Options(redact=("phone",), channels="split"))
+    assert redacted.text == "Yes. Hello [PHONE] Bye."
+    assert redacted.redactions == (Redaction(1.0 - MARGIN, 6.0 + MARGIN, "phone"),)
 
 
 def test_those_who_are_heard_together_say_how_many_they_are() -> None:

@@ -2,11 +2,15 @@
 
 import pytest
 
-from services.transcriber.engine.heard import Span
-from services.transcriber.engine.remote.answer import chunks, code, decode
+from services.transcriber.engine.heard import Chunk, Span
+from services.transcriber.engine.remote.answer import Answer, code, decode, said
 from services.transcriber.engine.remote.parts import Part
 
 PART = Part(Span(100.0, 110.0), (Span(100.0, 104.0), Span(106.0, 110.0)))
+
+
+def chunks(answer: Answer, part: Part, language: str) -> list[Chunk]:
+    return [each.chunk for each in said(answer, part, language)]
 
 
 def written(answer: bytes, language: str = "en") -> list[list[str]]:

@@ -4,7 +4,8 @@ Numbers are looked for across lines and in each speaker's words alone, since peo
 is done the text is looked over again, and only one in which nothing more is found is given away.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import msgspec
@@ -20,9 +21,14 @@ from services.transcriber.engine.postprocess.spoken import LANGUAGES, MARKS
 MARGIN = 0.25
 """Seconds before and after a word that are not heard either: words' times are off by some 0.1 s."""
 
+Heard = Mapping[int | None, Sequence[Span]]
+"""For each channel the stretches, in order, each of which was heard by itself: a word is somewhere in its own, however it was timed."""
+
 UNHEARD = "unheard"
 KINDS: tuple[str, ...] = (*ORDER, UNHEARD)
 _ROUNDS = 3
+_INSTANT = 0.001
+"""What words' times are rounded to."""
 
 
 def with_unheard(redactions: Sequence[Redaction], spans: Iterable[Span]) -> list[Redaction]:
@@ -38,8 +44,13 @@ class _Said(msgspec.Struct, frozen=True):
     word: Word
 
 
-def redact(segments: Sequence[Segment], kinds: Sequence[Sensitive], language: str) -> tuple[list[Segment], list[Redaction]]:
-    """The segments, in `language` but where they say otherwise, without `kinds`. Raises `PermanentError` when that cannot be."""
+def redact(
+    segments: Sequence[Segment], kinds: Sequence[Sensitive], language: str, heard: Heard | None = None
+) -> tuple[list[Segment], list[Redaction]]:
+    """The segments, in `language` but where they say otherwise, without `kinds`. Raises `PermanentError` when that cannot be.
+
+    Where it is not told what was `heard` by itself, a word without a time of its own may be anywhere between those that have one.
+    """
     spoken = {segment.language or language for segment in segments}
     if strange := sorted(spoken - LANGUAGES):
         raise PermanentError(
@@ -52,7 +63,8 @@ def redact(segments: Sequence[Segment], kinds: Sequence[Sensitive], language: st
         marks: dict[tuple[int, int], Sensitive] = {}
         for stream in _streams(passages, language):
             for words, kind in stream.found(kinds):
-                silences.append(_silence(stream.said, words, kind))
+                stretches = (heard or {}).get(stream.channel, ())
+                silences.append(_silence(stream.said, words, kind, stretches))
                 for said in stream.said[words.start : words.stop]:
                     key = (said.segment, said.index)
                     marks[key] = min(marks.get(key, kind), kind, key=ORDER.index)
@@ -63,9 +75,10 @@ def redact(segments: Sequence[Segment], kinds: Sequence[Sensitive], language: st
 
 
 class _Stream(msgspec.Struct, frozen=True):
-    """Words that follow each other, in one language."""
+    """Words that follow each other on a channel, in one language."""
 
     said: tuple[_Said, ...]
+    channel: int | None
     language: str
 
     def found(self, kinds: Sequence[Sensitive]) -> Iterator[tuple[range, Sensitive]]:
@@ -85,21 +98,50 @@ def _streams(passages: Sequence[Passage], language: str) -> list[_Stream]:
         speakers = dict.fromkeys(word[1] for word in thread)
         threads += [[word for word in thread if word[1] == speaker] for speaker in speakers if len(speakers) > 1]
     return [
-        _Stream(tuple(word[3] for word in run), spoken) for thread in threads for spoken, run in groupby(thread, key=lambda word: word[2])
+        _Stream(tuple(word[3] for word in run), channel, spoken)
+        for thread in threads
+        for (channel, spoken), run in groupby(thread, key=lambda word: (word[0], word[2]))
     ]
 
 
-def _silence(said: Sequence[_Said], words: range, kind: Sensitive) -> Redaction:
-    """When the words are said, generously: where a word's time was only estimated, from the last before it that was not to the next."""
-    first, last = words.start, words.stop - 1
-    while first > 0 and said[first].word.timing == "interpolated":
-        first -= 1
-    while last < len(said) - 1 and said[last].word.timing == "interpolated":
-        last += 1
-    start = said[first].word.start if first == words.start else said[first].word.end
-    end = said[last].word.end if last == words.stop - 1 else said[last].word.start
-    start, end = min(start, said[words.start].word.start), max(end, said[words.stop - 1].word.end)
+def _silence(said: Sequence[_Said], words: range, kind: Sensitive, stretches: Sequence[Span]) -> Redaction:
+    """When the words are said, generously."""
+    start, end = _earliest(said, words.start, stretches), _latest(said, words.stop - 1, stretches)
     return Redaction(round(max(0.0, start - MARGIN), 3), round(end + MARGIN, 3), kind)
+
+
+def _earliest(said: Sequence[_Said], index: int, stretches: Sequence[Span]) -> float:
+    """Where a word's time was only estimated: the end of the last before it that was not, or the start of the stretch it was heard in."""
+    word = said[index].word
+    if not _estimated(said[index]):
+        return word.start
+    while index > 0 and said[index].word.original == "":  # estimated within what it was written for
+        index -= 1
+    limit = _stretch(said, said[index].word.start + _INSTANT, stretches).start
+    certain = next((said[before].word.end for before in reversed(range(index)) if not _estimated(said[before])), limit)
+    return min(word.start, max(limit, certain))
+
+
+def _latest(said: Sequence[_Said], index: int, stretches: Sequence[Span]) -> float:
+    """The same to the other side."""
+    word = said[index].word
+    if not _estimated(said[index]):
+        return word.end
+    while index < len(said) - 1 and said[index + 1].word.original == "":
+        index += 1
+    limit = _stretch(said, said[index].word.end - _INSTANT, stretches).end
+    certain = next((said[after].word.start for after in range(index + 1, len(said)) if not _estimated(said[after])), limit)
+    return max(word.end, min(limit, certain))
+
+
+def _estimated(said: _Said) -> bool:
+    return said.word.timing == "interpolated"
+
+
+def _stretch(said: Sequence[_Said], time: float, stretches: Sequence[Span]) -> Span:
+    """The one of them that `time` is in; all that is said, where they are not known."""
+    place = bisect_right(stretches, time, key=lambda stretch: stretch.start)
+    return stretches[place - 1] if place else Span(said[0].word.start, said[-1].word.end)
 
 
 def _labels(passage: Passage, number: int, marks: dict[tuple[int, int], Sensitive]) -> Iterator[Rewriting]:

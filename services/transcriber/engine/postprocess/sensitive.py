@@ -31,7 +31,7 @@ _REGIONS = {
     "da": ("DK",),
 }
 
-_BETWEEN = rf"(?:[ ()./{DASH}{FILLER}-]|,(?= ))*"
+_BETWEEN = rf"(?:[ ()./{DASH}{FILLER}-]|[,?!…](?= ))*"
 _RUN = re.compile(rf"(?<!\w)(?:\+ ?)?\(?\d(?:{_BETWEEN}\d)*(?!\w)")
 _DATE = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2,4}|\d{4}([-/.])\d{1,2}\2\d{1,2}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -129,7 +129,7 @@ def _telephones(written: Written, language: str) -> Iterator[Finding]:
 
 def _is_calendar(run: str) -> bool:
     """Nothing but years, or nothing but dates."""
-    parts = [part.strip(" .,()/") for part in re.split(rf"[ {FILLER}]+", run) if _digits(part)]
+    parts = [part.strip(" .,()/?!…") for part in re.split(rf"[ {FILLER}]+", run) if _digits(part)]
     return all(_YEAR.fullmatch(part) for part in parts) or all(_DATE.fullmatch(part) for part in parts)
 
 

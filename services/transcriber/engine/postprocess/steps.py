@@ -16,7 +16,7 @@ from common.transcript import Note, Redaction, Segment, Transcript
 from services.transcriber import protocol
 from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.postprocess.corrections import Corrections
-from services.transcriber.engine.postprocess.redaction import redact
+from services.transcriber.engine.postprocess.redaction import Heard, redact
 
 if TYPE_CHECKING:
     from services.transcriber.engine.postprocess.profanity import Profanity
@@ -40,10 +40,12 @@ class PostProcessing:
     def __init__(self) -> None:
         self._profanity: Profanity | None = None
 
-    def process(self, heard: Transcript, options: protocol.Options, progress: Progress = lambda _: None) -> Transcript:
+    def process(
+        self, heard: Transcript, options: protocol.Options, progress: Progress = lambda _: None, stretches: Heard | None = None
+    ) -> Transcript:
         """The transcript as it is to be read. Raises `PermanentError` `redaction_failed`, what `progress` raises, and nothing else.
 
-        `progress` gets fractions of 1.
+        `progress` gets fractions of 1; `stretches` are where redaction has to look for words that have no times of their own.
         """
         notes = list(heard.degradations)
         language = "en" if options.task == "translate" else heard.language.code
@@ -61,7 +63,7 @@ class PostProcessing:
         if options.corrections:
             segments = attempt(lambda before: Corrections(options.corrections).apply(before), segments, CORRECTIONS_FAILED)
         if options.redact:
-            segments, redactions = _redacted(segments, options, language)
+            segments, redactions = _redacted(segments, options, language, stretches)
         if options.mask_profanity:
             segments = attempt(lambda before: self._masked(before, language, notes), segments, MASKING_FAILED)
         if options.redact:
@@ -116,9 +118,11 @@ def _with_reference(transcript: Transcript, lines: Sequence[Line], progress: Pro
     return msgspec.structs.replace(transcript, reference=found, warnings=warnings)
 
 
-def _redacted(segments: Segments, options: protocol.Options, language: str) -> tuple[Segments, Sequence[Redaction]]:
+def _redacted(
+    segments: Segments, options: protocol.Options, language: str, stretches: Heard | None
+) -> tuple[Segments, Sequence[Redaction]]:
     try:
-        return redact(segments, options.redact, language)
+        return redact(segments, options.redact, language, stretches)
     except VerbatimError:
         raise
     except Exception as error:

@@ -8,10 +8,12 @@ words share the chunk's speech.
 import re
 from collections.abc import Sequence
 from math import exp
+from typing import NamedTuple
 
 import msgspec
 
 from common.jobs.languages import CODES, LANGUAGES
+from services.transcriber.engine import guards
 from services.transcriber.engine.heard import Chunk, HeardWord, Span
 from services.transcriber.engine.remote.parts import Part
 
@@ -42,6 +44,7 @@ class TimedSegment(msgspec.Struct, frozen=True):
     end: float
     text: str
     avg_logprob: float | None = None
+    no_speech_prob: float | None = None
     words: tuple[TimedWord, ...] | None = None
 
 
@@ -73,32 +76,44 @@ def code(language: str | None) -> str | None:
     return short if short in LANGUAGES else CODES.get(name)
 
 
-def chunks(answer: Answer, part: Part, language: str) -> list[Chunk]:
+class Said(NamedTuple):
+    """Words, and whether the server itself doubts that anybody said them."""
+
+    chunk: Chunk
+    doubted: bool
+
+
+def said(answer: Answer, part: Part, language: str) -> list[Said]:
     """What was heard in `part`, in order, without overlap and inside it, whatever the server says. A score of 0 says that it gave none."""
     if answer.segments:
         stretches = [_segment(segment, answer, language) for segment in answer.segments]
     else:
         words = _written(answer.text, answer.words or (), _score(answer), language)
         untimed = any(word.start is None for word in words)
-        stretches = [(Span(0.0, part.span.end - part.span.start), words)] if untimed else _stretches(words)
-    found: list[Chunk] = []
+        stretches = [_Stretch(Span(0.0, part.span.end - part.span.start), words)] if untimed else _stretches(words)
+    found: list[Said] = []
     earliest = part.span.start
-    for span, words in stretches:
+    for span, words, doubted in stretches:
         if words:
             start = min(max(earliest, part.span.start + span.start), part.span.end)
             earliest = min(max(start, part.span.start + span.end), part.span.end)
-            found.append(_chunk(Span(start, earliest), part, words, language))
+            found.append(Said(_chunk(Span(start, earliest), part, words, language), doubted))
     return found
 
 
-Stretch = tuple[Span, list[HeardWord]]
-"""Here, times are from the start of the upload."""
+class _Stretch(NamedTuple):
+    """Here, times are from the start of the upload."""
+
+    span: Span
+    words: list[HeardWord]
+    doubted: bool = False
 
 
-def _segment(segment: TimedSegment, answer: Answer, language: str) -> Stretch:
+def _segment(segment: TimedSegment, answer: Answer, language: str) -> _Stretch:
     timed = segment.words or [word for word in answer.words or () if segment.start <= (word.start + word.end) / 2 < segment.end]
     score = exp(min(0.0, segment.avg_logprob)) if segment.avg_logprob is not None else _score(answer)
-    return Span(segment.start, segment.end), _written(segment.text, timed, score, language)
+    doubted = segment.avg_logprob is not None and guards.unspoken(segment.no_speech_prob or 0.0, score)
+    return _Stretch(Span(segment.start, segment.end), _written(segment.text, timed, score, language), doubted)
 
 
 def _written(text: str, timed: Sequence[TimedWord], score: float, language: str) -> list[HeardWord]:
@@ -135,16 +150,16 @@ def _places(text: str, timed: Sequence[TimedWord]) -> list[tuple[int, int, Timed
     return places
 
 
-def _stretches(words: Sequence[HeardWord]) -> list[Stretch]:
+def _stretches(words: Sequence[HeardWord]) -> list[_Stretch]:
     """Timed words in stretches of at most `LONGEST_CHUNK`."""
-    stretches: list[Stretch] = []
+    stretches: list[_Stretch] = []
     for word in words:
         start, end = word.start or 0.0, word.end or 0.0
         if stretches and end - stretches[-1][0].start <= LONGEST_CHUNK:
-            span, taken = stretches.pop()
-            stretches.append((Span(span.start, max(span.end, end)), [*taken, word]))
+            span, taken, _ = stretches.pop()
+            stretches.append(_Stretch(Span(span.start, max(span.end, end)), [*taken, word]))
         else:
-            stretches.append((Span(start, end), [word]))
+            stretches.append(_Stretch(Span(start, end), [word]))
     return stretches
 
 

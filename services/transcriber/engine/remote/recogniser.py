@@ -1,8 +1,8 @@
 """A recogniser that has others hear: speech is cut into uploads, a few are on their way at a time, and the answers are put together again.
 
 What a server can do shows when it is asked. Most models give times for words and segments; some refuse the format in which they would,
-and have probabilities at best. What works for a model is asked for first from then on. Where there are no times uploads are kept short,
-as words can then only be shared out over an upload's speech.
+and have probabilities at best. What works for a model is asked for first from then on. Where there are no times, or it is not known yet
+whether there are, uploads are kept short, as words can then only be shared out over an upload's speech.
 """
 
 from collections import defaultdict
@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from common.errors import PermanentError
 from common.transcript import Note
-from services.transcriber.engine.heard import Chunk, Heard
+from services.transcriber.engine.heard import Chunk, Heard, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Samples
 from services.transcriber.engine.recording import Task
 from services.transcriber.engine.remote import refusals, upload
-from services.transcriber.engine.remote.answer import Answer, chunks, code
+from services.transcriber.engine.remote.answer import Answer, code, said
+from services.transcriber.engine.remote.guarded import Guarded, guard
 from services.transcriber.engine.remote.parts import Part, parts
 from services.transcriber.engine.remote.server import Question, Server
 from services.transcriber.engine.settings import EngineSettings
@@ -45,7 +46,7 @@ class RemoteRecogniser:
         self._server, self._model, self._parallel = server, model, parallel
         self._longest = min(LONGEST_UPLOAD, upload.longest(most_bytes))
         self._form: dict[tuple[str, bool], int] = {}
-        self._untimed: set[tuple[str, bool]] = set()
+        self._timed: dict[tuple[str, bool], bool] = {}
 
     def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:  # noqa: ARG002 - the server has its own batches
         """Transcribe one recording after the other. Raises what `Server.ask` raises."""
@@ -56,7 +57,7 @@ class RemoteRecogniser:
         kind = (options.model or self._model, options.task == "translate")
         total = sum(span.end - span.start for span in speech)
         pool = ThreadPoolExecutor(self._parallel)
-        found = _Found([], [])
+        found = _Found(samples, options, [], [])
 
         def gather(asked: Sequence[Part]) -> None:
             """Ask about these parts. Progress is told all the while: it raises when nobody wants the answers any more."""
@@ -68,24 +69,29 @@ class RemoteRecogniser:
                 on_progress(found.seconds / total)
 
         try:
-            left = parts(speech, samples, self._longest)
-            if kind not in self._form:  # the first upload shows what the server can do, and so how long the others may be
-                gather(left[:1])
-                left = left[1:]
-            if kind in self._untimed:
-                left = parts([span for part in left for span in part.speech], samples, min(self._longest, LONGEST_UNTIMED))
-            gather(left)
+            left: Sequence[Span] = speech
+            at_once = 1
+            while left and kind not in self._timed:
+                short = parts(left, samples, min(self._longest, LONGEST_UNTIMED))
+                gather(short[:at_once])
+                left = [span for part in short[at_once:] for span in part.speech]
+                at_once = self._parallel
+            gather(parts(left, samples, self._longest if self._timed.get(kind) else min(self._longest, LONGEST_UNTIMED)))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        return found.together(options, kind[0])
+        return found.together(kind[0])
 
-    def _ask(self, part: Part, samples: Samples, options: Options) -> Answer:
+    def _ask(self, part: Part, samples: Samples, options: Options) -> "_Told":
         sound = upload.flac(samples[int(part.span.start * SAMPLE_RATE) : int(part.span.end * SAMPLE_RATE)])
-        allowed = (options.language,) if options.language else options.allowed_languages
-        answer = self._in_some_form(sound, options, allowed[0] if len(allowed) == 1 else None)
-        if len(allowed) > 1 and answer.language is not None and code(answer.language) not in allowed:
-            return self._in_some_form(sound, options, allowed[0])
-        return answer
+        allowed = _allowed(options)
+        named = allowed[0] if len(allowed) == 1 else None
+        answer = self._in_some_form(sound, options, named)
+        other = len(allowed) > 1 and answer.language is not None and code(answer.language) not in allowed
+        foreign = other and options.task == "transcribe"  # a translation is in English, and nobody can be told what it is of
+        if foreign:
+            named = allowed[0]
+            answer = self._in_some_form(sound, options, named)
+        return _Told(answer, named or code(answer.language) or "und", foreign)
 
     def _in_some_form(self, sound: bytes, options: Options, language: str | None) -> Answer:
         """Ask for all there is, and for less where that is refused; a recording that is refused in every form is refused."""
@@ -101,53 +107,76 @@ class RemoteRecogniser:
                     raise
             else:
                 self._form[kind] = number
-                if answer.text and not answer.timed:
-                    self._untimed.add(kind)
+                if answer.text.strip() or answer.timed:
+                    self._timed[kind] = answer.timed and self._timed.get(kind, True)
                 return answer
         raise AssertionError  # the last form answers or raises
+
+
+class _Told(NamedTuple):
+    """The language is the one that the server was told, else the one it found; `foreign`: it found another than it was then told."""
+
+    answer: Answer
+    language: str
+    foreign: bool
+
+
+class _Answered(NamedTuple):
+    part: Part
+    told: _Told
+    guarded: Guarded
 
 
 class _Found(NamedTuple):
     """What came back for which part."""
 
-    answers: list[tuple[Part, Answer]]
+    samples: Samples
+    options: Options
+    answers: list[_Answered]
     refused: list[tuple[Part, PermanentError]]
 
     @property
     def seconds(self) -> float:
-        return sum(_speech(part) for part, _ in (*self.answers, *self.refused))
+        return sum(map(_speech, (*(each.part for each in self.answers), *(part for part, _ in self.refused))))
 
-    def add(self, part: Part, future: "Future[Answer]") -> list[Chunk]:
+    def add(self, part: Part, future: "Future[_Told]") -> list[Chunk]:
         """What is new. Raises what makes the whole recording fail; a refusal may concern this part alone."""
         try:
-            answer = future.result()
+            told = future.result()
         except PermanentError as error:
             if error.code != refusals.REFUSED:
                 raise
             self.refused.append((part, error))
             return []
-        self.answers.append((part, answer))
-        return chunks(answer, part, code(answer.language) or "und")
+        written = "en" if self.options.task == "translate" else told.language
+        self.answers.append(_Answered(part, told, guard(said(told.answer, part, written), self.samples)))
+        return self.answers[-1].guarded.chunks
 
-    def together(self, options: Options, model: str) -> Heard:
+    def together(self, model: str) -> Heard:
         """The language is that of most of the speech; servers do not say how sure they are of it. Translations are in English."""
-        if self.refused and (options.strict or not self.answers):
+        if self.refused and (self.options.strict or not self.answers):
             raise self.refused[0][1]
-        seconds: dict[str, float] = defaultdict(float)
-        found: list[Chunk] = []
-        for part, answer in sorted(self.answers, key=lambda each: each[0].span.start):
-            language = options.language or code(answer.language) or "und"
-            seconds[language] += _speech(part)
-            found += chunks(answer, part, "en" if options.task == "translate" else language)
+        answers = sorted(self.answers, key=lambda each: each.part.span.start)
         refused = sorted(self.refused, key=lambda each: each[0].span.start)
+        seconds: dict[str, float] = defaultdict(float)
+        for each in answers:
+            seconds[each.told.language] += _speech(each.part)
         return Heard(
-            tuple(found),
+            tuple(chunk for each in answers for chunk in each.guarded.chunks),
             max(seconds, key=lambda language: seconds[language]),
-            1.0 if options.language else 0.0,
+            1.0 if len(_allowed(self.options)) == 1 else 0.0,
             model=f"openai {model}",
             notes=tuple(_missing(part, error) for part, error in refused),
             refused=tuple(part.span for part, _ in refused),
+            invented=tuple(span for each in answers for span in each.guarded.invented),
+            looped=tuple(span for each in answers for span in each.guarded.looped),
+            foreign=tuple(each.part.span for each in answers if each.told.foreign and each.guarded.chunks),
         )
+
+
+def _allowed(options: Options) -> tuple[str, ...]:
+    """The languages that the recording may be in; none named means any."""
+    return (options.language,) if options.language else options.allowed_languages
 
 
 def _missing(part: Part, error: PermanentError) -> Note:
