@@ -249,17 +249,22 @@ def test_no_upload_is_long_before_it_is_known_whether_there_are_times(
 def test_what_a_server_can_do_is_not_told_by_an_upload_without_words(
     serve: Callable[[Script], Scripted], samples: Samples, first: Reply
 ) -> None:
-    """The next ones are short too."""
-    sounds: list[bytes] = []
+    """The next ones are short too, until one has words; what that one shows counts."""
 
-    def script(upload: Upload) -> Reply:
-        sounds.append(upload.audio)
-        return first if upload.audio == sounds[0] else only_text(upload)
+    def hear_after(first: Reply, script: Script) -> list[float]:
+        sounds: list[bytes] = []
 
-    server = serve(script)
-    heard = hear(recogniser(server), samples.repeat(4), [Span(0.0, 110.0)], Options())
-    assert heard.chunks
-    assert max(upload.seconds for upload in server.uploads) <= LONGEST_UNTIMED
+        def answer(upload: Upload) -> Reply:
+            sounds.append(upload.audio)
+            return first if upload.audio == sounds[0] else script(upload)
+
+        server = serve(answer)
+        assert hear(recogniser(server), samples.repeat(8), [Span(0.0, 220.0)], Options()).chunks
+        return [upload.seconds for upload in server.uploads]
+
+    assert max(hear_after(first, only_text)) <= LONGEST_UNTIMED
+    timed = hear_after(first, lambda _upload: Reply(VERBOSE))
+    assert max(timed[:2]) <= LONGEST_UNTIMED < max(timed)
 
 
 def test_a_server_that_names_no_language_was_told_the_only_one_there_is(
