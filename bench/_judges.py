@@ -1,6 +1,5 @@
 """How right a transcript is: word error rate by Whisper's normaliser, diarization error rate, how far words are from where they are."""
 
-import statistics
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ from pyannote.core import Annotation, Segment
 from pyannote.metrics.diarization import DiarizationErrorRate
 from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
+from bench._starts import Starts, start_errors
 from common.transcript import Transcript
 
 Turn = tuple[float, float, str]
@@ -55,16 +55,10 @@ def sample_lines() -> list[tuple[float, str]]:
     return [(float(each[3]), each[5]) for each in fields]
 
 
-def start_error(transcript: Transcript) -> float:
-    """Median milliseconds between a line's true start and the start of its first word, the nearest of those that sound the same."""
+def starts(transcript: Transcript) -> Starts:
+    """How far the first words of the sample's lines are from where they are said."""
     words = [(word.start, _ENGLISH(word.word)) for segment in transcript.segments for word in segment.words]
-    errors = []
-    for start, text in sample_lines():
-        first = _ENGLISH(text).split()[0]
-        same = [abs(at - start) for at, word in words if word == first and abs(at - start) < 1]
-        if same:
-            errors.append(min(same))
-    return 1000 * statistics.median(errors)
+    return start_errors([(start, _ENGLISH(text).split()[0]) for start, text in sample_lines()], words)
 
 
 def _annotation(turns: Iterable[Turn]) -> Annotation:
