@@ -19,7 +19,7 @@ from common.settings import SettingsError, load
 from services.transcriber import protocol
 from services.transcriber.engine import logs
 from services.transcriber.engine.channel import Channel
-from services.transcriber.engine.checkpoints import Checkpoints, fingerprint
+from services.transcriber.engine.checkpoints import Checkpoints, fingerprints, tools
 from services.transcriber.engine.diarization.sources import wants_hub
 from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.hardware import (
@@ -80,10 +80,12 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
 
     channel.send(protocol.Ready(engine.hardware.device, engine.models, round(time.monotonic() - started, 3)))
 
+    used = tools(settings, engine.models, engine.hardware.device)
+
     def report(request: protocol.Transcribe) -> Stages:
         kept = Checkpoints(
             None if request.checkpoints is None else Path(request.checkpoints),
-            fingerprint(request, engine.models),
+            fingerprints(request, used),
             settings.checkpoint_least_seconds,
             lambda stage: channel.send(protocol.Checkpointed(request.id, stage)),
         )

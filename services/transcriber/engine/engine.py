@@ -133,7 +133,7 @@ class Engine:
         def place(progress: Callable[[float], None]) -> Placed:
             return alignment.place(heard, recording.audio.samples, progress)
 
-        return recording.stages.once("align", Placed, place)
+        return recording.stages.once("align", Placed, place, made_of=heard.chunks)
 
     def _tell_apart(self, recording: Recording) -> Told:
         """Speakers by their voices; where channels are speakers, or nobody speaks, there is nothing to tell."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from common.jobs.partials import PartialSegment
 from services.transcriber import protocol
@@ -25,6 +25,18 @@ _WEIGHTS: dict[protocol.Stage, float] = {"decode": 3, "vad": 5, "transcribe": 83
 """How long the stages take beside each other, in their order."""
 
 Send = Callable[[protocol.Event], None]
+
+
+class Result(Protocol):
+    """What a stage comes to."""
+
+    @property
+    def best(self) -> bool:
+        """Whether a later attempt could do no better."""
+        ...
+
+
+Outcome = TypeVar("Outcome", bound=Result)
 
 
 class Timed(NamedTuple, Generic[T]):
@@ -59,26 +71,32 @@ class Stages:
         self.cancelled = cancelled
         self.timings: dict[str, float] = {}
 
-    def once(self, name: protocol.Stage, kind: type[T], work: Callable[[Callable[[float], None]], T]) -> T:
-        """What stage `name` comes to: as an earlier attempt wrote down, or as `work` returns; `work` gets what takes the fraction done."""
-        found = self.earlier(name, kind)
+    def once(
+        self, name: protocol.Stage, kind: type[Outcome], work: Callable[[Callable[[float], None]], Outcome], *, made_of: object = None
+    ) -> Outcome:
+        """What stage `name` comes to: as an earlier attempt wrote down, of the same, or as `work` returns.
+
+        `work` gets what takes the fraction done. What a later attempt may do better is not written down.
+        """
+        found = self.earlier(name, kind, made_of)
         if found is not None:
             return found
         with self.stage(name) as progress:
             result = work(progress)
-        self.keep(name, result)
+        if result.best:
+            self.keep(name, result, made_of)
         return result
 
-    def earlier(self, name: protocol.Stage, kind: type[T]) -> T | None:
+    def earlier(self, name: protocol.Stage, kind: type[T], made_of: object = None) -> T | None:
         """What an earlier attempt wrote down, if it got that far."""
-        found = self._checkpoints.load(name, kind)
+        found = self._checkpoints.load(name, kind, made_of)
         if found is not None:
             self._reach(name, 1.0)
         return found
 
-    def keep(self, name: protocol.Stage, result: object) -> None:
+    def keep(self, name: protocol.Stage, result: object, made_of: object = None) -> None:
         """Write down what a stage that has ended came to."""
-        self._checkpoints.save(name, result, self.timings[name])
+        self._checkpoints.save(name, result, self.timings[name], made_of)
 
     @contextmanager
     def stage(self, name: protocol.Stage, *, together: int = 1) -> Iterator[Callable[[float], None]]:

@@ -71,6 +71,7 @@ def test_each_chunk_has_the_aligner_of_its_language() -> None:
     assert [word.timing for word in placed.words] == ["aligned", "aligned", "asr", "asr"]
     assert placed.aligners == ("toy", OWN)
     assert placed.notes == ()
+    assert placed.best
     assert 0.1 < placed.words[0].start < 0.25
     assert 2.9 < placed.words[2].start < 3.1
 
@@ -87,6 +88,7 @@ def test_an_aligner_that_fails_costs_its_chunk_only_exactness() -> None:
     assert [word.timing for word in placed.words] == ["asr", "asr"]
     assert [note.code for note in placed.notes] == ["alignment_failed"]
     assert placed.aligners == (OWN,)
+    assert not placed.best
 
 
 @pytest.mark.parametrize("reason", [TransientError("model_fetch_failed", "The hub is away."), RuntimeError("invalid hash value")])
@@ -98,6 +100,7 @@ def test_an_aligner_that_cannot_be_had_is_not_asked_for_again_for_a_while(reason
         now[0] = moment
         placed = place(alignment, heard("en"))
         assert [note.code for note in placed.notes] == ["aligner_unavailable"]
+        assert not placed.best
         assert placed.aligners == ("toy",)
         assert missing.asked == asked
 

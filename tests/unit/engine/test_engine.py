@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from common.errors import TransientError
 from common.transcript import Doubt, Language, Note, Redaction, Transcript
 from services.transcriber.engine.alignment.alignment import Alignment
 from services.transcriber.engine.channels import settle
+from services.transcriber.engine.checkpoints import Checkpoints
 from services.transcriber.engine.diarization.speech_turns import Loaded, SpeechTurns
 from services.transcriber.engine.engine import Engine
 from services.transcriber.engine.hardware import Hardware
@@ -174,6 +176,33 @@ def test_those_who_are_heard_together_say_how_many_they_are() -> None:
     told = list[Event]()
     engine.hear([Recording(Audio(SILENCE, damaged=False), SPEECH, Options(), Stages(name, told.append, Options())) for name in "ab"])
     assert [event.together for event in told if isinstance(event, StageDone)] == [2, 2]
+
+
+def test_what_an_earlier_attempt_missed_is_not_missed_for_ever(tmp_path: Path) -> None:
+    """It lost a part, and placed what it had; this one hears all, and its words are those that are placed."""
+    options = Options()
+    whole = Heard((*HELLO.chunks, Chunk(Span(3.0, 5.0), (), (HeardWord(" Diane.", 0.9),), "en")), "en", 1.0)
+
+    class Better(Deaf):
+        def __init__(self, found: Heard) -> None:
+            self.found = found
+
+        def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:  # noqa: ARG002 - the interface
+            return [self.found for _ in tasks]
+
+    def attempt(found: Heard) -> Transcript:
+        checkpoints = Checkpoints(tmp_path, {"transcribe": "same", "align": "same"}, 0.0, lambda _stage: None)
+        stages = Stages("job", list[Event]().append, options, checkpoints=checkpoints)
+        engine = Engine(Better(found), Alignment(()), SpeechTurns(Shelf(), no_pipeline), Hardware("cpu", "int8", 4, 1), {"asr": "none"})
+        recording = Recording(Audio(SILENCE, damaged=False), SPEECH, options, stages)
+        [heard] = engine.hear([recording])
+        return engine.finish(recording, heard)
+
+    assert attempt(msgspec.structs.replace(HELLO, lost=(Span(3.0, 5.0),))).text == "Hello."
+    again = attempt(whole)
+    assert (again.text, codes(again.warnings)) == ("Hello. Diane.", [])
+    taken_over = attempt(HELLO)
+    assert (taken_over.text, list(taken_over.timings)) == ("Hello. Diane.", ["postprocess"])
 
 
 def test_a_translation_is_no_other_language() -> None:

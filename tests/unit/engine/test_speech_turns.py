@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.errors import PermanentError, TransientError
 from services.transcriber.engine.batches import Batches
+from services.transcriber.engine.checkpoints import Checkpoints
 from services.transcriber.engine.diarization.sources import BUNDLED, HUB, sources, wants_hub
 from services.transcriber.engine.diarization.speech_turns import ADVICE, Loaded, SpeechTurns
 from services.transcriber.engine.failures import Cancelled
@@ -41,6 +43,13 @@ def request(events: list[Event] | None = None, *, strict: bool = False) -> Recor
     options = Options(diarize=True, strict=strict)
     audio = Audio(np.zeros(16_000, np.int16), damaged=False)
     return Recording(audio, (Span(0.0, 1.0),), options, Stages("job", (list[Event]() if events is None else events).append, options))
+
+
+def kept_in(folder: Path) -> Recording:
+    """One of a job's attempts, which keep their checkpoints there."""
+    recording = request()
+    checkpoints = Checkpoints(folder, {"diarize": "same"}, 0.0, lambda _stage: None)
+    return recording._replace(stages=Stages("job", list[Event]().append, recording.options, checkpoints=checkpoints))
 
 
 def broken(error: Exception) -> Callable[[], Loaded]:
@@ -92,6 +101,24 @@ def test_without_a_model_a_request_goes_on_or_is_refused(error: Exception) -> No
     assert failure.value.code == "diarization_unavailable"
     assert ADVICE in failure.value.message
     assert ADVICE in told.degradations[0].message
+
+
+@pytest.mark.parametrize(
+    ("worse", "kept"),
+    [
+        (broken(OSError()), False),
+        (lambda: Loaded(Pipeline(ValueError("odd")), "bundled"), False),
+        (lambda: Loaded(Pipeline(), "bundled", ("better",)), False),
+        (lambda: Loaded(Narrow(2), "bundled"), True),
+    ],
+    ids=["no model", "one that breaks", "another model", "little memory"],
+)
+def test_what_went_without_its_model_is_done_again(tmp_path: Path, worse: Callable[[], Loaded], *, kept: bool) -> None:
+    """The next attempt may come after somebody has seen to it. Memory that was short has only taken time."""
+    before = SpeechTurns(Shelf(), worse).tell(kept_in(tmp_path))
+    after = SpeechTurns(Shelf(), lambda: Loaded(Pipeline(), "as wished")).tell(kept_in(tmp_path))
+    assert (after == before) is kept
+    assert (after.model == "as wished") is not kept
 
 
 def test_a_load_that_failed_is_not_tried_by_every_request() -> None:

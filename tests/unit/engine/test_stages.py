@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from services.transcriber.engine.checkpoints import Checkpoints
 from services.transcriber.engine.failures import Cancelled
-from services.transcriber.engine.stages import Stages, Timed
+from services.transcriber.engine.stages import Send, Stages, Timed
 from services.transcriber.protocol import Event, Options, Progress, StageDone
 
 
@@ -75,19 +76,40 @@ def test_a_stage_that_fails_is_no_span() -> None:
     assert not [event for event in events if isinstance(event, StageDone)]
 
 
-def test_what_an_earlier_attempt_did_is_not_done_again(tmp_path: Path) -> None:
+class Result(NamedTuple):
+    value: int
+    best: bool = True
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Callable[[Send], Stages]:
+    """One after the other of the same job."""
+    checkpoints = Checkpoints(tmp_path, {"align": "same"}, 0.0, lambda _stage: None)
+    return lambda send: Stages("job", send, Options(), checkpoints=checkpoints)
+
+
+def test_what_an_earlier_attempt_did_is_not_done_again(attempt: Callable[[Send], Stages]) -> None:
     """Its result is taken over, and it has no span in this attempt."""
     events: list[Event] = []
-
-    def attempt() -> Stages:
-        return Stages("job", events.append, Options(), checkpoints=Checkpoints(tmp_path, "same", 0.0, lambda _stage: None))
-
-    assert attempt().once("transcribe", list[int], lambda _progress: [1, 2]) == [1, 2]
-    events.clear()
-    second = attempt()
-    assert second.once("transcribe", list[int], lambda _progress: [3]) == [1, 2]
+    assert attempt(list[Event]().append).once("align", Result, lambda _progress: Result(1)) == Result(1)
+    second = attempt(events.append)
+    assert second.once("align", Result, lambda _progress: Result(2)) == Result(1)
     assert second.timings == {}
     assert not [event for event in events if isinstance(event, StageDone)]
+
+
+def test_what_an_earlier_attempt_made_of_something_else_is_done_again(attempt: Callable[[Send], Stages]) -> None:
+    """The stage before it came to something else this time."""
+    first = attempt(list[Event]().append).once("align", Result, lambda _progress: Result(1), made_of="heard")
+    second = attempt(list[Event]().append).once("align", Result, lambda _progress: Result(2), made_of="heard otherwise")
+    assert (first, second) == (Result(1), Result(2))
+
+
+def test_what_may_be_done_better_is_done_again(attempt: Callable[[Send], Stages]) -> None:
+    """A model that was missing may be there for the next attempt."""
+    first = attempt(list[Event]().append).once("align", Result, lambda _progress: Result(1, best=False))
+    second = attempt(list[Event]().append).once("align", Result, lambda _progress: Result(2))
+    assert (first.value, second.value) == (1, 2)
 
 
 def test_a_cancelled_request_ends_where_it_stands() -> None:

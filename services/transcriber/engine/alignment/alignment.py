@@ -40,6 +40,11 @@ class Placed(NamedTuple):
     aligners: tuple[str, ...]
     notes: tuple[Note, ...]
 
+    @property
+    def best(self) -> bool:
+        """Nothing went wrong."""
+        return not self.notes
+
 
 class Alignment:
     """`preferred`: the best first; none, to keep the times that there are."""

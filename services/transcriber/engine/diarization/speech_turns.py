@@ -67,6 +67,11 @@ class Told(NamedTuple):
     model: str | None = None
     degradations: tuple[Note, ...] = ()
 
+    @property
+    def best(self) -> bool:
+        """Told, and by the preferred model: memory that was short only took time."""
+        return self.model is not None and all(note in (SMALLER_BATCH, ON_CPU) for note in self.degradations)
+
 
 class SpeechTurns:
     """`load` brings a pipeline, `load_on_cpu` one for a recording that the GPU has no memory for; both raise what keeps them from that.
