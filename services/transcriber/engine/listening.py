@@ -53,17 +53,17 @@ class Listener:
         return dict(zip(known, found, strict=True))
 
     def to_hear_again(self) -> list["Piece"]:
-        """Those heard in another language than the rest suggests, and those that went round in circles in a short window."""
-        again = [piece for piece, language in self.languages().items() if piece.language != language and not piece.lost]
+        """Those heard in another language than the rest suggests, and those that were lost or went round in circles in a short window."""
+        again = [piece for piece, language in self.languages().items() if piece.language != language]
         for piece in self.pieces:
-            if piece.looping and piece.window < windows.LONGEST:
+            if piece.lost or (piece.looping and piece.window < windows.LONGEST):
                 piece.window = windows.LONGEST
                 again.append(piece)
         return list(dict.fromkeys(again))
 
     def report(self) -> None:
-        """Tell how many pieces have been heard."""
-        self.task.on_progress(sum(1 for piece in self.pieces if piece.language) / len(self.pieces))
+        """Tell how many pieces have been heard, or cannot be."""
+        self.task.on_progress(sum(1 for piece in self.pieces if piece.language or piece.lost) / len(self.pieces))
 
     def heard(self) -> Heard:
         """English is what comes out of a translation, whatever went in."""
@@ -101,7 +101,6 @@ class Piece:
         self.frames = max(_FEWEST_FRAMES, len(self.samples) * FRAMES_PER_SECOND // SAMPLE_RATE)
         self.window = windows.window(self.seconds)
         self.language = ""
-        self.tokens: list[int] = []
         self.words: list[HeardWord] = []
         self.to_guess = self.foreign = False
         self.looping = self.looped = self.invented = self.lost = self.narrowed = False
@@ -111,6 +110,10 @@ class Piece:
         self.to_guess = False
         self.foreign = languages.foreign(guess, self.listener.allowed)
         self.guess = self.guess or languages.restrict(guess, self.listener.allowed)
+
+    def sounded(self, language: str, words: list[HeardWord], *, looping: bool, invented: bool) -> None:
+        """It was heard, as all of this; a hearing that fails on the way changes nothing."""
+        self.language, self.words, self.looping, self.invented, self.lost = language, words, looping, invented, False
 
     def show(self) -> None:
         """What it sounds like so far: nothing where nobody seems to speak, or where it goes round in circles and is heard again."""

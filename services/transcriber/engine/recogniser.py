@@ -5,8 +5,8 @@ WhisperX's batched pipeline serves one recording, pads every chunk to 30 seconds
 (`windows`) whatever recording they are from, each is prompted in its own language, and words get their times from Whisper's cross-attention
 on the encoder output that transcription has just computed.
 
-Every chunk is heard once, and some once more: those whose text goes round in circles in a short window, in the longest one; and those heard
-in a language which the rest of the recording then spoke against (`languages`).
+Every chunk is heard once, and some once more: those that could not be heard, and those whose text goes round in circles in a short window,
+in the longest one; and those heard in a language which the rest of the recording then spoke against (`languages`).
 """
 
 import logging
@@ -70,15 +70,19 @@ class Recogniser:
 
     def _languages(self, options: protocol.Options) -> tuple[str, ...]:
         """Those that the recording may be in; none named means any."""
-        known = self._model.supported_languages
         if not self._model.model.is_multilingual:
             wanted: tuple[str, ...] = (options.language or "en",)
         else:
             wanted = (options.language,) if options.language else options.allowed_languages
-        possible = tuple(code for code in wanted if code in known)
+        possible = tuple(code for code in wanted if self._knows(code))
         if wanted and not possible:
             raise PermanentError("unsupported_language", f"The model does not know the language {', '.join(map(repr, wanted))}.")
         return possible
+
+    def _knows(self, language: str) -> bool:
+        """faster-whisper lists what any Whisper knows; some have no token for the later ones."""
+        listed = language in self._model.supported_languages
+        return listed and (not self._model.model.is_multilingual or self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is not None)
 
     def _transcription_options(self, options: protocol.Options) -> Any:
         return replace(
@@ -105,7 +109,7 @@ class Recogniser:
         def heard(batch: Sequence[Piece], worked: _Worked) -> None:
             for piece, error in worked.lost:
                 log.error("%.3f-%.3f s cannot be transcribed", piece.span.start, piece.span.end, exc_info=error)
-                piece.lost = not piece.words
+                piece.lost = not piece.language
             if batches.most is None:
                 self._widths.worked(batch[0].window, len(batch), worked.seconds)
             else:
@@ -132,33 +136,28 @@ class Recogniser:
             batch[row].sounds({token.strip("<|>"): float(probability) for token, probability in guesses})
 
     def _transcribe(self, encoded: Any, batch: Sequence[Piece], options: Any) -> None:
-        """Fill in the batch's words, each piece in the language that the recording's guesses so far give it."""
-        found: dict[Piece, str] = {}
+        """Each piece in the language that the recording's guesses so far give it; whatever fails on the way leaves all as they were."""
+        languages: dict[Piece, str] = {}
         for listener in _listeners(batch):
-            found |= listener.languages()
-        for piece in batch:
-            piece.language = found[piece]
-        tokenizers = [self._tokenizer(piece.language, piece.listener.task.options.task) for piece in batch]
-        results = self._generate(encoded, tokenizers, options)
-        for piece, tokenizer, result in zip(batch, tokenizers, results, strict=True):
-            piece.tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
-            piece.looping = looping(tokenizer.decode(piece.tokens), len(result.sequences_ids[0]), piece.seconds)
-            confidence = _confidence(result, options.length_penalty)
-            piece.invented = guards.unspoken(result.no_speech_prob, confidence) or guards.silent(piece.samples)
-            if not piece.listener.task.options.align:
-                piece.words = _plain_words(tokenizer, piece.tokens, confidence, options)
+            languages |= listener.languages()
+        tokenizers = [self._tokenizer(languages[piece], piece.listener.task.options.task) for piece in batch]
+        readings = [_read(*each, options) for each in zip(batch, tokenizers, self._generate(encoded, tokenizers, options), strict=True)]
         if batch[0].listener.task.options.align:
-            self._align(encoded, batch, tokenizers, options)
+            words = self._align(encoded, readings, options)
+        else:
+            words = [_plain_words(each.tokenizer, each.tokens, each.confidence, options) for each in readings]
+        for piece, reading, found in zip(batch, readings, words, strict=True):
+            piece.sounded(languages[piece], found, looping=reading.looping, invented=reading.invented)
 
-    def _align(self, encoded: Any, batch: Sequence[Piece], tokenizers: Sequence[Any], options: Any) -> None:
+    def _align(self, encoded: Any, readings: Sequence["_Reading"], options: Any) -> list[list[HeardWord]]:
         """Attention is asked for with one start sequence at a time, so a batch in several languages is taken apart."""
-        for language in sorted({piece.language for piece in batch}):
-            rows = [row for row, piece in enumerate(batch) if piece.language == language]
-            pieces = [batch[row] for row in rows]
-            part = _rows(encoded, rows)
-            tokens, frames = [piece.tokens for piece in pieces], [piece.frames for piece in pieces]
-            for piece, found in zip(pieces, self._model.find_alignment(tokenizers[rows[0]], tokens, part, frames), strict=True):
-                piece.words = _words(found, options)
+        words: dict[int, list[HeardWord]] = {}
+        for tokenizer in dict.fromkeys(each.tokenizer for each in readings):
+            rows = [row for row, each in enumerate(readings) if each.tokenizer is tokenizer]
+            tokens, frames = [readings[row].tokens for row in rows], [readings[row].piece.frames for row in rows]
+            found = self._model.find_alignment(tokenizer, tokens, _rows(encoded, rows), frames)
+            words |= {row: _words(each, options) for row, each in zip(rows, found, strict=True)}
+        return [words[row] for row in range(len(readings))]
 
     def _generate(self, encoded: Any, tokenizers: Sequence[Any], options: Any) -> list[Any]:
         temperature = options.temperatures[0]
@@ -191,6 +190,17 @@ class Recogniser:
             multilingual = self._model.model.is_multilingual
             self._tokenizers[language, task] = Tokenizer(self._model.hf_tokenizer, multilingual, task=task, language=language)
         return self._tokenizers[language, task]
+
+
+class _Reading(NamedTuple):
+    """What a piece comes to, before its words are."""
+
+    piece: Piece
+    tokenizer: Any
+    tokens: list[int]
+    confidence: float
+    looping: bool
+    invented: bool
 
 
 class _Worked(NamedTuple):
@@ -245,6 +255,14 @@ def _rows(encoded: Any, rows: list[int]) -> Any:
         return encoded
     whole = torch.as_tensor(encoded, device="cuda") if encoded.device == "cuda" else np.asarray(encoded)
     return ctranslate2.StorageView.from_array(whole[rows])
+
+
+def _read(piece: Piece, tokenizer: Any, result: Any, options: Any) -> _Reading:
+    tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
+    confidence = _confidence(result, options.length_penalty)
+    circles = looping(tokenizer.decode(tokens), len(result.sequences_ids[0]), piece.seconds)
+    invented = guards.unspoken(result.no_speech_prob, confidence) or guards.silent(piece.samples)
+    return _Reading(piece, tokenizer, tokens, confidence, circles, invented)
 
 
 def _confidence(result: Any, length_penalty: float) -> float:
