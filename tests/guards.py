@@ -422,7 +422,7 @@ GUARDS = (
         "services/transcriber/heartbeat.py",
         "            if renewed is None:\n                raise LeaseLost\n",
         "            if renewed is None:\n                continue\n",
-        "tests/integration/transcriber/test_attempt.py::test_cancelling_ends_an_attempt_that_stores_its_result",
+        "tests/integration/transcriber/test_attempt.py::test_cancelling_ends_an_attempt_that_waits_for_the_store",
     ),
     Guard(
         "a dead child's neighbours are kept",

@@ -136,18 +136,22 @@ class Services:
 @asynccontextmanager
 async def standstill() -> AsyncIterator[Callable[[], float]]:
     """For how many seconds the machine kept us waiting since the block began: who is late by no more than that is excused."""
-    lost = 0.0
+    lost, began = 0.0, time.monotonic()
+
+    def late() -> float:
+        """Since it was counted last: who asks may be awake before who counts."""
+        return max(0.0, time.monotonic() - began - _POLL_SECONDS)
 
     async def count() -> None:
-        nonlocal lost
+        nonlocal lost, began
         while True:
-            began = time.monotonic()
             await asyncio.sleep(_POLL_SECONDS)
-            lost += time.monotonic() - began - _POLL_SECONDS
+            lost += late()
+            began = time.monotonic()
 
     counting = asyncio.create_task(count())
     try:
-        yield lambda: lost
+        yield lambda: lost + late()
     finally:
         counting.cancel()
 

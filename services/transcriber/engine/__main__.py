@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
 
     def decode(request: protocol.Transcribe) -> "Audio":
         stay(request)
-        return load_recording(Path(request.source), request.options, decoder.read)
+        return load_recording(Path(request.source), request.options, partial(decoder.read, stay=partial(stay, request)))
 
     def find_speech(request: protocol.Transcribe, audio: "Audio") -> "tuple[Span, ...]":
         return engine.find_speech(audio, request.options, lambda _fraction: stay(request))
@@ -106,7 +107,7 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     apart = settings.engine == "openai" or engine.hardware.device == "cuda"
     # A server has no batches to share, and what it has answered would be paid again when another's upload fails.
     together = 1 if settings.engine == "openai" else MOST_TOGETHER
-    ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2, together=together)
+    ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2, together=together, forget=channel.forget)
     work(ahead, engine, channel.send, report, copier.copy, Aside() if apart else None)
 
 

@@ -54,7 +54,10 @@ class Turn(NamedTuple):
 
 
 class Ahead:
-    """Hands out requests in their order, each with its recording, making the next ones ready in a thread of its own."""
+    """Hands out requests in their order, each with its recording, making the next ones ready in a thread of its own.
+
+    `forget` is told of each with which everybody is done, here too: one that has been answered may still be in the making.
+    """
 
     def __init__(
         self,
@@ -64,9 +67,10 @@ class Ahead:
         *,
         held: int = 2,
         together: int = MOST_TOGETHER,
+        forget: Callable[[protocol.Transcribe], None] = lambda _request: None,
     ) -> None:
         self._requests, self._decode, self._find_speech, self._most_held = requests, decode, find_speech, held
-        self._most_together = together
+        self._most_together, self._forget = together, forget
         self._turns: deque[Turn] = deque()
         self._changed = threading.Condition()
         self._held, self._seconds = 0, 0.0
@@ -91,10 +95,11 @@ class Ahead:
 
     def done(self, turn: Turn) -> None:
         """The recording that was taken is not needed any more."""
-        decoded = turn.decoded  # a future keeps its callbacks: with the turn in one, it would keep itself, and the recording
-        turn.speech.add_done_callback(lambda _speech: self._release(_seconds(decoded)))
+        request, decoded = turn.request, turn.decoded  # a future keeps its callbacks: with the turn in one, it would keep itself
+        turn.speech.add_done_callback(lambda _speech: self._release(request, _seconds(decoded)))
 
-    def _release(self, seconds: float) -> None:
+    def _release(self, request: protocol.Transcribe, seconds: float) -> None:
+        self._forget(request)
         with self._changed:
             self._held, self._seconds = self._held - 1, self._seconds - seconds
             self._changed.notify_all()

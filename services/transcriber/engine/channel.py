@@ -21,7 +21,7 @@ EXIT_PROTOCOL = 76
 class Channel:
     """`requests` fills by itself from the moment the channel is claimed.
 
-    So does `cancelled`, with ids that nobody waits for, until they are answered.
+    So does `cancelled`, with ids that nobody waits for, until they are forgotten.
     """
 
     def __init__(self, incoming: int, outgoing: int) -> None:
@@ -50,8 +50,10 @@ class Channel:
                     line = line[os.write(self._outgoing, line) :]
             except BrokenPipeError:
                 os._exit(EXIT_PARENT_GONE)
-        if isinstance(event, protocol.Done | protocol.Failed):
-            self.cancelled.discard(event.id)
+
+    def forget(self, request: protocol.Transcribe) -> None:
+        """It has been answered, and nothing is done for it any more."""
+        self.cancelled.discard(request.id)
 
     def _read(self) -> None:
         """A line that is not a request means that the two sides do not speak the same protocol: nothing good can follow."""

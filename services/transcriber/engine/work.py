@@ -6,10 +6,15 @@ everything it makes the engine wait for; while it waits for another's finish, no
 
 What fails in one request concerns no other: hearing that fails for several is tried again for each alone, and a device failure, after
 which nothing more can be tried here, is left to the parent to tell apart. A request that is to be `alone` is so from beginning to end.
+
+One of several that is cancelled is answered at once, in the midst of what is done for the others or for all: for one that is not, the
+parent would end the process, and what the others have come to.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -27,8 +32,8 @@ from services.transcriber.engine.stages import Send, Stages
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.5
-"""How soon it is noticed that nobody waits for what waits itself."""
+_LOOK_SECONDS = 0.2
+"""How soon it is noticed that nobody waits for one that does not notice by itself."""
 
 Report = Callable[[protocol.Transcribe], Stages]
 """Opens a request's report."""
@@ -94,7 +99,8 @@ def _take_up(first: Turn, ahead: Ahead, opened: Callable[[Turn], "_Request"]) ->
 def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
     if len(group) > 1:
         try:
-            heard = engine.hear([request.recording for request in group])
+            with _left_out_when_cancelled(group):
+                heard = engine.hear([request.recording for request in group])
         except Exception as error:
             log.exception("hearing %d together failed", len(group))
             if failures.poisons_device(error):
@@ -103,17 +109,38 @@ def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
             for request, one in zip(group, heard, strict=True):
                 request.heard = one
             return
-    for request in group:
-        request.attempt(request.hear)
+    for number, request in enumerate(group, 1):
+        with _left_out_when_cancelled(group[number:]):
+            request.attempt(request.hear)
 
 
 def _finish(ahead: Ahead, group: Sequence["_Request"]) -> None:
     for request in group[1:]:
         request.attempt(request.wait)
-    for request in group:
-        request.attempt(request.finish)
+    for number, request in enumerate(group, 1):
+        with _left_out_when_cancelled(group[number:]):
+            request.attempt(request.finish)
     for request in group:
         ahead.done(request.turn)
+
+
+@contextmanager
+def _left_out_when_cancelled(group: Sequence["_Request"]) -> Iterator[None]:
+    """Those of the `group` are answered meanwhile. Nobody else may answer them within this block."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            for request in group:
+                request.attempt(request.stay)
+
+    looking = threading.Thread(target=look, name="cancelled", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
 
 
 def _hand_over(group: Sequence["_Request"], finish: Callable[[], None], aside: Aside) -> None:

@@ -14,6 +14,7 @@ from common.errors import PermanentError, TransientError, VerbatimError
 from services.transcriber.engine.decoder import messages
 from services.transcriber.engine.decoder.keeper import COMMAND, Decoder
 from services.transcriber.engine.decoder.messages import Ask
+from services.transcriber.engine.failures import Cancelled
 from tests.hostile.flac import flac
 
 SCRIPTED = (sys.executable, "-m", "tests.scripted_decoder")
@@ -63,6 +64,21 @@ def test_whoever_hangs_is_ended(tmp_path: Path) -> None:
             decoder.read(told(tmp_path, "hang"), "mix")
         assert failure.value.code == "time_limit"
         assert decoder.pid != before
+
+
+def test_a_file_that_nobody_waits_for_is_let_go(scripted: Decoder, tmp_path: Path) -> None:
+    """Long before the limit, with the next decoder there at once."""
+    before, asked = scripted.pid, iter([None, Cancelled()])
+
+    def stay() -> None:
+        if (cancelled := next(asked, None)) is not None:
+            raise cancelled
+
+    with pytest.raises(Cancelled):
+        scripted.read(told(tmp_path, "hang"), "mix", stay=stay)
+    assert scripted.pid != before
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    assert scripted.read(told(tmp_path, "succeed"), "mix", stay=stay).channels == 1
 
 
 def test_what_an_earlier_file_did_is_not_held_against_the_next(scripted: Decoder, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import msgspec
 
 from common import transcript
 from services.transcriber import protocol
-from services.transcriber.protocol import Cancel, Checkpointed, Done, Failed, Options, StageDone, Started, Transcribe
+from services.transcriber.protocol import Cancel, Checkpointed, Decoded, Done, Failed, Options, StageDone, Started, Transcribe
+from tests.hostile.flac import flac
 from tests.integration.engine.child import Child
 from tests.recordings import sample
 
@@ -34,6 +35,10 @@ def test_what_was_transcribed_before_the_kill_is_not_transcribed_again(engine: C
     resumed, whole = transcript.decode(Path(second.output).read_bytes()), engine.transcribe(conversation)
     assert "transcribe" not in resumed.timings
     assert msgspec.structs.replace(resumed, timings={}) == msgspec.structs.replace(whole, timings={})
+    third = msgspec.structs.replace(first, id="third", output=str(tmp_path / "third.json"))
+    engine.write(protocol.encode(third) + b"\n")
+    engine.until_answered(third)
+    assert transcript.decode(Path(third.output).read_bytes()).timings.keys() == {"decode", "vad", "postprocess"}
 
 
 def test_a_cancelled_request_is_let_go_and_the_next_one_taken(engine: Child, conversation: Path, tmp_path: Path) -> None:
@@ -49,3 +54,15 @@ def test_a_cancelled_request_is_let_go_and_the_next_one_taken(engine: Child, con
     assert answers == [(busy.id, "cancelled"), (waiting.id, "cancelled")]
     assert Started(waiting.id) not in events
     assert engine.transcribe(conversation).segments
+
+
+def test_a_file_that_is_decoded_for_nobody_keeps_nobody_waiting(engine: Child, conversation: Path, tmp_path: Path) -> None:
+    """Hours take the decoder half a minute; one that is cancelled meanwhile is let go in the midst of it, and the next one decoded."""
+    (tmp_path / "hours.flac").write_bytes(flac(23 * 3_600, 16_000))
+    hours, waiting = engine.submit(tmp_path / "hours.flac"), engine.submit(conversation)
+    while engine.next_event() != Started(hours.id):
+        pass
+    engine.write(protocol.encode(Cancel(hours.id)) + b"\n")
+    events = engine.until_answered(waiting)
+    assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [(hours.id, "cancelled")]
+    assert [event.id for event in events if isinstance(event, Decoded)] == [waiting.id]

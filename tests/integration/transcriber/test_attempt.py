@@ -18,7 +18,7 @@ from common.storage_keys import source_key
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
 from services.transcriber.limits import Limits
-from services.transcriber.protocol import Done, StageDone, Transcribe
+from services.transcriber.protocol import Done, Stage, StageDone, Transcribe
 from services.transcriber.settings import Settings
 from tests.jobs import claimed, queued, reread
 from tests.running import wait_until
@@ -31,25 +31,36 @@ SETTINGS = Settings(
 
 
 class Hanging(Storage):
-    """A bucket that takes for ever to store anything."""
+    """A bucket that takes for ever at one of the two stages that are its own."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, stage: Stage) -> None:
         super().__init__(storage._client, storage.bucket)
-        self.asked = asyncio.Event()
+        self.asked, self._stage = asyncio.Event(), stage
+
+    async def download(self, key: str, path: Path) -> None:
+        if self._stage == "fetch":
+            await self._hang()
+        await super().download(key, path)
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002 - the interface
         if key.startswith("results/"):
-            self.asked.set()
-            await asyncio.Event().wait()
+            await self._hang()
+
+    async def _hang(self) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
 
 
-async def test_cancelling_ends_an_attempt_that_stores_its_result(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["fetch", "store"])
+async def test_cancelling_ends_an_attempt_that_waits_for_the_store(
+    pool: Pool, broker: Broker, storage: Storage, tmp_path: Path, stage: Stage
+) -> None:
     """With the news, long before the next heartbeat, and with nothing left to wait for; the job stays cancelled."""
     async with pool.acquire() as connection:
         job = await queued(connection)
         await storage.put(source_key(job.id), b"sound", content_type="audio/wav")
         job = await claimed(connection)
-    hanging, watch = Hanging(storage), Watch()
+    hanging, watch = Hanging(storage, stage), Watch()
     engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
     attempts = Attempts(pool=pool, storage=hanging, broker=broker, engine=engine, watch=watch, scratch=tmp_path, settings=SETTINGS)
     child = asyncio.create_task(engine.run())

@@ -1,5 +1,6 @@
 """What is made ready ahead, and who is taken up with whom."""
 
+import threading
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -109,6 +110,23 @@ def test_short_requests_keep_each_other_company() -> None:
     )
     assert after_decoding(decoder, turns, 8) == [f"b-{SHORT}", f"g-{SHORT}"]
     assert turns.take().request.id == f"c-{LONG}"
+
+
+def test_a_request_is_forgotten_when_nothing_is_done_for_it_any_more() -> None:
+    """One that was cancelled may have been answered while it is still decoded: so long it is known that nobody waits for it."""
+    proceed, forgotten = threading.Event(), SimpleQueue[str]()
+
+    def decode(_request: Transcribe) -> Audio:
+        proceed.wait(SECONDS)
+        raise PermanentError("cancelled", "Nobody waits.")
+
+    queue: SimpleQueue[Transcribe] = SimpleQueue()
+    turns = Ahead(queue, decode, Decoder().find_speech, forget=lambda request: forgotten.put(request.id))
+    queue.put(request("a"))
+    turns.done(turns.take())
+    assert forgotten.empty()
+    proceed.set()
+    assert forgotten.get(timeout=SECONDS) == "a"
 
 
 def test_a_company_is_bounded() -> None:

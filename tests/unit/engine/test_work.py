@@ -283,6 +283,54 @@ def test_one_that_is_cancelled_while_speech_is_found_is_not_heard(tmp_path: Path
     assert [(event.id, event.code) for event in events if isinstance(event, Failed)] == [("b", "cancelled")]
 
 
+class Patient(Choir):
+    """Cancels `b` in the midst of `step`, and goes on when that has been answered."""
+
+    def __init__(self, step: str, error: Exception | None = None) -> None:
+        super().__init__(error)
+        self._step = step
+        self.events: list[Event] = []
+        self.cancelled: set[str] = set()
+        self._answered = threading.Event()
+
+    def hear(self, recordings: Sequence[Recording]) -> list[Heard]:
+        heard = super().hear(recordings)
+        self._pass("hear together" if len(recordings) > 1 else "hear alone")
+        return heard
+
+    def finish(self, recording: Recording, heard: Heard) -> Transcript:
+        self._pass("finish")
+        return super().finish(recording, heard)
+
+    def send(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, Failed):
+            self._answered.set()
+
+    def report(self, request: Transcribe) -> Stages:
+        return Stages(request.id, self.send, request.options, cancelled=lambda: request.id in self.cancelled)
+
+    def _pass(self, step: str) -> None:
+        if step == self._step and not self.cancelled:
+            self.cancelled.add("b")
+            assert self._answered.wait(SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "together"),
+    [("hear together", None, [3]), ("hear alone", ValueError("odd"), [3, 1, 1]), ("finish", None, [3])],
+)
+def test_one_of_several_that_is_cancelled_is_answered_at_once(
+    tmp_path: Path, step: str, error: Exception | None, together: list[int]
+) -> None:
+    """In the midst of what is done for all or for another: who waits a second for it ends the process, and what the others have heard."""
+    engine = Patient(step, error)
+    work_once(three_short(tmp_path), engine, engine.send, engine.report, copy)
+    assert engine.together == together
+    assert languages(engine.events) == {"a": "en", "c": "it"}
+    assert [(event.id, event.code) for event in engine.events if isinstance(event, Failed)] == [("b", "cancelled")]
+
+
 class Beside(Recorder):
     """Hears the second recording only while the first is being finished, and finishes that only when the second has been heard."""
 

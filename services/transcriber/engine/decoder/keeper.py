@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +30,9 @@ from services.transcriber.limits import decoder_overrun, stage_overrun
 
 COMMAND = (sys.executable, "-m", "services.transcriber.engine.decoder")
 
+_LOOK_SECONDS = 0.2
+"""How soon it is noticed that nobody waits for a file any more."""
+
 
 class Decoder:
     """A process that decodes, within `memory` bytes and, for each file, `seconds`. One call of `read` at a time."""
@@ -44,11 +48,14 @@ class Decoder:
         """Of the process that is there now."""
         return self._process.pid
 
-    def read(self, path: Path, channels: Channels, language: str | None = None) -> Lanes:
-        """What `media.read` gives and raises; and `time_limit`, `memory_limit`, or `unsupported_media` for what breaks a decoder."""
+    def read(self, path: Path, channels: Channels, language: str | None = None, stay: Callable[[], None] = lambda: None) -> Lanes:
+        """What `media.read` gives and raises; and `time_limit`, `memory_limit`, or `unsupported_media` for what breaks a decoder.
+
+        `stay` is asked all the while, and raises when nobody waits for the file any more: that ends it.
+        """
         with TemporaryDirectory(dir=path.parent, prefix="lanes-", ignore_cleanup_errors=True) as folder:
             asked = Ask(source=str(path), channels=channels, language=language, folder=folder, seconds=self._seconds)
-            told = self._ask(asked)
+            told = self._ask(asked, stay)
             return lanes(told, [_mapped(Path(folder, messages.lane(number))) for number in range(told.lanes)])
 
     def close(self) -> None:
@@ -56,20 +63,20 @@ class Decoder:
         self._process.kill()
         self._process.communicate()
 
-    def _ask(self, asked: Ask) -> Told:
+    def _ask(self, asked: Ask, stay: Callable[[], None]) -> Told:
         try:
-            return self._try(asked)
+            return self._try(asked, stay)
         except _Broken as broken:
             if not broken.used:
                 raise broken.error from None
         try:
-            return self._try(asked)
+            return self._try(asked, stay)
         except _Broken as broken:
             raise broken.error from None
 
-    def _try(self, asked: Ask) -> Told:
+    def _try(self, asked: Ask, stay: Callable[[], None]) -> Told:
         used, self._used = self._used, True
-        match self._answer(asked):
+        match self._answer(asked, stay):
             case Told() as told:
                 return told
             case Refused() as refused:
@@ -81,8 +88,8 @@ class Decoder:
                 self._restart()
                 raise _Broken(death(status), used=used)
 
-    def _answer(self, asked: Ask) -> Answer | int:
-        """Its answer, or the status that it ended with instead. Raises `VerbatimError` when it takes too long."""
+    def _answer(self, asked: Ask, stay: Callable[[], None]) -> Answer | int:
+        """Its answer, or the status that it ended with instead. Raises `VerbatimError` when it takes too long, and what `stay` does."""
         process, overran = self._process, threading.Event()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -97,6 +104,7 @@ class Decoder:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(messages.encode(asked) + b"\n")
                 process.stdin.flush()
+            self._wait(process.stdout.fileno(), stay)
             line = process.stdout.readline()
         finally:
             timer.cancel()
@@ -109,6 +117,15 @@ class Decoder:
             self._restart()
             raise stage_overrun("decode", self._seconds)
         return status
+
+    def _wait(self, answers: int, stay: Callable[[], None]) -> None:
+        """Until there is an answer, or an end."""
+        try:
+            while not wait([answers], _LOOK_SECONDS):
+                stay()
+        except VerbatimError:
+            self._restart()
+            raise
 
     def _restart(self) -> None:
         self.close()
