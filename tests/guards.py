@@ -467,6 +467,20 @@ GUARDS = (
         f"{_COMMON}/test_database.py::test_a_cancellation_comes_through_though_the_connection_breaks",
     ),
     Guard(
+        "what is to be redacted is written nowhere before it is",
+        "services/transcriber/attempt.py",
+        "checkpoints=None if redacted else str(kept.folder)",
+        "checkpoints=str(kept.folder)",
+        "tests/integration/transcriber/test_attempt.py::test_what_is_to_be_redacted_is_written_nowhere_before_it_is",
+    ),
+    Guard(
+        "clips of what was redacted are cut from the copy",
+        "libs/common/archives.py",
+        'job.result.keys["audio"] if job.options.redact else job.source_key',
+        "job.source_key",
+        "tests/integration/transcriber/test_archives.py::test_clips_of_what_was_redacted_are_cut_from_the_copy",
+    ),
+    Guard(
         "a key opens what its scopes say",
         "services/ingest/auth.py",
         "if scope not in found.scopes:",
