@@ -8,6 +8,7 @@ import aio_pika
 import asyncpg
 import httpx
 import psutil
+import pytest
 from openai import AsyncOpenAI
 from openai.types.audio import TranscriptionDiarized
 
@@ -23,6 +24,7 @@ _FEWER = 2
 """A minute: long enough to be killed while speakers are told apart."""
 
 
+@pytest.mark.timeout(600)
 async def test_another_worker_finishes_the_job(service: Services, environment: dict[str, str], database_url: str) -> None:
     """Another worker has it within the lease and five seconds, and goes on from its checkpoints: one `job.completed`, one result.
 
@@ -70,7 +72,7 @@ async def test_another_worker_finishes_the_job(service: Services, environment: d
             assert job["status"] in {"processing", "completed"}, job
             return bool(job["status"] == "completed")
 
-        await wait_until(completed, "the job to be completed", 120)
+        await wait_until(completed, "the job to be completed", 360)  # the first time, models are fetched meanwhile
         message = await completions.get(timeout=60)
         assert message.headers["ce-subject"] == job_id
         assert await completions.get(fail=False, timeout=60) is None

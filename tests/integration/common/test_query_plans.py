@@ -51,7 +51,7 @@ _HOT: dict[str, tuple[str, str, str, str]] = {
     "delivered_jobs": (removal.SQL["delivered_jobs"], "int, timestamptz, uuid, text[]", "100, null, null, '{}'", "jobs_delivered"),
     "recordings_over": (objects.SQL["recordings_over"], "int, timestamptz, uuid, interval", "100, null, null, '1 h'", "jobs_recorded"),
     "recordings_replaced": (objects.SQL["recordings_replaced"], "int, timestamptz, uuid", "100, null, null", "jobs_redacted"),
-    "old_tombstones": (removal.SQL["old_tombstones"], "interval, int", "'1 day', 100", "jobs_tombstones"),
+    "old_tombstones": (removal.SQL["old_tombstones"], "interval, int, timestamptz, uuid", "'1 day', 100, null, null", "jobs_tombstones"),
     "resumable_jobs": (store.SQL["resumable_jobs"], "int, timestamptz, uuid", "100, null, null", "jobs_resumable"),
     "condemn_jobs": (removal.SQL["condemn_jobs"], "uuid[], text, text", "array[gen_random_uuid()], 't', 'completed'", "jobs_pkey"),
     "delete_jobs": (removal.SQL["delete_jobs"], "uuid[], text", "array[gen_random_uuid()], 't'", "jobs_pkey"),
