@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from deploy.local.lock import on_machine
+from deploy.local.lock import once
 from deploy.local.rabbitmq import server_scripts
 
 ALTERNATIVES = """\
@@ -54,9 +54,7 @@ def install_rabbitmq(log: Path, say: Callable[[str], None]) -> None:
             f"rabbitmq-server is not installed, and there is no apt-get (as root or with sudo) or brew to do it.\n{ALTERNATIVES}"
         )
     say(f"installing rabbitmq-server with {command.manager} (once, about a minute)")
-    with on_machine(command.program):
-        if server_scripts() is None:
-            _run(command, log)
+    once(command.program, server_scripts, lambda: _run(command, log))
 
 
 def _run(command: "_Command", log: Path) -> None:

@@ -15,12 +15,12 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def on_machine(program: str) -> Iterator[None]:
-    """Wait until nobody else on this machine is inside to use `program`, a path, which anybody may open and nobody but root replace."""
-    with Path(program).open("rb") as file:
+def once(program: str, done: Callable[[], object], do: Callable[[], object]) -> None:
+    """Unless it is done already, do what `program` (a path) is for; of several on this machine one does it, and the others wait."""
+    with Path(program).open("rb") as file:  # which anybody may open, and nobody but root replace
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        if not done():
+            do()
 
 
 class Users:

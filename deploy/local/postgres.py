@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from deploy.local.lock import on_machine
+from deploy.local.lock import once
 from deploy.local.process import as_user
 from deploy.local.server import Server, plain_environment
 
@@ -150,10 +150,8 @@ def _made() -> pwd.struct_passwd:
     """Of two who make it at once the second would give it another number than the first has begun to use: one waits for the other."""
     useradd = shutil.which("useradd")
     if useradd is not None:
-        with on_machine(useradd):
-            if _known() is None:
-                flags = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
-                subprocess.run([useradd, *flags, SYSTEM_USER], check=False)
+        command = (useradd, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER)
+        once(useradd, _known, lambda: subprocess.run(command, check=False))
     user = _known()
     if user is None:
         raise StackError(

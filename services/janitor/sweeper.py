@@ -50,9 +50,8 @@ class Sweeper:
                     began = time.monotonic()
                     async for counts in batches:
                         total += counts
-                        await connection.execute(
-                            "select"
-                        )  # a batch may only list, and the lock of one who asks nothing is ended as abandoned
+                        # A batch may only list, and the connection of one who asks nothing is ended as abandoned.
+                        await connection.execute("select")
                         if await patience.wait(self._stopping, _REST * (time.monotonic() - began)):
                             break
                         began = time.monotonic()

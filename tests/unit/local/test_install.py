@@ -3,12 +3,10 @@
 import os
 import signal
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from deploy.local import install
 from deploy.local.install import APT_SCRIPT
 
 APT_GET = """#!/bin/sh
@@ -29,7 +27,7 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_script(machine: Path, **environment: str) -> tuple[int, list[str]]:
+def install(machine: Path, **environment: str) -> tuple[int, list[str]]:
     """Run the script against that machine; its exit status and the notes."""
     policy, notes = machine / "policy-rc.d", machine / "notes"
     known = {"PATH": f"{machine}:{os.environ['PATH']}", "POLICY": str(policy), "NOTES": str(notes), "STALE": "", "SIGNALLED": ""}
@@ -40,20 +38,20 @@ def run_script(machine: Path, **environment: str) -> tuple[int, list[str]]:
 
 def test_the_package_may_not_start_its_broker(machine: Path) -> None:
     """While the package is installed, the policy answers 101, which forbids it; afterwards there is no policy."""
-    status, notes = run_script(machine)
+    status, notes = install(machine)
     assert (status, notes[0]) == (0, "apt-get install: 101")
     assert not (machine / "policy-rc.d").exists()
 
 
 def test_the_units_do_not_start_it_at_boot_either(machine: Path) -> None:
     """What the package enabled is disabled, with Erlang's own daemon when it came along."""
-    _, notes = run_script(machine)
+    _, notes = install(machine)
     assert notes[1:] == ["systemctl disable rabbitmq-server.service", "systemctl disable epmd.service epmd.socket"]
 
 
 def test_package_lists_are_fetched_when_they_are_missing(machine: Path) -> None:
     """A fresh machine knows no package: the first try fails, and the second comes after an update."""
-    status, notes = run_script(machine, STALE="yes")
+    status, notes = install(machine, STALE="yes")
     assert status == 0
     assert [note.split(":")[0] for note in notes[:3]] == ["apt-get install", "apt-get update", "apt-get install"]
 
@@ -64,7 +62,7 @@ def test_a_policy_of_the_administrator_is_put_back(machine: Path, ending: dict[s
     policy = machine / "policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 0 # mine\n")
     policy.chmod(0o755)
-    _, notes = run_script(machine, **ending)
+    _, notes = install(machine, **ending)
     assert notes[0] == "apt-get install: 101"
     assert policy.read_text() == "#!/bin/sh\nexit 0 # mine\n"
     assert not (machine / "policy-rc.d.before-verbatim").exists()
@@ -72,18 +70,6 @@ def test_a_policy_of_the_administrator_is_put_back(machine: Path, ending: dict[s
 
 def test_an_interrupted_install_is_a_failed_one(machine: Path) -> None:
     """The signal is not taken for success, and the policy is gone."""
-    status, _ = run_script(machine, SIGNALLED="yes")
+    status, _ = install(machine, SIGNALLED="yes")
     assert status == 128 + signal.SIGHUP
     assert not (machine / "policy-rc.d").exists()
-
-
-def test_of_two_at_once_one_installs(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other waits for it, and finds it done: it would fail at the package manager's lock, or put back the policy too early."""
-    notes, program = machine / "notes", machine / "apt-get"
-    program.write_text(f"#!/bin/sh\nsleep 0.3\necho once >> {notes}\n")
-    notes.touch()
-    monkeypatch.setattr(install, "_command", lambda: install._Command("apt-get", str(program), [str(program)]))
-    monkeypatch.setattr(install, "server_scripts", lambda: machine if notes.read_text() else None)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda number: install.install_rabbitmq(machine / f"log-{number}", lambda _text: None), range(2)))
-    assert notes.read_text() == "once\n"
