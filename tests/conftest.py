@@ -34,12 +34,19 @@ def pytest_configure() -> None:
     forbid_telemetry(os.environ)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what takes long to load run in one process, or each process would load it."""
     for item in items:
         if item.path.parent.name in {"engine", "e2e"} or item.path.name == "test_stack.py":
             shared = "engine" if "engine" in getattr(item, "fixturenames", ()) else item.path.stem
             item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Groups that xdist does not see cost minutes, and nothing would tell."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    assert not grouped or all(item.nodeid.count("@") for item in session.items if item.get_closest_marker("xdist_group"))
 
 
 @pytest.fixture(scope="session")

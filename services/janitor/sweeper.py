@@ -1,6 +1,6 @@
 """Runs duties: one sweep is all batches of one duty under its lock. A duty that fails is reported, and stops nothing but itself.
 
-After each batch it rests for a third as long as that took: nobody waits for a sweep, but requests wait behind what it has the store, the
+After each batch it rests for two thirds of what that took: nobody waits for a sweep, but requests wait behind what it has the store, the
 database and the broker do. Where others keep the machine busy a batch takes longer, and so does the rest.
 """
 
@@ -24,7 +24,7 @@ from services.janitor.lock import exclusive
 
 log = structlog.get_logger(__name__)
 
-_REST = 1 / 3
+_REST = 2 / 3
 _LISTING = timedelta(minutes=5)
 """For so long a batch may ask nothing of the database, as when the store takes its time: no request to it lasts longer, tries included."""
 

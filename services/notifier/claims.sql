@@ -1,6 +1,7 @@
 -- name: enter_lanes
 -- The lanes of what messages name ($1), whether or not it has been made, and of attempts that have ended ($2, to the endpoints $3), with whose
--- they are; locked until the end of the transaction, so that nobody else takes a place there. `entered` is false where somebody else has it, and null where nothing is due.
+-- they are; locked until the end of the transaction, so that nobody else takes a place there. `entered` is false where somebody else has it, and
+-- null where nothing is due.
 -- `unprobed`: it is shut, and nobody has been sent to look when the time is up.
 with asked as (
     select lane, endpoint_id, id, event_type from unnest($1::uuid[]) as named (id) join deliveries using (id)
@@ -64,7 +65,8 @@ set due_at = now() + case kind when 'upload' then $5::interval else $4::interval
 from (select id from chosen union all select id from tests) claimed
 where deliveries.id = claimed.id
 returning deliveries.id, job_id, endpoint_id, event_id, event_type, kind, form, endpoint, lane, body, attempt + 1 as attempt,
-          attempt + 1 - attempts_before as turn, postponed_since, due_at as claim, now() as claimed_at, (select trace from jobs where jobs.id = job_id) as trace, array(
+          attempt + 1 - attempts_before as turn, postponed_since, due_at as claim, now() as claimed_at,
+          (select trace from jobs where jobs.id = job_id) as trace, array(
     select secret from webhook_secrets live
     where coalesce(live.expires_at > now(), true) and deliveries.kind = 'webhook'
       and case when deliveries.endpoint_id is not null then live.endpoint_id = deliveries.endpoint_id

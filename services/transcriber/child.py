@@ -43,8 +43,11 @@ _STARTS = 3
 _RESTART_SECONDS = 1.0
 _MEMORY_SECONDS = 0.5
 
-LET_GO_SECONDS = 1.0
-"""How long a child may take to let go of a request that nobody waits for any more; then it is ended."""
+LET_GO_SECONDS = 1.5
+"""How long a child may take to let go of a request that nobody waits for any more; then it is ended.
+
+Long enough for most steps of hearing to end, which cannot be interrupted, and a quarter of what a new child takes to be ready.
+"""
 
 
 class EngineUnusable(Exception):
@@ -196,7 +199,7 @@ class Engine:
             self._stop(work, error)
 
     def _abandon(self, work: Pending) -> None:
-        """Nobody waits for this any more. The child is asked to let go of it, and has a second to do so if it is at it."""
+        """Nobody waits for this any more. The child is asked to let go of it, and has not long to do so if it is at it."""
         work.abandoned = True
         work.answer.cancel()
         process = self._process

@@ -6,7 +6,8 @@ its own: what it meets there (words placed in time, lines) concerns nobody else,
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -113,10 +114,10 @@ class Engine:
 
     def _hear(self, recordings: Sequence[Recording]) -> list[Heard]:
         with ExitStack() as stack:
-            together = len(recordings)
+            together, stay = len(recordings), partial(_stay, recordings)
             listening = [stack.enter_context(each.stages.stage("transcribe", together=together)) for each in recordings]
             tasks = [
-                Task(each.audio.samples, each.speech, each.options, _while_wanted(recordings, progress), _shown(each))
+                Task(each.audio.samples, each.speech, each.options, _while_wanted(stay, progress), _shown(each), stay)
                 for each, progress in zip(recordings, listening, strict=True)
             ]
             found = self._recogniser.hear(tasks, self.hardware.batch_size)
@@ -141,15 +142,17 @@ class Engine:
         return self._speech_turns.tell(recording) if wanted else Told()
 
 
-def _while_wanted(recordings: Sequence[Recording], progress: Callable[[float], None]) -> Callable[[float], None]:
+def _stay(recordings: Sequence[Recording]) -> None:
     """One that is cancelled ends the hearing only when nobody else is heard with it."""
+    if all(recording.stages.cancelled() for recording in recordings):
+        raise Cancelled
 
+
+def _while_wanted(stay: Callable[[], None], progress: Callable[[float], None]) -> Callable[[float], None]:
     def report(fraction: float) -> None:
-        try:
+        with suppress(Cancelled):
             progress(fraction)
-        except Cancelled:
-            if all(recording.stages.cancelled() for recording in recordings):
-                raise
+        stay()
 
     return report
 

@@ -16,7 +16,7 @@ from services.transcriber.engine.settings import EngineSettings
 from services.transcriber.memory import resident
 
 _CUDA_FIRST, _CUDA_WIDEST = 16, 128
-_CPU_BATCH = 4
+_CPU_BATCH, _CPU_SECONDS = 4, 60
 _CPU_WORKERS, _CPU_MOST_WORKERS = 2, 4
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Microseconds of processor time that all processes of the container get together, and in how many."""
@@ -25,7 +25,8 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 class Hardware(msgspec.Struct, frozen=True):
     """`device` is `cpu` or `cuda`. Batches begin with `batch_size` chunks and may grow to `widest`.
 
-    So do workers, which hear a batch each, from `workers` to `most_workers`; all have `threads`.
+    None holds more than `most_seconds` of windows, where that is bounded. So do workers, which hear a batch each, from `workers` to
+    `most_workers`; all have `threads`.
     """
 
     device: str
@@ -33,6 +34,7 @@ class Hardware(msgspec.Struct, frozen=True):
     batch_size: int
     threads: int
     widest: int = 0
+    most_seconds: int | None = None
     workers: int = 1
     most_workers: int = 1
 
@@ -65,7 +67,7 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
     device = settings.whisper_device
     if device == "auto":
         device = "cuda" if cuda_devices else "cpu"
-    # On a CPU wider batches have been measured to gain nothing.
+    # On a CPU wider batches have been measured to gain nothing, and a long one keeps who cancels it waiting.
     first, widest = (_CUDA_FIRST, _CUDA_WIDEST) if device == "cuda" else (_CPU_BATCH, _CPU_BATCH)
     # A GPU is kept busy by wider batches. Workers share a processor's cores: each may have all, as it seldom needs them.
     cores = threads(settings) if device == "cpu" else 1
@@ -75,6 +77,7 @@ def choose(settings: EngineSettings, cuda_devices: int) -> Hardware:
         batch_size=settings.whisper_batch_size or first,
         threads=threads(settings),
         widest=settings.whisper_batch_size or widest,
+        most_seconds=_CPU_SECONDS if device == "cpu" and not settings.whisper_batch_size else None,
         workers=settings.whisper_workers or min(_CPU_WORKERS, cores),
         most_workers=settings.whisper_workers or min(_CPU_MOST_WORKERS, cores),
     )

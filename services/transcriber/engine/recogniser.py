@@ -53,8 +53,9 @@ log = logging.getLogger(__name__)
 class Recogniser:
     """A loaded model. Between calls it keeps only how wide its batches should be, and how many abreast; it serves one call at a time."""
 
-    def __init__(self, model: Any, defaults: Any, widths: Widths, abreast: Abreast) -> None:
+    def __init__(self, model: Any, defaults: Any, widths: Widths, abreast: Abreast, *, most_seconds: int | None = None) -> None:
         self._model, self._defaults, self._widths, self._abreast = model, defaults, widths, abreast
+        self._most_seconds = most_seconds
         self._tokenizers: dict[tuple[str, str], Any] = {}
 
     def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:
@@ -98,6 +99,7 @@ class Recogniser:
 
         def hear(batch: Sequence[Piece]) -> None:
             encoded = self._model.encode(torch.stack([self._features(piece) for piece in batch]))
+            batch[0].listener.task.stay()
             self._guess(encoded, batch)
             self._transcribe(encoded, batch, options)
 
@@ -121,7 +123,11 @@ class Recogniser:
             for piece in batch:
                 piece.show()
 
-        self._abreast.work(windows.batches(pieces, lambda window: self._widths.of(window, batch_size)), work, heard)
+        def width(window: int) -> int:
+            found = self._widths.of(window, batch_size)
+            return found if self._most_seconds is None else min(found, max(1, self._most_seconds // window))
+
+        self._abreast.work(windows.batches(pieces, width), work, heard)
 
     def _features(self, piece: Piece) -> Any:
         samples = waveform(piece.samples)
@@ -142,6 +148,7 @@ class Recogniser:
             languages |= listener.languages()
         tokenizers = [self._tokenizer(languages[piece], piece.listener.task.options.task) for piece in batch]
         readings = [_read(*each, options) for each in zip(batch, tokenizers, self._generate(encoded, tokenizers, options), strict=True)]
+        batch[0].listener.task.stay()
         if batch[0].listener.task.options.align:
             words = self._align(encoded, readings, options)
         else:
@@ -235,7 +242,7 @@ def load_recogniser(
         raise PermanentError("model_unusable", f"Whisper {whisper.name} cannot be loaded on {hardware.device}: {error}") from error
     plain = whisperx.asr.load_model(whisper.name, hardware.device, hardware.compute_type, model=model, vad_model=Vad(0.5))
     abreast = Abreast(hardware.workers, hardware.most_workers, _memory_free)
-    return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free), abreast)
+    return Recogniser(model, plain.options, Widths(hardware.widest, gpu_memory_free), abreast, most_seconds=hardware.most_seconds)
 
 
 def _memory_free() -> int:

@@ -22,10 +22,15 @@ def unshown(_span: Span, _text: str) -> None:
     """Nobody looks on while this is heard."""
 
 
+def wanted() -> None:
+    """Somebody waits for it to the end."""
+
+
 class Task(NamedTuple):
     """Speech (in order, not empty) in one recording's samples.
 
-    `on_progress` gets fractions of 1, `on_heard` what a stretch sounds like, which may change.
+    `on_progress` gets fractions of 1, `on_heard` what a stretch sounds like, which may change. They and `stay`, which may be asked by any
+    thread, raise `Cancelled` when nobody waits for any of those that are heard together.
     """
 
     samples: Samples
@@ -33,3 +38,4 @@ class Task(NamedTuple):
     options: protocol.Options
     on_progress: Callable[[float], None]
     on_heard: Callable[[Span, str], None] = unshown
+    stay: Callable[[], None] = wanted

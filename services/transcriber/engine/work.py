@@ -101,6 +101,8 @@ def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
         try:
             with _left_out_when_cancelled(group):
                 heard = engine.hear([request.recording for request in group])
+        except failures.Cancelled:
+            log.info("nobody waits for the %d that were heard together", len(group))
         except Exception as error:
             log.exception("hearing %d together failed", len(group))
             if failures.poisons_device(error):

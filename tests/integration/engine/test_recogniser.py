@@ -1,6 +1,7 @@
 """Hearing with the real model: several recordings at once, short windows, languages; what the model does not do on command is scripted."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from common.errors import PermanentError
 from services.transcriber.engine.abreast import Abreast
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.hardware import Hardware, choose
 from services.transcriber.engine.heard import Heard, Span
 from services.transcriber.engine.listening import SMALLER_BATCH
@@ -135,6 +137,28 @@ def test_batches_are_heard_beside_each_other(loaded: Recogniser, samples: Sample
     )
     assert abreast == apart
     assert len(apart[0].chunks) > 2
+
+
+def test_a_batch_is_bounded_in_seconds(loaded: Recogniser, model: Watched, samples: Samples) -> None:
+    """However many chunks it may have."""
+    recogniser = Recogniser(model, loaded._defaults, Widths(0, lambda: 0), Abreast(1, 1, lambda: 0), most_seconds=36)
+    recogniser.hear([four_turns(samples, Options(language="en", beam_size=1, align=False))], 4)
+    assert model.shapes == [(3, 12), (1, 12)]
+
+
+@pytest.mark.parametrize("steps", range(3), ids=["encoding", "decoding", "word times"])
+def test_who_gives_up_waits_for_no_more_than_a_step(recogniser: Recogniser, model: Watched, samples: Samples, steps: int) -> None:
+    """What can be left undone of a batch is."""
+    asked, aligned = iter(range(9)), list[int]()
+    model.misaligned = (aligned.append(1) for _ in range(9))  # type: ignore[func-returns-value]
+
+    def stay() -> None:
+        if next(asked) == steps:
+            raise Cancelled
+
+    with pytest.raises(Cancelled) if steps < 2 else nullcontext():
+        recogniser.hear([clip(samples, 6.7, 11.7)._replace(stay=stay)], 4)
+    assert (len(model.shapes), len(model.prompts), len(aligned)) == [(1, 0, 0), (1, 1, 0), (1, 1, 1)][steps]
 
 
 def test_a_loop_is_heard_again_in_the_longest_window(recogniser: Recogniser, model: Watched, samples: Samples) -> None:

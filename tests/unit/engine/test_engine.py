@@ -14,6 +14,7 @@ from services.transcriber.engine.channels import settle
 from services.transcriber.engine.checkpoints import Checkpoints
 from services.transcriber.engine.diarization.speech_turns import Loaded, SpeechTurns
 from services.transcriber.engine.engine import Engine
+from services.transcriber.engine.failures import Cancelled
 from services.transcriber.engine.hardware import Hardware
 from services.transcriber.engine.heard import Chunk, Heard, HeardWord, Span
 from services.transcriber.engine.media import SAMPLE_RATE, Audio, Samples, decode
@@ -176,6 +177,33 @@ def test_those_who_are_heard_together_say_how_many_they_are() -> None:
     told = list[Event]()
     engine.hear([Recording(Audio(SILENCE, damaged=False), SPEECH, Options(), Stages(name, told.append, Options())) for name in "ab"])
     assert [event.together for event in told if isinstance(event, StageDone)] == [2, 2]
+
+
+def test_hearing_ends_when_nobody_waits_for_any_of_them() -> None:
+    """Who hears may ask in between, from any thread, and is told by its progress; one that is left is reason enough to go on."""
+    cancelled: set[str] = set()
+    heard: list[set[str]] = []
+
+    class Asking(Deaf):
+        def hear(self, tasks: Sequence[Task], batch_size: int) -> list[Heard]:  # noqa: ARG002 - the interface
+            for name in "ab":
+                for task in tasks:
+                    task.stay()
+                    task.on_progress(0.5)
+                heard.append(set(cancelled))
+                cancelled.add(name)
+            with pytest.raises(Cancelled):
+                tasks[0].on_progress(1.0)
+            tasks[0].stay()
+            raise AssertionError
+
+    def stages(name: str) -> Stages:
+        return Stages(name, list[Event]().append, Options(), cancelled=lambda: name in cancelled)
+
+    engine = Engine(Asking(), Alignment(()), SpeechTurns(Shelf(), no_pipeline), Hardware("cpu", "int8", 4, 1), {"asr": "none"})
+    with pytest.raises(Cancelled):
+        engine.hear([Recording(Audio(SILENCE, damaged=False), SPEECH, Options(), stages(name)) for name in "ab"])
+    assert heard == [set(), {"a"}]
 
 
 def test_what_an_earlier_attempt_missed_is_not_missed_for_ever(tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ def test_the_user_overrides_everything() -> None:
     assert threads(settings) == 5
 
 
+@pytest.mark.parametrize(("settings", "devices", "seconds"), [({}, 0, 60), ({"whisper_batch_size": 4}, 0, None), ({}, 1, None)])
+def test_a_processors_batches_are_bounded_in_seconds(settings: dict[str, int], devices: int, seconds: int | None) -> None:
+    """A step of a long one would keep who cancels it waiting; a GPU's are short, and a size that is given stays."""
+    assert choose(EngineSettings(**settings), devices).most_seconds == seconds  # type: ignore[arg-type]
+
+
 def test_workers_are_tried_out_where_cores_are_shared() -> None:
     """From two on, up to as many as there are cores, but four; a GPU has one, and whoever is told how many has those."""
     assert [(one.workers, one.most_workers) for one in (choose(EngineSettings(whisper_threads=cores), 0) for cores in (1, 2, 64))] == [

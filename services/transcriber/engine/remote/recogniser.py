@@ -53,7 +53,7 @@ class RemoteRecogniser:
         return [self._hear(task) for task in tasks]
 
     def _hear(self, task: Task) -> Heard:
-        samples, speech, options, on_progress, on_heard = task
+        samples, speech, options, on_progress, on_heard, _ = task
         kind = (options.model or self._model, options.task == "translate")
         total = sum(span.end - span.start for span in speech)
         pool = ThreadPoolExecutor(self._parallel)
