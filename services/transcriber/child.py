@@ -41,6 +41,7 @@ COMMAND = (sys.executable, "-m", "services.transcriber.engine")
 _LINE_BYTES = 2**20
 _STARTS = 3
 _RESTART_SECONDS = 1.0
+_LONGEST_PAUSE = 60.0
 _MEMORY_SECONDS = 0.5
 
 LET_GO_SECONDS = 1.5
@@ -71,6 +72,8 @@ class Engine:
         self._process: asyncio.subprocess.Process | None = None
         self._works: dict[str, Pending] = {}
         self._killed_for: set[str] = set()
+        self._deaths = 0
+        """Of children at their work, since one has done some."""
         self.ready = asyncio.Event()
 
     async def check(self) -> None:
@@ -117,7 +120,7 @@ class Engine:
                 await self._kill()
             failures = 0 if was_ready else failures + 1
             self._after_death()
-            await asyncio.sleep(_RESTART_SECONDS if not was_ready else 0)
+            await asyncio.sleep(pause(self._deaths) if was_ready else _RESTART_SECONDS)
         raise EngineUnusable(f"it ended {_STARTS} times before it was ready; its last words are in the log above")
 
     async def _live(self) -> None:
@@ -168,6 +171,7 @@ class Engine:
             case Decoded() | Progress() | Waits() | Partial() | StageDone() | Checkpointed():
                 work.hear(event)
             case Done():
+                self._deaths = 0
                 self._settle(work, lambda: work.answer.set_result(event))
             case Failed():
                 kind = TransientError if event.transient else PermanentError
@@ -238,6 +242,7 @@ class Engine:
         """
         own_doing, self._killed_for = self._killed_for, set()
         anybody = own_doing or any(work.started for work in self._works.values())
+        self._deaths += bool(anybody and not own_doing)
         for key, work in list(self._works.items()):
             work.deaths += not anybody
             suspect = not own_doing and work.started and work.shared and not work.request.alone
@@ -278,6 +283,14 @@ class Engine:
             await asyncio.shield(ended)
         finally:
             await ended
+
+
+def pause(deaths: int) -> float:
+    """Seconds until the next child, after so many that died at their work and did none: what one recording does to it is no reason to wait.
+
+    A device that is broken is one: it loads every model and fails every recording, and meanwhile other workers can have them.
+    """
+    return min(_LONGEST_PAUSE, _RESTART_SECONDS * 2.0 ** (min(deaths, 10) - 2)) if deaths > 1 else 0.0
 
 
 async def _events(output: asyncio.StreamReader) -> AsyncIterator[Event]:

@@ -16,7 +16,7 @@ import pytest
 from common.errors import PermanentError, TransientError
 from common.jobs.partials import PartialSegment
 from deploy.local.service import REPOSITORY
-from services.transcriber.child import COMMAND, LET_GO_SECONDS, Engine, EngineUnusable
+from services.transcriber.child import COMMAND, LET_GO_SECONDS, Engine, EngineUnusable, pause
 from services.transcriber.limits import Limits
 from services.transcriber.protocol import Decoded, Done, Options, Progress, Stage, StageDone, Transcribe
 from tests.recordings import sample
@@ -104,6 +104,30 @@ async def test_death_fails_only_who_was_on_the_engine(tmp_path: Path) -> None:
         done, _ = await waiting
     assert failure.value.code == "engine_died"
     assert done.id == "b"
+
+
+async def test_an_engine_that_dies_at_everything_is_left_alone_for_longer_and_longer(tmp_path: Path) -> None:
+    """While it is not ready nothing is claimed for it, and other workers have what it would fail. A child that does some work ends that."""
+
+    async def back_after(name: str) -> float:
+        with pytest.raises(TransientError):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, name, "die"), ignore), 60)
+        began = time.monotonic()
+        await asyncio.wait_for(engine.ready.wait(), 60)
+        return time.monotonic() - began
+
+    async with running() as engine:
+        await back_after("a")
+        assert await back_after("b") >= 1
+        assert await back_after("c") >= 2
+        assert engine._deaths == 3
+        await engine.transcribe(request(tmp_path, "d"), ignore)
+        assert engine._deaths == 0
+
+
+def test_the_pause_grows_up_to_a_minute() -> None:
+    """None after the first, which may be one recording's fault."""
+    assert [pause(deaths) for deaths in (0, 1, 2, 3, 4, 7, 8, 10_000)] == [0, 0, 1, 2, 4, 32, 60, 60]
 
 
 async def test_of_several_on_the_engine_only_the_fatal_one_fails(tmp_path: Path) -> None:
