@@ -16,6 +16,8 @@ from typing import get_args
 from common.jobs.partials import PartialSegment
 from services.transcriber import protocol
 from services.transcriber.protocol import (
+    DEVICE_FAILED,
+    EXIT_DEVICE,
     Cancel,
     Checkpointed,
     Decoded,
@@ -76,6 +78,13 @@ def hang(_request: Transcribe) -> None:
 def die(_request: Transcribe) -> None:
     sys.stdout.flush()
     os._exit(11)
+
+
+def break_device(request: Transcribe) -> None:
+    """As the engine's own does: it says so, and ends."""
+    say(Failed(request.id, DEVICE_FAILED, "The accelerator failed.", transient=True))
+    sys.stdout.flush()
+    os._exit(EXIT_DEVICE)
 
 
 def hang_at(stage: Stage) -> Callable[[Transcribe], None]:
@@ -143,6 +152,7 @@ def hear_together(request: Transcribe) -> None:
 
 SCRIPT: dict[str, Callable[[Transcribe], None]] = {
     "babble": babble,
+    "break": break_device,
     "die": die,
     "hang": hang,
     "hear together": hear_together,

@@ -19,7 +19,7 @@ from common.database import Connection
 from common.jobs import upkeep
 from common.storage_keys import owner
 from deploy.local.service import REPOSITORY
-from services.janitor.duties.retell import REACH
+from services.janitor.duties.retell import LONGEST
 from tests import bucket
 
 _KEPT = frozenset({"receipts", "idempotency_keys"})
@@ -37,7 +37,7 @@ async def idle(place: Place) -> bool:
             "select (select count(*) from outbox) + (select count(*) from deliveries where state = 'pending')"
             " + (select count(*) from jobs where status in ('queued', 'processing'))"
         )
-        untold = await connection.fetch(upkeep.SQL["untold_jobs"], timedelta(0), REACH, 1)
+        untold = await connection.fetch(upkeep.SQL["untold_jobs"], timedelta(0), LONGEST, 1)
     return not left and not untold
 
 

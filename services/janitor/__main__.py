@@ -50,7 +50,7 @@ async def serve(settings: Settings) -> None:
         for urgent in (Rescue(), Reissue(shared.broker), Reannounce(shared.broker), Lift(), delivered, audio):
             # Each in a loop of its own: a broker or a store that hangs must not hold up the rescue.
             life.work(urgent.name, every(settings.rescue_interval, [urgent], sweeper, stopping, longest=settings.cleanup_interval))
-        life.work("retell", every(retell.PAUSE, [Retell(shared.broker)], sweeper, stopping))
+        life.work("retell", every(retell.PAUSE, [Retell(shared.broker, settings.delivery_retention)], sweeper, stopping))
         life.work("measure", every(settings.measure_interval, [measure], sweeper, stopping))
         life.work("cleanup", every(settings.cleanup_interval, regular, sweeper, stopping))
         life.work("reconcile", every(settings.reconcile_interval, reconciling, sweeper, stopping))

@@ -25,6 +25,8 @@ from services.janitor.lock import exclusive
 log = structlog.get_logger(__name__)
 
 _REST = 2 / 3
+_LONGEST_REST = 60.0
+"""Seconds; well below the time after which whoever holds a duty's lock and asks nothing is taken to be gone."""
 _LISTING = timedelta(minutes=5)
 """For so long a batch may ask nothing of the database, as when the store takes its time: no request to it lasts longer, tries included."""
 
@@ -52,7 +54,7 @@ class Sweeper:
                         total += counts
                         # A batch may only list, and the connection of one who asks nothing is ended as abandoned.
                         await connection.execute("select")
-                        if await patience.wait(self._stopping, _REST * (time.monotonic() - began)):
+                        if await patience.wait(self._stopping, min(_REST * (time.monotonic() - began), _LONGEST_REST)):
                             break
                         began = time.monotonic()
                     else:

@@ -118,7 +118,7 @@ class Archives:
 
     async def _make(self, job: Job, wanted: Wanted) -> None:
         assert job.result is not None
-        with workplace(self._scratch) as folder:
+        async with workplace(self._scratch) as folder:
             source, document, failure = (folder / name for name in ("source", "transcript.json", "failure.json"))
             await self._storage.download(archives.recording_key(job), source)
             await self._storage.download(job.result.keys["transcript"], document)
@@ -136,7 +136,8 @@ class Archives:
                 async with asyncio.timeout(MAKING_LIMIT.total_seconds()):
                     await self._cut(asked, wanted.key)
             except TimeoutError:
-                raise _too_long() from None
+                message = "Cutting the recording and storing its clips took too long."
+                raise TransientError("time_limit", message) from None
 
     async def _cut(self, asked: Order, key: str) -> None:
         """From the process's output into the bucket, a part at a time."""
@@ -162,14 +163,10 @@ class Archives:
 def _reason(status: int | None, failure: Path) -> VerbatimError:
     """Why the process failed; one that could not say so died, or was ended by the kernel for the time that it took."""
     if status == -signal.SIGXCPU:
-        return _too_long()
+        return PermanentError("time_limit", "Cutting the recording took too long.")
     try:
         found = order.decode_failure(failure.read_bytes())
     except (OSError, msgspec.DecodeError):
         return TransientError("cutting_died", "The process that cuts the recording died.")
     kind = TransientError if found.retryable else PermanentError
     return kind(found.code, found.message)
-
-
-def _too_long() -> VerbatimError:
-    return PermanentError("time_limit", "Cutting the recording took too long.")

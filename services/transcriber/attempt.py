@@ -110,11 +110,12 @@ class Attempts:
             return work.result()
         finally:
             work.cancel()
+            await asyncio.wait((work,))  # with its heartbeat: what it puts away takes time, and the lease is still to be given back
             beating.cancel()
-            await asyncio.gather(work, beating, return_exceptions=True)
+            await asyncio.gather(beating, return_exceptions=True)
 
     async def _work(self, job: Job, beat: Heartbeat) -> "_Transcribed":
-        with workplace(self._scratch) as folder:
+        async with workplace(self._scratch) as folder:
             produced = Produced.within(folder)
             async with checkpoints(self._storage, job.id, folder / "checkpoints") as kept:
                 done = await self._transcribe(job, folder / "source", produced, kept, beat)

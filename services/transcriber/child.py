@@ -18,6 +18,8 @@ from services.transcriber import memory, protocol
 from services.transcriber.limits import Limits, memory_overrun
 from services.transcriber.pending import Pending
 from services.transcriber.protocol import (
+    DEVICE_FAILED,
+    EXIT_DEVICE,
     Cancel,
     Checkpointed,
     Decoded,
@@ -41,7 +43,9 @@ COMMAND = (sys.executable, "-m", "services.transcriber.engine")
 _LINE_BYTES = 2**20
 _STARTS = 3
 _RESTART_SECONDS = 1.0
-_LONGEST_PAUSE = 60.0
+_FATAL = 3
+_START_SECONDS = 600.0
+"""From a child's start until it is ready, where an earlier one has been: models need not be fetched any more."""
 _MEMORY_SECONDS = 0.5
 
 LET_GO_SECONDS = 1.5
@@ -52,7 +56,7 @@ Long enough for most steps of hearing to end, which cannot be interrupted, and a
 
 
 class EngineUnusable(Exception):
-    """The child died several times in a row before it was ready: a wrong model name or a broken installation."""
+    """No child gets ready (a wrong model name, a broken installation), or they die of whatever they are given (a broken device)."""
 
 
 class Engine:
@@ -65,15 +69,17 @@ class Engine:
         command: tuple[str, ...] = COMMAND,
         environ: Mapping[str, str] | None = None,
         let_go_seconds: float = LET_GO_SECONDS,
+        start_seconds: float = _START_SECONDS,
     ) -> None:
-        self._limits, self._let_go_seconds = limits, let_go_seconds
+        self._limits, self._let_go_seconds, self._start_seconds = limits, let_go_seconds, start_seconds
         self._command = command
         self._environ = environ
         self._process: asyncio.subprocess.Process | None = None
         self._works: dict[str, Pending] = {}
         self._killed_for: set[str] = set()
-        self._deaths = 0
-        """Of children at their work, since one has done some."""
+        self._fatal: set[str] = set()
+        """Digests of the recordings that children have died of since one was done."""
+        self._was_ready = False
         self.ready = asyncio.Event()
 
     async def check(self) -> None:
@@ -109,7 +115,10 @@ class Engine:
                 self._abandon(work)
 
     async def run(self) -> None:
-        """Keep a child alive until cancelled. Raises `EngineUnusable` when none gets ready."""
+        """Keep a child alive until cancelled. Raises `EngineUnusable` when none gets ready or does any work.
+
+        That ends the service, which gives back what it has claimed: other workers can have it.
+        """
         failures = 0
         while failures < _STARTS:
             try:
@@ -120,7 +129,9 @@ class Engine:
                 await self._kill()
             failures = 0 if was_ready else failures + 1
             self._after_death()
-            await asyncio.sleep(pause(self._deaths) if was_ready else _RESTART_SECONDS)
+            if len(self._fatal) >= _FATAL:
+                raise EngineUnusable(f"it died of {_FATAL} recordings, and none was done in between; its last words are in the log above")
+            await asyncio.sleep(0 if was_ready else _RESTART_SECONDS)
         raise EngineUnusable(f"it ended {_STARTS} times before it was ready; its last words are in the log above")
 
     async def _live(self) -> None:
@@ -138,11 +149,19 @@ class Engine:
         for work in list(self._works.values()):
             await self._send(work.request)
         watch = asyncio.create_task(self._watch_memory(self._process.pid), name="engine-memory")
+        late = asyncio.get_running_loop().call_later(self._start_seconds, self._stop_unless_ready) if self._was_ready else None
         try:
             async for event in _events(self._process.stdout):
                 self._on_event(event)
         finally:
             watch.cancel()
+            if late is not None:
+                late.cancel()
+
+    def _stop_unless_ready(self) -> None:
+        if not self.ready.is_set():
+            log.error("engine hangs while it starts", seconds=self._start_seconds)
+            self._stop_child()
 
     async def _send(self, request: Request) -> None:
         """Hand a request to the living child; without one, the next child gets what still waits."""
@@ -157,6 +176,7 @@ class Engine:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Ready):
             log.info("engine ready", device=event.device, models=event.models, seconds=round(event.seconds, 2))
+            self._was_ready = True
             self.ready.set()
             return
         work = self._works.get(event.id)
@@ -171,9 +191,11 @@ class Engine:
             case Decoded() | Progress() | Waits() | Partial() | StageDone() | Checkpointed():
                 work.hear(event)
             case Done():
-                self._deaths = 0
+                self._fatal.clear()
                 self._settle(work, lambda: work.answer.set_result(event))
             case Failed():
+                if event.code == DEVICE_FAILED:
+                    self._fatal.add(work.request.sha256)
                 kind = TransientError if event.transient else PermanentError
                 self._settle(work, lambda: work.answer.set_exception(kind(event.code, event.message)))
 
@@ -241,12 +263,15 @@ class Engine:
         Of several that were on it together one may be to blame: each is tried once more, alone.
         """
         own_doing, self._killed_for = self._killed_for, set()
-        anybody = own_doing or any(work.started for work in self._works.values())
-        self._deaths += bool(anybody and not own_doing)
+        assert self._process is not None
+        said = self._process.returncode == EXIT_DEVICE
+        anybody = own_doing or said or any(work.started for work in self._works.values())
         for key, work in list(self._works.items()):
             work.deaths += not anybody
             suspect = not own_doing and work.started and work.shared and not work.request.alone
             guilty = key in own_doing if own_doing else (work.started and not suspect) or work.deaths > 1
+            if guilty and not own_doing and work.started:
+                self._fatal.add(work.request.sha256)
             if guilty or work.abandoned:
                 del self._works[key]
                 work.stop()
@@ -283,14 +308,6 @@ class Engine:
             await asyncio.shield(ended)
         finally:
             await ended
-
-
-def pause(deaths: int) -> float:
-    """Seconds until the next child, after so many that died at their work and did none: what one recording does to it is no reason to wait.
-
-    A device that is broken is one: it loads every model and fails every recording, and meanwhile other workers can have them.
-    """
-    return min(_LONGEST_PAUSE, _RESTART_SECONDS * 2.0 ** (min(deaths, 10) - 2)) if deaths > 1 else 0.0
 
 
 async def _events(output: asyncio.StreamReader) -> AsyncIterator[Event]:

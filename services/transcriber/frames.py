@@ -28,6 +28,9 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 """Hertz. Telephones have 8,000 and studios 384,000. Below, a small file is days long and one frame fills the memory with what is made up
 between its samples; above, the resampler's filter does."""
 
+MOST_APART = 8
+"""Channels that can be kept apart. More are mixed, and by hand: the resampler's down-mix refuses layouts that have no name."""
+
 _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,latm,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,"
     "mpegvideo,ogg,rm,tak,truehd,tta,voc,w64,wav,wv,xwma"

@@ -14,6 +14,12 @@ from common.jobs.partials import PartialSegment
 from common.lexicons.entries import Correction
 from common.references.lines import Line
 
+DEVICE_FAILED = "device_failed"
+"""The code of what failed because the accelerator did."""
+
+EXIT_DEVICE = 70
+"""The child's exit status then: only a new process can use it again."""
+
 Stage = Literal["fetch", "decode", "vad", "transcribe", "align", "diarize", "postprocess", "redact", "store"]
 
 

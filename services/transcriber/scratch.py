@@ -5,12 +5,14 @@ left behind is taken away by the next one that starts; folders are made and take
 its lock. Each piece of work has a folder of its own in it.
 """
 
+import asyncio
 import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 _PREFIX = "verbatim-"
 _HELD = ".held"
+_TRIES, _PAUSE_SECONDS = 5, 1.0
 
 
 @contextmanager
@@ -41,16 +44,28 @@ def scratch(within: Path | None = None) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def workplace(within: Path) -> Iterator[Path]:
+@asynccontextmanager
+async def workplace(within: Path) -> AsyncIterator[Path]:
     """An empty folder for the block. What the disk refuses there is raised as `TransientError` `scratch_failed`: it may have room again."""
     try:
-        # The engine may still be writing there when nobody waits for it any more.
-        with tempfile.TemporaryDirectory(dir=within, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        folder = Path(tempfile.mkdtemp(dir=within))
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(_remove, folder)  # which goes on if the wait for it is cancelled
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise TransientError("scratch_failed", f"The transcriber's disk could not keep what it works on: {reason}.") from error
+
+
+def _remove(folder: Path) -> None:
+    """The engine may still be writing there when nobody waits for it any more, but not for long."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE_SECONDS)
+    log.error("what was worked on stays on the disk until this process ends", folder=str(folder))
 
 
 def _clear(place: Path) -> None:

@@ -90,11 +90,17 @@ class Worker:
                 group.create_task(self._process(event, companion, stopping), name=f"job-{companion.id}")
 
     async def _claim(self, stopping: asyncio.Event, longest: float | None = None) -> Job | None:
-        """The best job, or None; waits while Postgres is away, holding the token. Raises `_StoppedInVain` when told to stop meanwhile."""
+        """The best job, or None; waits while Postgres is away, holding the token. Raises `_StoppedInVain` when told to stop meanwhile.
+
+        Postgres may have gone away with the answer, and a job is ours that we do not know of: it is asked for first.
+        """
+        token, claimed = LeaseToken(ids.new()), False
         while not stopping.is_set():
             try:
                 async with self._pool.acquire() as connection:
-                    token = LeaseToken(ids.new())
+                    if claimed and (job := await store.held(connection, token)) is not None:
+                        return job
+                    claimed = True
                     return await store.claim(
                         connection,
                         token,

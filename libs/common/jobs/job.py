@@ -52,11 +52,18 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why an attempt failed; `retryable` says whether submitting the same work again may succeed."""
+    """Why an attempt failed; `retryable` says whether submitting the same work again may succeed.
+
+    The message may quote a stranger. Postgres keeps no NUL, so there is none in it.
+    """
 
     code: str
     message: str
     retryable: bool
+
+    def __post_init__(self) -> None:
+        if "\0" in self.message:
+            msgspec.structs.force_setattr(self, "message", self.message.replace("\0", ""))
 
 
 TRANSCRIPT = "transcript"

@@ -108,6 +108,12 @@ async def claim(
         return await change(connection, "job.started", SQL["claim_job_within_limit"], token, lease, worker, longest, jobs_per_tenant)
 
 
+async def held(connection: Connection, token: LeaseToken) -> Job | None:
+    """The job that is leased to `token`, if any is."""
+    row = await connection.fetchrow(SQL["job_held"], token)
+    return None if row is None else from_row(row)
+
+
 async def renew(
     connection: Connection,
     job: Job,

@@ -42,6 +42,9 @@ select * from jobs where id = $1 and tenant = $2;
 -- name: get_jobs
 select jobs.* from unnest($1::uuid[], $2::text[]) asked (id, tenant) join jobs using (id, tenant);
 
+-- name: job_held
+select * from jobs where lease_token = $1 and status = 'processing';
+
 -- name: claim_job
 -- queued -> processing: the best job that may be claimed now, whichever token brought us here; with $4, only if it is at most so many seconds
 -- long. The band's round moves on with it, unless another claim is moving it: a claim waits for nobody, and a round that lags by one costs

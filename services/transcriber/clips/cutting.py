@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from common.archives import Format
 from common.errors import PermanentError
 from services.transcriber.clips.plan import Clip
-from services.transcriber.frames import Frames, sound
+from services.transcriber.frames import MOST_APART, Frames, sound
 
 _IN_MEMORY = 2**22
 _CODECS: dict[Format, str] = {"mp3": "libmp3lame", "flac": "flac", "wav": "pcm_s16le"}
@@ -119,13 +119,14 @@ def _resampled(frames: Frames, *, apart: bool) -> Iterator[tuple[int, Pcm]]:
     for frame in frames:
         if shape is None:
             rate = frame.sample_rate if frame.sample_rate in _RATES else _RATES[-1]
-            channels = len(frame.layout.channels)
-            layout = frame.layout.name if apart else "mono" if channels == 1 else "stereo"
+            channels = frame.layout.nb_channels
+            layout = frame.layout.name if apart else "mono" if channels == 1 or channels > MOST_APART else "stereo"
         if (frame.sample_rate, frame.format.name, frame.layout.name) != shape:
             if resampler is not None:
                 yield from ((rate, _array(one)) for one in resampler.resample(None))
             shape = (frame.sample_rate, frame.format.name, frame.layout.name)
-            resampler = av.AudioResampler(format="s16p", layout=layout, rate=rate)
+            named = frame.layout.nb_channels <= MOST_APART
+            resampler = av.AudioResampler(format="s16", layout=layout if named else frame.layout, rate=rate)
         if resampler is not None:
             frame.pts = None
             yield from ((rate, _array(one)) for one in resampler.resample(frame))
@@ -135,4 +136,7 @@ def _resampled(frames: Frames, *, apart: bool) -> Iterator[tuple[int, Pcm]]:
 
 
 def _array(frame: av.AudioFrame) -> Pcm:
-    return frame.to_ndarray().astype(np.int16, copy=False)
+    """Of packed samples, as planes beyond the eighth are not where PyAV looks for them."""
+    count = frame.layout.nb_channels
+    pcm = np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples * count).reshape(-1, count).T
+    return pcm if count <= MOST_APART else pcm.mean(axis=0, keepdims=True).astype(np.int16)

@@ -108,7 +108,11 @@ def _serve(settings: EngineSettings, channel: Channel, started: float) -> None:
     # A server has no batches to share, and what it has answered would be paid again when another's upload fails.
     together = 1 if settings.engine == "openai" else MOST_TOGETHER
     ahead = Ahead(channel.requests, decode, find_speech, held=3 if apart else 2, together=together, forget=channel.forget)
-    work(ahead, engine, channel.send, report, copier.copy, Aside() if apart else None)
+    try:
+        work(ahead, engine, channel.send, report, copier.copy, Aside() if apart else None)
+    except SystemExit as ending:
+        # A device that has failed can hang whoever takes leave of it.
+        os._exit(int(ending.code or 0))
 
 
 def _whisperx(settings: EngineSettings) -> "Engine":

@@ -19,10 +19,11 @@ from common.errors import PermanentError
 from common.jobs.partials import PartialSegment
 from common.transcript import Note, Segment
 from services.transcriber.engine.heard import Span
-from services.transcriber.engine.media import MOST_APART, SAMPLE_RATE, Audio, Read, Samples, Tape, read
+from services.transcriber.engine.media import SAMPLE_RATE, Audio, Read, Samples, Tape, read
 from services.transcriber.engine.mixing import Mixer
 from services.transcriber.engine.speakers import OVERLAP_SHARE, Turn, spoken_over
 from services.transcriber.engine.speech import CHUNK_SECONDS
+from services.transcriber.frames import MOST_APART
 from services.transcriber.protocol import Options
 
 SAME = 0.98

@@ -7,9 +7,6 @@ Anything unforeseen is transient too: attempts are bounded, and a bug that alway
 from common.errors import PermanentError, VerbatimError
 from services.transcriber import protocol
 
-EXIT_DEVICE = 70
-"""The exit status after a device failure."""
-
 _DEVICE_WORDS = ("cuda", "cudnn", "cublas")
 
 _MEMORY_WORDS = (
@@ -38,7 +35,7 @@ def describe(request_id: str, error: Exception) -> protocol.Failed:
     if out_of_memory(error):
         return protocol.Failed(request_id, "out_of_memory", "The machine ran out of memory while transcribing.", transient=True)
     if poisons_device(error):
-        return protocol.Failed(request_id, "device_failed", "The accelerator failed while transcribing.", transient=True)
+        return protocol.Failed(request_id, protocol.DEVICE_FAILED, "The accelerator failed while transcribing.", transient=True)
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
         return protocol.Failed(request_id, "storage_failed", f"The engine could not read or write a file: {reason}.", transient=True)

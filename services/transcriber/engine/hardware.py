@@ -91,7 +91,11 @@ def lower(hardware: Hardware) -> tuple[Hardware, ...]:
         smaller = f"int8_{hardware.compute_type}" if halves else "int8"
         steps.append(msgspec.structs.replace(hardware, compute_type=smaller, workers=1, most_workers=1))
     if hardware.device != "cpu":
-        steps.append(msgspec.structs.replace(hardware, device="cpu", compute_type="int8", widest=0, workers=1, most_workers=1))
+        steps.append(
+            msgspec.structs.replace(
+                hardware, device="cpu", compute_type="int8", widest=0, most_seconds=_CPU_SECONDS, workers=1, most_workers=1
+            )
+        )
     return tuple(steps)
 
 

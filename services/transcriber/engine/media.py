@@ -21,15 +21,12 @@ from common.jobs.kind import Kind
 from common.transcript import AudioTrack, Note
 from services.transcriber.engine.gathered import Channels, Gathered
 from services.transcriber.engine.mixing import Mixer
-from services.transcriber.frames import sound
+from services.transcriber.frames import MOST_APART, sound
 
 SAMPLE_RATE = 16_000
 LONGEST_HOURS = 24
 LONGEST_HOURS_APART = 12
 """Of all channels together, where they are kept apart: they are held twice while they are laid one after the other."""
-
-MOST_APART = 8
-"""Channels that can be kept apart; more are mixed."""
 
 MOST_CHANNELS = 64
 """What the resampler takes."""

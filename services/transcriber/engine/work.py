@@ -106,7 +106,7 @@ def _hear(engine: Transcriber, group: Sequence["_Request"]) -> None:
         except Exception as error:
             log.exception("hearing %d together failed", len(group))
             if failures.poisons_device(error):
-                raise SystemExit(failures.EXIT_DEVICE) from error
+                raise SystemExit(protocol.EXIT_DEVICE) from error
         else:
             for request, one in zip(group, heard, strict=True):
                 request.heard = one
@@ -184,7 +184,7 @@ class _Request:
             log.exception("request %s failed", self._id)
             self._answer(failures.describe(self._id, error))
             if failures.poisons_device(error):
-                raise SystemExit(failures.EXIT_DEVICE) from error
+                raise SystemExit(protocol.EXIT_DEVICE) from error
 
     def stay(self) -> None:
         """One that was cancelled goes here: were it heard with others, its end would end their hearing too."""

@@ -54,6 +54,32 @@ async def test_what_was_lost_is_told_again(pool: Pool, broker: Broker, sweeper: 
         assert {row["event_id"] for row in await connection.fetch(ENDED)} == events
 
 
+async def test_an_end_that_was_lost_while_no_janitor_looked_is_told(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
+    """The first look goes back as far as deliveries are kept. One that finds the notifier behind is no look: the next one goes as far."""
+    forgetful, retell = Retell(broker, timedelta(hours=2)), Retell(broker)
+    async with pool.acquire() as connection:
+        event = await ended(connection, webhook_url=URL)
+        await connection.execute("update jobs set finished_at = now() - interval '3 hours'")
+        await forget_events(connection)
+
+        async def told(by: Retell) -> int:
+            report = await sweeper.sweep(by)
+            assert report is not None
+            return report.swept
+
+        assert await told(forgetful) == 0
+        await finished(connection, await claimed_of(connection, "other"))
+        await Relay(pool, broker).publish_due()
+        assert await told(retell) == 0
+        async with await broker.channel() as channel:
+            await (await channel.get_queue(topology.NOTIFIER_EVENTS.name)).purge()
+        assert [await told(retell) for _ in range(2)] == [1, 0]
+        assert [row["event_id"] for row in await connection.fetch(ENDED)] == [event]
+        await forget_events(connection)
+        assert await told(retell) == 0, "it has looked there before"
+        assert await told(Retell(broker)) == 1
+
+
 async def test_nobody_is_told_of_the_past(pool: Pool, broker: Broker, sweeper: Sweeper) -> None:
     """An endpoint that asks for ends since this one is not told of it; one that had asked for them is, whatever it asks for besides."""
     cancels, ends = EndpointRequest(url=URL, events=("job.cancelled",)), EndpointRequest(url=URL)

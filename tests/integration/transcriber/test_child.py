@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from common.errors import PermanentError, TransientError
 from common.jobs.partials import PartialSegment
 from deploy.local.service import REPOSITORY
-from services.transcriber.child import COMMAND, LET_GO_SECONDS, Engine, EngineUnusable, pause
+from services.transcriber.child import COMMAND, LET_GO_SECONDS, Engine, EngineUnusable
 from services.transcriber.limits import Limits
 from services.transcriber.protocol import Decoded, Done, Options, Progress, Stage, StageDone, Transcribe
 from tests.recordings import sample
@@ -29,11 +29,11 @@ LIMITS = Limits(job=timedelta(seconds=60))
 
 @asynccontextmanager
 async def running(
-    command: tuple[str, ...] = SCRIPTED, limits: Limits = LIMITS, let_go_seconds: float = LET_GO_SECONDS
+    command: tuple[str, ...] = SCRIPTED, limits: Limits = LIMITS, let_go_seconds: float = LET_GO_SECONDS, start_seconds: float = 60
 ) -> AsyncIterator[Engine]:
     """A keeper whose child is ready."""
     models = {"VERBATIM_MODEL_DIR": str(REPOSITORY / ".verbatim" / "models")}
-    engine = Engine(limits=limits, command=command, environ=os.environ | models, let_go_seconds=let_go_seconds)
+    engine = Engine(limits=limits, command=command, environ=os.environ | models, let_go_seconds=let_go_seconds, start_seconds=start_seconds)
     task = asyncio.create_task(engine.run())
     try:
         await asyncio.wait_for(engine.ready.wait(), 240)
@@ -46,7 +46,7 @@ async def running(
 def request(folder: Path, name: str, prompt: str | None = None, content: bytes = b"sound") -> Transcribe:
     source = folder / name
     source.write_bytes(content)
-    return Transcribe(name, str(source), str(folder / f"{name}.json"), Options(prompt=prompt))
+    return Transcribe(name, str(source), str(folder / f"{name}.json"), Options(prompt=prompt), sha256=name)
 
 
 def children() -> list[psutil.Process]:
@@ -106,28 +106,56 @@ async def test_death_fails_only_who_was_on_the_engine(tmp_path: Path) -> None:
     assert done.id == "b"
 
 
-async def test_an_engine_that_dies_at_everything_is_left_alone_for_longer_and_longer(tmp_path: Path) -> None:
-    """While it is not ready nothing is claimed for it, and other workers have what it would fail. A child that does some work ends that."""
-
-    async def back_after(name: str) -> float:
+@pytest.mark.parametrize("how", ["die", "break"])
+async def test_an_engine_that_dies_of_everything_is_given_up(tmp_path: Path, how: str) -> None:
+    """Its device is broken, whether it can say so or not. The service ends, and what it had claimed goes to others."""
+    engine = Engine(limits=LIMITS, command=SCRIPTED)
+    keeper = asyncio.create_task(engine.run())
+    for name in "abc":
         with pytest.raises(TransientError):
-            await asyncio.wait_for(engine.transcribe(request(tmp_path, name, "die"), ignore), 60)
-        began = time.monotonic()
-        await asyncio.wait_for(engine.ready.wait(), 60)
-        return time.monotonic() - began
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, name, how), ignore), 60)
+    with pytest.raises(EngineUnusable):
+        await asyncio.wait_for(keeper, 60)
 
+
+async def test_an_engine_that_does_some_work_in_between_is_not(tmp_path: Path) -> None:
+    """Nor is one that always dies of the same recording: those may be at fault."""
     async with running() as engine:
-        await back_after("a")
-        assert await back_after("b") >= 1
-        assert await back_after("c") >= 2
-        assert engine._deaths == 3
-        await engine.transcribe(request(tmp_path, "d"), ignore)
-        assert engine._deaths == 0
+        for name, how in [("a", "die"), ("b", "break"), ("b", "die"), ("c", None), ("d", "die")]:
+            with nullcontext() if how is None else pytest.raises(TransientError):
+                await asyncio.wait_for(engine.transcribe(request(tmp_path, name, how), ignore), 60)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "e"), ignore), 60)
+    assert done.id == "e"
 
 
-def test_the_pause_grows_up_to_a_minute() -> None:
-    """None after the first, which may be one recording's fault."""
-    assert [pause(deaths) for deaths in (0, 1, 2, 3, 4, 7, 8, 10_000)] == [0, 0, 1, 2, 4, 32, 60, 60]
+async def test_a_child_that_says_that_its_device_failed_blames_nobody_else(tmp_path: Path) -> None:
+    """Who waits goes to the next one, however often that happens."""
+    async with running() as engine:
+        broken = [asyncio.create_task(engine.transcribe(request(tmp_path, name, "break"), ignore)) for name in "ab"]
+        waiting = asyncio.create_task(engine.transcribe(request(tmp_path, "c"), ignore))
+        failures = await asyncio.gather(*broken, return_exceptions=True)
+        done, _ = await asyncio.wait_for(waiting, 60)
+    assert [failure.code for failure in failures if isinstance(failure, TransientError)] == ["device_failed"] * 2
+    assert done.id == "c"
+
+
+async def test_a_child_that_hangs_while_it_starts_is_ended(tmp_path: Path) -> None:
+    """Not the first one, which may have models to fetch."""
+    mark = tmp_path / "started"
+    hangs_second = f"""
+import pathlib, runpy, time
+mark = pathlib.Path({str(mark)!r})
+starts = len(mark.read_text()) if mark.exists() else 0
+mark.write_text("x" * (starts + 1))
+if starts == 1:
+    time.sleep(600)
+runpy.run_module("tests.scripted_engine", run_name="__main__")
+"""
+    async with running((sys.executable, "-c", hangs_second), start_seconds=1) as engine:
+        with pytest.raises(TransientError):
+            await asyncio.wait_for(engine.transcribe(request(tmp_path, "a", "die"), ignore), 60)
+        done, _ = await asyncio.wait_for(engine.transcribe(request(tmp_path, "b"), ignore), 60)
+    assert (done.id, len(mark.read_text())) == ("b", 3)
 
 
 async def test_of_several_on_the_engine_only_the_fatal_one_fails(tmp_path: Path) -> None:

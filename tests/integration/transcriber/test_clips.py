@@ -43,6 +43,13 @@ def recording(path: Path, seconds: float = 3.0, channels: int = 2) -> Path:
     return path
 
 
+@pytest.mark.parametrize("channels", [9, 16])
+def test_more_channels_than_can_be_told_apart_are_mixed(tmp_path: Path, channels: int) -> None:
+    """As the engine hears them. The resampler's own mix refuses those that have no layout."""
+    [pcm] = [pcm_of(made.file.read()) for made in cut(recording(tmp_path / "a.wav", channels=channels), [clip(0, 0.5, 1.0)], "wav")]
+    assert pcm[:, 0].tolist() == [5 + n // 1600 + 50 * (channels - 1) for n in range(8_000)]
+
+
 def clip(number: int, start: float, end: float, channel: int | None = None) -> Clip:
     return Clip(file=f"{number}", start=start, end=end, speaker=None, channel=channel, text="", segments=(number,))
 

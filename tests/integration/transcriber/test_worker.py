@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import msgspec
 
 from common import ids, topology
@@ -39,6 +40,21 @@ class Meeting(Attempts):
         await self.end.wait()
         async with self._pool.acquire() as connection:
             await store.fail(connection, job, BROKEN)
+
+
+class Interrupted:
+    """The pool, whose first answer is lost with its connection: what was done with that is done."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool, self._lost = pool, False
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as connection:
+            yield connection
+        if not self._lost:
+            self._lost = True
+            raise asyncpg.ConnectionDoesNotExistError
 
 
 def ready() -> Engine:
@@ -105,6 +121,15 @@ async def test_a_long_job_has_no_company(pool: Pool, broker: Broker) -> None:
         async with working(pool, broker, ready()) as attempts:
             await begun(attempts, 1)
         assert await store.counts(connection) == {"failed": 1, "queued": 2}
+
+
+async def test_a_claim_whose_answer_was_lost_is_known_all_the_same(pool: Pool, broker: Broker) -> None:
+    """Else its job would lie until its lease ends, and lose an attempt, while another is worked on."""
+    async with pool.acquire() as connection:
+        jobs = [await queued(connection, duration=600.0) for _ in range(2)]
+        async with working(Interrupted(pool), broker, ready()) as attempts:  # type: ignore[arg-type]
+            assert [job.id for job in await begun(attempts, 1)] == [jobs[0].id]
+        assert await store.counts(connection) == {"failed": 1, "queued": 1}
 
 
 async def test_nothing_is_claimed_while_the_engine_starts_again(pool: Pool, broker: Broker) -> None:

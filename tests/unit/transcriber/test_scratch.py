@@ -1,5 +1,6 @@
 """What is on the disk while recordings are worked on, and after that."""
 
+import asyncio
 import errno
 import subprocess
 import sys
@@ -9,6 +10,17 @@ import pytest
 
 from common.errors import TransientError
 from services.transcriber.scratch import scratch, workplace
+from tests.running import wait_until
+
+_WRITES = """
+import pathlib, sys, time
+end = time.monotonic() + 1
+while time.monotonic() < end:
+    try:
+        pathlib.Path(sys.argv[1]).touch()
+    except FileNotFoundError:
+        pass
+"""
 
 _KILLED = """
 import os, pathlib, signal, sys
@@ -31,16 +43,29 @@ def test_the_next_takes_away_what_a_killed_one_left(tmp_path: Path) -> None:
     assert sorted(tmp_path.glob("verbatim-*")) == [tmp_path / "verbatim-notes"]
 
 
-def test_a_disk_that_refuses_is_no_fault_of_the_recording(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_is_no_fault_of_the_recording(tmp_path: Path) -> None:
     """It is told with its reason, as what may pass; the folder is gone like any other."""
     with pytest.raises(TransientError, match=r"scratch_failed: .*No space left on device"):
-        _fill(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        await _fill(tmp_path)
+    assert left_in(tmp_path) == []
     with pytest.raises(TransientError, match="scratch_failed"):
-        _fill(tmp_path / "unmounted")
+        await _fill(tmp_path / "unmounted")
 
 
-def _fill(place: Path) -> None:
-    with workplace(place) as folder:
+async def test_what_is_still_written_while_it_is_put_away_goes_too(tmp_path: Path) -> None:
+    """The engine that nobody waits for any more has a moment to notice."""
+    async with workplace(tmp_path) as folder:
+        writing = await asyncio.create_subprocess_exec(sys.executable, "-c", _WRITES, str(folder / "transcript.json"))
+        await wait_until((folder / "transcript.json").exists, "it to write")
+    assert await writing.wait() == 0
+    assert left_in(tmp_path) == []
+
+
+def left_in(place: Path) -> list[Path]:
+    return list(place.iterdir())
+
+
+async def _fill(place: Path) -> None:
+    async with workplace(place) as folder:
         (folder / "source").write_bytes(b"sound")
         raise OSError(errno.ENOSPC, "No space left on device")

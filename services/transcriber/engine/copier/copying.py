@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from common.errors import PermanentError
 from common.transcript import Redaction
-from services.transcriber.engine.media import MOST_APART
-from services.transcriber.frames import Frames, sound
+from services.transcriber.frames import MOST_APART, Frames, sound
 
 _RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """What MP3 knows."""
