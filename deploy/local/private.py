@@ -34,16 +34,16 @@ class Private:
         content = self._read()
         return content.ports.get(name) or self.claim_ports({name: preferred})[name]
 
-    def claim_ports(self, preferred: Mapping[str, int | None]) -> dict[str, int]:
-        """Take the port that was taken before if it is free, else the preferred one, else a new one.
+    def claim_ports(self, preferred: Mapping[str, int | None], *, preferred_first: bool = False) -> dict[str, int]:
+        """Take the port that was taken before if it is free, else the preferred one (or the other way round), else a new one.
 
         Call only while the server does not run: its own ports would not look free.
         """
         content = self._read()
         with _claiming:
             for name, first in preferred.items():
-                candidates = (port for port in (content.ports.get(name), first) if port and is_free(port))
-                port = next(candidates, None) or _free_port()
+                known = (first, content.ports.get(name)) if preferred_first else (content.ports.get(name), first)
+                port = next((port for port in known if port and is_free(port)), None) or _free_port()
                 _claimed.add(port)
                 content.ports[name] = port
         self._write(content)

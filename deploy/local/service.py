@@ -27,15 +27,23 @@ STOP_SECONDS = 45  # longer than a service drains
 class Service:
     """A process with a directory, a log and one HTTP port: its API for ingest, its health for the others.
 
-    `module` is what is run, where that is not the service of this `name`; `process` is how.
+    Once it has had a port, that is kept; but who `insists` has the preferred one, if it is free. `module` is what is run, where that is not
+    the service of this `name`; `process` is how.
     """
 
     def __init__(
-        self, name: str, root: Path, *, preferred_port: int | None = None, module: str | None = None, process: type[Process] = Process
+        self,
+        name: str,
+        root: Path,
+        *,
+        preferred_port: int | None = None,
+        insists: bool = False,
+        module: str | None = None,
+        process: type[Process] = Process,
     ) -> None:
         self.name = name
         self._module = module or f"services.{name}"
-        self._preferred_port = preferred_port
+        self._preferred_port, self._insists = preferred_port, insists
         self.process = process(root / "services" / f"{name}.json", root / "log" / f"{name}.log")
         self._private = Private(root / "services" / f"{name}.private.json")
 
@@ -49,7 +57,7 @@ class Service:
 
     def launch(self, environment: Mapping[str, str]) -> None:
         """Start it with exactly this environment; call only while it does not run. See `readiness` for when it is up."""
-        port = self._private.claim_ports({"http": self._preferred_port})["http"]
+        port = self._private.claim_ports({"http": self._preferred_port}, preferred_first=self._insists)["http"]
         port_name = "PORT" if self._module == "services.ingest" else "HEALTH_PORT"
         command = [sys.executable, "-m", self._module]
         full = {**environment, port_name: str(port)}
@@ -117,9 +125,11 @@ def fingerprint(environment: Mapping[str, str]) -> str:
 
 
 _CONFIGURATION = (
-    *("AMQP_", "ASR_", "AUDIO_", "AUTH", "AWS_ACCESS", "AWS_SECRET", "AWS_REGION", "CLEANUP_", "CONSUMER_", "DATABASE_", "ENGINE"),
-    *("DRAIN_", "HEALTH_", "HEARTBEAT_", "HF_", "HOST", "JOB_", "LEASE_", "LOG_", "MAX_", "OPENAI_", "ORPHAN_", "OTEL_", "PORT"),
-    *("REFERENCE_", "RESCUE_", "S3_", "STALE_", "STORAGE_", "UPLOAD_", "URL_", "VERBATIM_", "WEBHOOK_", "WHISPER_"),
+    *("ALIGNMENT", "AMQP_", "AUDIO_", "AUTH", "AWS_ACCESS", "AWS_SECRET", "AWS_REGION", "CHECKPOINT_", "CLEANUP_", "CONSUMER_", "CORS_"),
+    *("DATABASE_", "DEAD_LETTER_", "DECODE_", "DELETE_AUDIO_", "DELIVERY_", "DIARIZATION_", "DRAIN_", "ENGINE", "HEALTH_", "HEARTBEAT_"),
+    *("HF_", "HOST", "IDEMPOTENCY_", "JOB_", "LEASE_", "LOG_", "MAX_", "MODELS_", "MODEL_IDLE_", "OPENAI_", "ORPHAN_", "OTEL_", "PORT"),
+    *("RATE_LIMIT_", "RECONCILE_", "REFERENCE_", "RESCUE_", "S3_", "SHORT_JOBS_", "STAGE_", "STALE_", "STORAGE_", "SYNC_", "TOMBSTONE_"),
+    *("UPLOAD_", "URL_", "VERBATIM_", "WEBHOOK_", "WHISPER_"),
 )
 
 

@@ -48,7 +48,7 @@ class System:
         self.root = root
         self.stack = Stack(root, environ)
         ports = {"ingest": _api_port(environ)}
-        self.services = {name: Service(name, root, preferred_port=ports.get(name)) for name in SERVICES}
+        self.services = {name: Service(name, root, preferred_port=ports.get(name), insists=bool(environ.get("PORT"))) for name in SERVICES}
         self._environ = environ
         self._wanted = root / "wanted"
         self._private = Private(root / "services" / "private.json")

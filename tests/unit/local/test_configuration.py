@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.local.errors import StackError
 from deploy.local.private import Private
 from deploy.local.service import fingerprint, local_environment, without_configuration
 from deploy.local.stack import Stack
+from services.ingest import settings as ingest
+from services.janitor import settings as janitor
+from services.notifier import settings as notifier
+from services.transcriber import settings as transcriber
+from services.transcriber.engine.settings import EngineSettings
 
 OWN = {
     "DATABASE_URL": "postgresql://me@db/mine",
@@ -71,6 +77,13 @@ def test_only_configuration_changes_the_fingerprint() -> None:
     before = {"WHISPER_MODEL_SIZE": "base", "TERM": "xterm"}
     assert fingerprint(before) == fingerprint(before | {"TERM": "dumb", "SSH_TTY": "/dev/pts/1"})
     assert fingerprint(before) != fingerprint(before | {"WHISPER_MODEL_SIZE": "small"})
+
+
+@pytest.mark.parametrize("settings", [ingest.Settings, janitor.Settings, notifier.Settings, transcriber.Settings, EngineSettings])
+def test_every_setting_is_configuration(settings: type[msgspec.Struct]) -> None:
+    """Or a change of it would go unnoticed."""
+    names = [name.upper() for name in settings.__struct_fields__]
+    assert without_configuration(dict.fromkeys(names, "1")) == {}
 
 
 def test_tests_do_not_inherit_configuration() -> None:

@@ -31,3 +31,13 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_private(path, b"short")
     assert path.read_bytes() == b"short"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_port_is_kept_until_another_one_is_insisted_on(tmp_path: Path) -> None:
+    """Clients have the address; but who says a port again means it."""
+    private = Private(tmp_path / "private.json")
+    kept = private.claim_ports({"http": None})["http"]
+    other = Private(tmp_path / "other.json").claim_ports({"http": None})["http"]
+    assert private.claim_ports({"http": other})["http"] == kept
+    assert private.claim_ports({"http": other}, preferred_first=True)["http"] == other
+    assert private.port("http") == other
