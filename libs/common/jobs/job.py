@@ -52,17 +52,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why an attempt failed; `retryable` says whether submitting the same work again may succeed.
-
-    The message may quote a stranger. Postgres keeps no NUL, so there is none in it.
-    """
+    """Why an attempt failed; `retryable` says whether submitting the same work again may succeed."""
 
     code: str
     message: str
     retryable: bool
 
     def __post_init__(self) -> None:
-        if "\0" in self.message:
+        if "\0" in self.message:  # it may quote a stranger, and Postgres keeps none
             msgspec.structs.force_setattr(self, "message", self.message.replace("\0", ""))
 
 

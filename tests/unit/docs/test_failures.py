@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services import transcriber
+from services.transcriber import protocol
 
 TRANSCRIBER = Path(next(iter(transcriber.__path__)))
 DOCUMENT = TRANSCRIBER.parents[1] / "docs" / "api" / "failures.md"
@@ -37,6 +38,8 @@ def failures(tree: ast.Module) -> Iterator[tuple[str, bool]]:
                 yield str(named[name]), TRANSIENT[error]
             case ast.Call(func=ast.Attribute(attr="Failed"), args=[_, ast.Constant(str(code)), *_]):
                 yield code, True
+            case ast.Call(func=ast.Attribute(attr="Failed"), args=[_, ast.Attribute(ast.Name("protocol"), name), *_]):
+                yield getattr(protocol, name), True
             case ast.Tuple([ast.Constant(str(code)), ast.Constant(str())]) if code.startswith("engine_"):
                 yield code, False
 
