@@ -439,6 +439,13 @@ GUARDS = (
         "tests/integration/janitor/test_retell.py::test_what_was_lost_is_told_again",
     ),
     Guard(
+        "the first look goes back for days",
+        "services/janitor/duties/retell.py",
+        "missed = self._longest if self._looked is None else",
+        "missed = _HOUR if self._looked is None else",
+        "tests/integration/janitor/test_retell.py::test_an_end_that_was_lost_while_no_janitor_looked_is_told",
+    ),
+    Guard(
         "and are the same events",
         "libs/common/jobs/announcing.py",
         'uuid5(job.id, f"{event} {job.revision}") if event in ENDS else ids.new()',
