@@ -210,7 +210,7 @@ async def _child(folder: Path, environment: dict[str, str], rounds: int, figures
         (f"cancelled while transcribing: until the child rests, s{_of(rounds)}", f"{statistics.median(rests):.2f}", "<= 2"),
         (
             f"and until the next one is taken up, s{_of(rounds)}",
-            f"{statistics.median(following):.2f} ({sum(ended)} children ended)",
+            f"{statistics.median(following):.2f} ({sum(ended)} of {rounds} by a new child)",
             "<= 2",
         ),
     ]
