@@ -110,8 +110,10 @@ class Attempts:
             return work.result()
         finally:
             work.cancel()
-            await asyncio.wait((work,))  # with its heartbeat: what it puts away takes time, and the lease is still to be given back
-            beating.cancel()
+            try:
+                await asyncio.wait((work,))  # with its heartbeat: what it puts away takes time, and the lease is still to be given back
+            finally:
+                beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
 
     async def _work(self, job: Job, beat: Heartbeat) -> "_Transcribed":

@@ -44,7 +44,10 @@ class Retell:
                 if await self._broker.ready(topology.NOTIFIER_EVENTS):
                     yield Counts()  # what waits there cannot be told from what was lost
                     return
-                yield await self._tell(sweep, older_than, until)
+                told = await self._tell(sweep, older_than, until)
+                yield told
+                if told.swept < _LIMIT:
+                    break  # who asks again at once finds what is on its way to the notifier
             yield Counts()
             older_than = until
         if not sweep.dry_run:
