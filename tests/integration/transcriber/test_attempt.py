@@ -11,12 +11,14 @@ import pytest
 from common.broker import Broker
 from common.database import Pool
 from common.jobs import store
+from common.jobs.job import Job
 from common.jobs.options import Sensitive
 from common.jobs.watch import Watch
 from common.storage import Storage
 from common.storage_keys import source_key
 from services.transcriber.attempt import Attempts
 from services.transcriber.child import Engine
+from services.transcriber.heartbeat import Heartbeat
 from services.transcriber.limits import Limits
 from services.transcriber.protocol import Done, Stage, StageDone, Transcribe
 from services.transcriber.settings import Settings
@@ -75,6 +77,43 @@ async def test_cancelling_ends_an_attempt_that_waits_for_the_store(
     finally:
         child.cancel()
         await asyncio.gather(child, return_exceptions=True)
+
+
+class Lingering(Attempts):
+    """Its work begins, and takes its time to end."""
+
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def _work(self, job: Job, beat: Heartbeat) -> Any:  # noqa: ARG002 - the interface
+        try:
+            self.begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await self.may_end.wait()
+
+
+async def test_no_heartbeat_outlives_its_attempt(pool: Pool, broker: Broker, storage: Storage, tmp_path: Path) -> None:
+    """It goes on while the work puts away what it has; who is cancelled again meanwhile waits for neither, and the job is given back."""
+    async with pool.acquire() as connection:
+        await queued(connection)
+        job = await claimed(connection)
+    engine = Engine(limits=Limits(job=timedelta(seconds=SECONDS)), command=SCRIPTED)
+    attempts = Lingering(pool=pool, storage=storage, broker=broker, engine=engine, watch=Watch(), scratch=tmp_path, settings=SETTINGS)
+    attempt = asyncio.create_task(attempts.make(job))
+    await asyncio.wait_for(attempts.begun.wait(), SECONDS)
+
+    def beating() -> list[str]:
+        return [task.get_name() for task in asyncio.all_tasks() if task.get_name() == f"heartbeat-{job.id}"]
+
+    attempt.cancel()
+    await asyncio.sleep(0.1)
+    assert beating()
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    assert not beating()
+    attempts.may_end.set()
+    async with pool.acquire() as connection:
+        assert (await reread(connection, job)).status == "queued"
 
 
 class Asked(Engine):
